@@ -1,0 +1,1 @@
+"""Where both sides meet: co-simulation, reports and the command line."""

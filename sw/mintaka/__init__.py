@@ -1,0 +1,1 @@
+"""Mintaka's software: the contract, spiking networks, training and data."""

@@ -1,0 +1,49 @@
+"""The contract: one file that says all about an integer spiking network, and the reference that runs it."""
+
+from mintaka.artifact.bounds import Interval, NodeBounds, network_bounds
+from mintaka.artifact.checks import check, check_inputs
+from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.file import content_hash, load, save
+from mintaka.artifact.reference import Result, Trace, run
+from mintaka.artifact.schema import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Pool,
+    TestVectors,
+)
+from mintaka.artifact.signals import Signal, signals
+
+__all__ = [
+    "ArtifactError",
+    "ConvGeometry",
+    "Edge",
+    "Input",
+    "IntTensor",
+    "Interval",
+    "LeakTerm",
+    "Network",
+    "Neuron",
+    "Node",
+    "NodeBounds",
+    "Output",
+    "Pool",
+    "Result",
+    "Signal",
+    "TestVectors",
+    "Trace",
+    "check",
+    "check_inputs",
+    "content_hash",
+    "load",
+    "network_bounds",
+    "run",
+    "save",
+    "signals",
+]

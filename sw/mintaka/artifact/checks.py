@@ -1,0 +1,286 @@
+"""Which networks mean something: every rule of `docs/artifact.md` that the types alone do not hold."""
+
+from __future__ import annotations
+
+import re
+from math import prod
+
+import numpy as np
+
+from mintaka.artifact.bounds import network_bounds
+from mintaka.artifact.document import input_dtype, storage_dtype
+from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.schema import (
+    INPUT_KINDS,
+    OPS,
+    POOL_KINDS,
+    RESETS,
+    Edge,
+    IntTensor,
+    Network,
+    Neuron,
+    Node,
+    Shape,
+)
+from mintaka.artifact.signals import signals
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+MAX_TIME_STEPS = 1024
+MAX_ACCUMULATOR_BITS = 40
+MAX_ELEMENTS = 2**24
+
+
+def require(condition: object, sentence: str) -> None:
+    if not condition:
+        raise ArtifactError(sentence)
+
+
+def check(network: Network) -> None:
+    """Raise ArtifactError with one sentence at the first rule that `network` breaks."""
+    require(
+        network.name.strip() == network.name != "", f"the network's name {network.name!r:.60} is not a name"
+    )
+    steps = network.time_steps
+    require(1 <= steps <= MAX_TIME_STEPS, f"time_steps is {steps}; 1 to {MAX_TIME_STEPS} are possible")
+    _check_input(network)
+    _check_graph(network)
+    for node in network.nodes:
+        where = f"node '{node.name}'"
+        require(len(node.inputs) >= 1, f"{where} has no inputs")
+        if node.op == "pool2d":
+            _check_pool(network, node, where)
+        else:
+            _check_synapses(network, node, where)
+    _check_output(network)
+    for name, bounds in network_bounds(network).items():
+        bits = max(i.signed_bits for i in (bounds.k, *bounds.sums))
+        limit = MAX_ACCUMULATOR_BITS
+        require(
+            bits <= limit, f"node '{name}' needs an accumulator of {bits} bits; at most {limit} are possible"
+        )
+    _check_vectors(network)
+
+
+def _check_shape(shape: Shape, what: str) -> None:
+    require(len(shape) in (1, 3), f"{what} is {list(shape)}; (N,) or (C, H, W) is wanted")
+    require(all(n >= 1 for n in shape), f"{what} is {list(shape)}, but every extent is at least 1")
+    require(prod(shape) <= MAX_ELEMENTS, f"{what} is {list(shape)}: more than {MAX_ELEMENTS} elements")
+
+
+def _check_input(network: Network) -> None:
+    source = network.input
+    require(
+        NAME.fullmatch(source.name), f"the input's name {source.name!r:.60} does not match [a-z][a-z0-9_]*"
+    )
+    _check_shape(source.shape, "the input's shape")
+    kinds = ", ".join(INPUT_KINDS)
+    require(source.kind in INPUT_KINDS, f"the input's kind is '{source.kind}'; possible: {kinds}")
+    if source.kind == "spikes":
+        require(source.bits == 1, f"the input is spikes, so its bits are 1, not {source.bits}")
+    require(1 <= source.bits <= 16, f"the input has {source.bits} bits; 1 to 16 are possible")
+
+
+def _check_graph(network: Network) -> None:
+    names = [network.input.name]
+    for node in network.nodes:
+        require(NAME.fullmatch(node.name), f"the node name {node.name!r:.60} does not match [a-z][a-z0-9_]*")
+        require(node.name not in names, f"the name '{node.name}' is used twice")
+        names.append(node.name)
+        require(node.op in OPS, f"node '{node.name}' has the unknown op '{node.op}'; known: {', '.join(OPS)}")
+    seen = {network.input.name}
+    for node in network.nodes:
+        for edge in node.inputs:
+            where = f"node '{node.name}' reads '{edge.node}'"
+            require(edge.node in names, f"{where}, which does not exist")
+            require(edge.delay in (0, 1), f"{where} with delay {edge.delay}; 0 or 1 are possible")
+            require(
+                edge.delay == 1 or edge.node in seen,
+                f"{where} at the same step before it exists: a cycle needs an edge of delay 1",
+            )
+            require(edge.node != network.output.node, f"{where}, but the head emits no spikes")
+            static = edge.node == network.input.name and network.input.static
+            require(
+                not (static and edge.delay),
+                f"{where} with a delay, but a direct input is the same at every step",
+            )
+        seen.add(node.name)
+
+
+def source_shape(network: Network, edge: Edge) -> Shape:
+    """Shape of what `edge` carries."""
+    return network.input.shape if edge.node == network.input.name else network.node(edge.node).shape_out
+
+
+def _check_pool(network: Network, node: Node, where: str) -> None:
+    pool, edge = node.pool, node.inputs[0]
+    if pool is None:
+        raise ArtifactError(f"{where} is a pool2d without pooling parameters")
+    require(len(node.inputs) == 1, f"{where} has {len(node.inputs)} inputs; a pool has one")
+    require(edge.delay == 0, f"{where} reads with a delay; put the delay behind the pool")
+    require(pool.kind in POOL_KINDS, f"{where} has the kind '{pool.kind}'; possible: {', '.join(POOL_KINDS)}")
+    require(node.neuron is None and node.bias is None, f"{where} is a pool: it has no neuron and no bias")
+    _check_shape_in(network, node, edge, where)
+    require(len(node.shape_in) == 3, f"{where} pools {list(node.shape_in)}; (C, H, W) is wanted")
+    require(
+        all(1 <= k <= 64 for k in (*pool.kernel, *pool.stride)), f"{where}: kernel and stride are 1 to 64"
+    )
+    found = signals(network)[edge.node]
+    if edge.node == network.input.name:
+        require(
+            network.input.kind == "spikes",
+            f"{where} pools the {network.input.kind} input; only spikes are pooled",
+        )
+    if pool.kind == "max":
+        require(found.max_value == 1, f"{where} takes the maximum of counts; max pooling is an OR of spikes")
+    c, h, w = node.shape_in
+    (kh, kw), (sv, sh) = pool.kernel, pool.stride
+    require(kh <= h and kw <= w, f"{where}: the kernel {kh}x{kw} is larger than its input {h}x{w}")
+    wanted = (c, (h - kh) // sv + 1, (w - kw) // sh + 1)
+    require(
+        node.shape_out == wanted, f"{where} declares shape_out {list(node.shape_out)}, not {list(wanted)}"
+    )
+
+
+def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> None:
+    shape = source_shape(network, edge)
+    _check_shape(node.shape_in, f"{where}: shape_in")
+    _check_shape(node.shape_out, f"{where}: shape_out")
+    same = node.shape_in == shape
+    require(same, f"{where} declares shape_in {list(node.shape_in)}, but '{edge.node}' has {list(shape)}")
+
+
+def _check_synapses(network: Network, node: Node, where: str) -> None:
+    _check_shape_in(network, node, node.inputs[0], where)
+    require(node.pool is None, f"{where} is no pool2d, but has pooling parameters")
+    if node.op == "dense":
+        require(
+            len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {list(node.shape_out)}"
+        )
+    for index, edge in enumerate(node.inputs):
+        _check_edge(network, node, edge, f"{where}, input {index}")
+    if node.bias is not None:
+        _check_tensor(node.bias, (node.channels,), f"{where}, bias", signed=True)
+    if node.neuron is not None:
+        _check_neuron(node, node.neuron, where)
+
+
+def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
+    shape = source_shape(network, edge)
+    if edge.weight is None:
+        raise ArtifactError(f"{where} has no weight")
+    W = edge.weight
+    require(1 <= W.bits <= 8, f"{where}: weights have {W.bits} bits; 1 to 8 are possible")
+    static = edge.node == network.input.name and network.input.static
+    require(0 <= edge.input_shift <= 31, f"{where}: input_shift is {edge.input_shift}; 0 to 31 are possible")
+    require(edge.input_shift == 0 or static, f"{where}: input_shift is for edges from a direct input")
+    require(0 <= edge.shift <= 15, f"{where}: shift is {edge.shift}; 0 to 15 are possible")
+    if node.op == "dense":
+        _check_tensor(W, (node.shape_out[0], prod(shape)), f"{where}, weight", signed=False)
+        return
+    geometry = edge.conv
+    if geometry is None:
+        raise ArtifactError(f"{where} has no stride, padding and groups")
+    require(len(shape) == 3, f"{where} convolves {list(shape)}; (C, H, W) is wanted")
+    require(len(node.shape_out) == 3, f"{where}: shape_out is {list(node.shape_out)}; (C, H, W) is wanted")
+    (sv, sh), (pv, ph), groups = geometry.stride, geometry.padding, geometry.groups
+    require(sv >= 1 and sh >= 1 and groups >= 1, f"{where}: stride and groups are at least 1")
+    require(W.values.ndim == 4, f"{where}: a conv2d weight has 4 dimensions, not {W.values.ndim}")
+    kh, kw = W.values.shape[2:]
+    require(1 <= kh <= 64 and 1 <= kw <= 64, f"{where}: the kernel is {kh}x{kw}; 1 to 64 are possible")
+    require(0 <= pv < kh and 0 <= ph < kw, f"{where}: padding is 0 to the kernel's size less one")
+    (c, h, w), c_out = shape, node.shape_out[0]
+    require(
+        c % groups == 0 and c_out % groups == 0,
+        f"{where}: {groups} groups divide {c} or {c_out} channels unevenly",
+    )
+    _check_tensor(W, (c_out, c // groups, kh, kw), f"{where}, weight", signed=False)
+    require(h + 2 * pv >= kh and w + 2 * ph >= kw, f"{where}: the kernel is larger than the padded input")
+    wanted = (c_out, (h + 2 * pv - kh) // sv + 1, (w + 2 * ph - kw) // sh + 1)
+    require(node.shape_out == wanted, f"{where} gives the shape {list(wanted)}, not {list(node.shape_out)}")
+
+
+def _check_tensor(tensor: IntTensor, shape: Shape, where: str, *, signed: bool) -> None:
+    """Shape, dtype and range. signed: all of two's complement; otherwise a weight, symmetric in [-Q, Q]."""
+    values, bits = tensor.values, tensor.bits
+    require(1 <= bits <= 32, f"{where} declares {bits} bits; 1 to 32 are possible")
+    dtype = storage_dtype(bits)
+    require(values.dtype == dtype, f"{where} has dtype {values.dtype}; {bits} bits are stored as {dtype}")
+    require(values.shape == shape, f"{where} has shape {list(values.shape)}, not {list(shape)}")
+    if bits == 1 and not signed:
+        require(bool((np.abs(values) == 1).all()), f"{where}: 1-bit weights are -1 or +1 only")
+        return
+    high = 2 ** (bits - 1) - 1
+    low = -high - 1 if signed else -high
+    least, most = int(values.min()), int(values.max())
+    bad = least if least < low else most
+    fits = low <= least and most <= high
+    require(fits, f"{where} holds {bad}, outside {low}..{high} of its {bits} bits")
+
+
+def _check_neuron(node: Node, neuron: Neuron, where: str) -> None:
+    shape = (node.channels,)
+    _check_tensor(neuron.threshold, shape, f"{where}, threshold", signed=True)
+    require(
+        neuron.fire == ">", f"{where} fires at '{neuron.fire}'; only '>' is possible (for >= export T - 1)"
+    )
+    require(neuron.reset in RESETS, f"{where} has the reset '{neuron.reset}'; possible: {', '.join(RESETS)}")
+    if neuron.reset == "subtract":
+        if neuron.reset_by is None:
+            raise ArtifactError(f"{where} resets by subtraction, but reset_by is null")
+        _check_tensor(neuron.reset_by, shape, f"{where}, reset_by", signed=True)
+    else:
+        require(neuron.reset_by is None, f"{where} resets to zero, so reset_by must be null")
+    require(len(neuron.leak) <= 4, f"{where} has {len(neuron.leak)} leak terms; at most 4 are possible")
+    for term in neuron.leak:
+        require(term.sign in (-1, 1), f"{where}: a leak term has the sign {term.sign}; -1 or 1 are possible")
+        require(0 <= term.shift <= 31, f"{where}: a leak term shifts by {term.shift}; 0 to 31 are possible")
+    bits = neuron.membrane_bits
+    require(2 <= bits <= 16, f"{where} stores membranes in {bits} bits; 2 to 16 are possible")
+
+
+def _check_output(network: Network) -> None:
+    output = network.output
+    if output.node not in [node.name for node in network.nodes]:
+        raise ArtifactError(f"the output names the node '{output.node}', which does not exist")
+    require(output.read == "accumulate", f"the output reads '{output.read}'; possible: accumulate")
+    require(output.decide == "argmax", f"the output decides by '{output.decide}'; possible: argmax")
+    require(output.ties == "lowest", f"the output breaks ties by '{output.ties}'; possible: lowest")
+    for node in network.nodes:
+        if node.name == output.node:
+            require(node.pool is None, f"the head '{node.name}' is a pool; it must sum a current")
+            require(
+                node.neuron is None, f"the head '{node.name}' has a neuron; reading 'accumulate' wants none"
+            )
+        elif node.pool is None:
+            require(node.neuron is not None, f"node '{node.name}' has no neuron and is not the output")
+
+
+def _check_vectors(network: Network) -> None:
+    vectors = network.vectors
+    if vectors is None:
+        return
+    N = len(vectors.inputs) if vectors.inputs.ndim else 0
+    check_inputs(network, vectors.inputs, "the test vectors' inputs")
+    logits = vectors.logits
+    require(logits.dtype == np.int64, f"the test vectors' logits have dtype {logits.dtype}, not int64")
+    wanted = (N, network.classes)
+    require(
+        logits.shape == wanted,
+        f"the test vectors' logits have shape {list(logits.shape)}, not {list(wanted)}",
+    )
+
+
+def check_inputs(network: Network, inputs: np.ndarray, what: str = "the input") -> None:
+    """Raise ArtifactError unless `inputs` is a batch for `network`: dtype, shape and range."""
+    source = network.input
+    dtype = input_dtype(source.bits)
+    require(
+        inputs.dtype == dtype,
+        f"{what} has dtype {inputs.dtype}; {source.kind} of {source.bits} bits are {dtype}",
+    )
+    wanted = network.input_shape(len(inputs) if inputs.ndim else 0)
+    require(inputs.shape == wanted, f"{what} has shape {list(inputs.shape)}; {['N', *wanted[1:]]} is wanted")
+    require(len(inputs) > 0, f"{what} holds no sample")
+    most = int(inputs.max())
+    limit = 2**source.bits - 1
+    require(most <= limit, f"{what} holds {most}; {source.bits} bits end at {limit}")

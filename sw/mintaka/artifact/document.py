@@ -1,0 +1,269 @@
+"""Between the dataclasses and the file's two halves: a JSON document and a dictionary of named tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.schema import (
+    FORMAT_VERSION,
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Pool,
+    Shape,
+    TestVectors,
+)
+
+Tensors = dict[str, np.ndarray]
+Json = dict[str, Any]
+
+
+def storage_dtype(bits: int) -> np.dtype[Any]:
+    """The smallest signed numpy dtype that holds `bits`: int8, int16 or int32."""
+    return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
+
+
+def input_dtype(bits: int) -> np.dtype[Any]:
+    """The unsigned dtype of stored inputs: uint8 or uint16."""
+    return np.dtype(np.uint8 if bits <= 8 else np.uint16)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def to_document(network: Network) -> tuple[Json, Tensors]:
+    """The JSON document (without its hash) and the tensors of `network`."""
+    tensors: Tensors = {}
+
+    def put(name: str, tensor: IntTensor | None) -> Json | None:
+        if tensor is None:
+            return None
+        tensors[name] = np.ascontiguousarray(tensor.values, storage_dtype(tensor.bits))
+        return {"tensor": name, "bits": tensor.bits}
+
+    def edge(node: Node, index: int, e: Edge) -> Json:
+        form: Json = {"node": e.node, "delay": e.delay}
+        if node.pool is not None:
+            return form
+        name = f"{node.name}.weight" + (f".{index}" if index else "")
+        form |= {"weight": put(name, e.weight), "input_shift": e.input_shift, "shift": e.shift}
+        if e.conv is not None:
+            form |= {"stride": list(e.conv.stride), "padding": list(e.conv.padding), "groups": e.conv.groups}
+        return form
+
+    def neuron(node: Node, n: Neuron | None) -> Json | None:
+        if n is None:
+            return None
+        return {
+            "threshold": put(f"{node.name}.threshold", n.threshold),
+            "fire": n.fire,
+            "reset": n.reset,
+            "reset_by": put(f"{node.name}.reset_by", n.reset_by),
+            "leak": [{"sign": term.sign, "shift": term.shift} for term in n.leak],
+            "membrane_bits": n.membrane_bits,
+        }
+
+    def one(node: Node) -> Json:
+        form: Json = {
+            "name": node.name,
+            "op": node.op,
+            "inputs": [edge(node, i, e) for i, e in enumerate(node.inputs)],
+            "shape_in": list(node.shape_in),
+            "shape_out": list(node.shape_out),
+        }
+        if node.pool is not None:
+            pool = node.pool
+            form["pool"] = {"kind": pool.kind, "kernel": list(pool.kernel), "stride": list(pool.stride)}
+        else:
+            form |= {"bias": put(f"{node.name}.bias", node.bias), "neuron": neuron(node, node.neuron)}
+        return form
+
+    source, output = network.input, network.output
+    document: Json = {
+        "format": ".".join(map(str, FORMAT_VERSION)),
+        "name": network.name,
+        "time_steps": network.time_steps,
+        "input": {"name": source.name, "shape": list(source.shape), "kind": source.kind, "bits": source.bits},
+        "nodes": [one(node) for node in network.nodes],
+        "output": {"node": output.node, "read": output.read, "decide": output.decide, "ties": output.ties},
+        "provenance": network.provenance,
+        "vectors": None,
+    }
+    if network.vectors is not None:
+        tensors["vectors.inputs"] = np.ascontiguousarray(network.vectors.inputs, input_dtype(source.bits))
+        tensors["vectors.logits"] = np.ascontiguousarray(network.vectors.logits, np.int64)
+        document["vectors"] = {"inputs": "vectors.inputs", "logits": "vectors.logits"}
+    return document, tensors
+
+
+# ---------------------------------------------------------------- reading
+
+
+class Fields:
+    """A JSON object being read: every field is asked for once, by name and type, and none may be left over."""
+
+    def __init__(self, value: Any, where: str, tensors: Tensors):
+        if not isinstance(value, dict):
+            raise ArtifactError(f"{where} is {type(value).__name__}, not an object")
+        self.left = dict(value)
+        self.where = where
+        self.tensors = tensors
+
+    def take(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        if key not in self.left:
+            raise ArtifactError(f"{self.where} lacks the field '{key}'")
+        value = self.left.pop(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ArtifactError(f"{self.where}: '{key}' is {value!r:.60}, which has the wrong type")
+        return value
+
+    def integer(self, key: str) -> int:
+        return int(self.take(key, int))
+
+    def text(self, key: str) -> str:
+        return str(self.take(key, str))
+
+    def list(self, key: str) -> list[Any]:
+        return list(self.take(key, list))
+
+    def integers(self, key: str) -> Shape:
+        values = self.list(key)
+        if not all(type(v) is int for v in values):
+            raise ArtifactError(f"{self.where}: '{key}' is {values!r:.60}, not a list of integers")
+        return tuple(values)
+
+    def pair(self, key: str) -> tuple[int, int]:
+        values = self.integers(key)
+        if len(values) != 2:
+            raise ArtifactError(f"{self.where}: '{key}' has {len(values)} numbers, not 2")
+        return values[0], values[1]
+
+    def object(self, key: str) -> Fields:
+        return Fields(self.take(key, dict), f"{self.where}, '{key}'", self.tensors)
+
+    def optional(self, key: str) -> Fields | None:
+        if key in self.left and self.left[key] is None:
+            del self.left[key]
+            return None
+        return self.object(key)
+
+    def tensor(self, name: str) -> np.ndarray:
+        """The stored tensor of that name; each is used once, so that none is left unexplained."""
+        if name not in self.tensors:
+            raise ArtifactError(f"{self.where} names the tensor '{name}', which is missing or used twice")
+        return self.tensors.pop(name)
+
+    def int_tensor(self, key: str) -> IntTensor | None:
+        form = self.optional(key)
+        if form is None:
+            return None
+        name, bits = form.text("tensor"), form.integer("bits")
+        form.end()
+        values = self.tensor(name)
+        if not 1 <= bits <= 32:
+            raise ArtifactError(f"{form.where} declares {bits} bits; 1 to 32 are possible")
+        if values.dtype != storage_dtype(bits):
+            wanted = storage_dtype(bits)
+            raise ArtifactError(
+                f"tensor '{name}' has dtype {values.dtype}; {bits} bits are stored as {wanted}"
+            )
+        return IntTensor(values, bits)
+
+    def end(self) -> None:
+        if self.left:
+            raise ArtifactError(f"{self.where} has the unknown field '{next(iter(self.left))}'")
+
+
+def required(tensor: IntTensor | None, what: str) -> IntTensor:
+    if tensor is None:
+        raise ArtifactError(f"{what} is null, but a tensor is needed")
+    return tensor
+
+
+def from_document(document: Any, tensors: Tensors) -> Network:
+    """The network of a document and its tensors; `checks.check` judges what it means.
+
+    Raises ArtifactError where a field is missing, unknown or of the wrong type, or a tensor is missing or left over.
+    """
+    f = Fields(document, "the document", dict(tensors))
+    f.text("format")
+    name, steps = f.text("name"), f.integer("time_steps")
+    i = f.object("input")
+    source = Input(i.text("name"), i.integers("shape"), i.text("kind"), i.integer("bits"))
+    i.end()
+    nodes = tuple(
+        _node(Fields(value, f"node {_label(value, index)}", f.tensors))
+        for index, value in enumerate(f.list("nodes"))
+    )
+    o = f.object("output")
+    output = Output(o.text("node"), o.text("read"), o.text("decide"), o.text("ties"))
+    o.end()
+    provenance = f.take("provenance", dict)
+    v = f.optional("vectors")
+    vectors = None
+    if v is not None:
+        vectors = TestVectors(v.tensor(v.text("inputs")), v.tensor(v.text("logits")))
+        v.end()
+    f.left.pop("hash", None)
+    f.end()
+    if f.tensors:
+        raise ArtifactError(f"the tensor '{min(f.tensors)}' is used by nothing")
+    return Network(name, steps, source, nodes, output, provenance, vectors)
+
+
+def _label(value: Any, index: int) -> str:
+    name = value.get("name") if isinstance(value, dict) else None
+    return f"'{name}'" if isinstance(name, str) else f"number {index}"
+
+
+def _node(f: Fields) -> Node:
+    name, op = f.text("name"), f.text("op")
+    edges = []
+    for index, value in enumerate(f.list("inputs")):
+        e = Fields(value, f"{f.where}, input {index}", f.tensors)
+        source, delay = e.text("node"), e.integer("delay")
+        if op == "pool2d":
+            edges.append(Edge(source, delay))
+        else:
+            weight = required(e.int_tensor("weight"), f"{e.where}, 'weight'")
+            input_shift, shift = e.integer("input_shift"), e.integer("shift")
+            conv = None
+            if op == "conv2d":
+                conv = ConvGeometry(e.pair("stride"), e.pair("padding"), e.integer("groups"))
+            edges.append(Edge(source, delay, weight, input_shift, shift, conv))
+        e.end()
+    shapes = f.integers("shape_in"), f.integers("shape_out")
+    bias = neuron = pool = None
+    if op == "pool2d":
+        p = f.object("pool")
+        pool = Pool(p.text("kind"), p.pair("kernel"), p.pair("stride"))
+        p.end()
+    else:
+        bias = f.int_tensor("bias")
+        n = f.optional("neuron")
+        if n is not None:
+            neuron = _neuron(n)
+    f.end()
+    return Node(name, op, tuple(edges), *shapes, bias=bias, neuron=neuron, pool=pool)
+
+
+def _neuron(f: Fields) -> Neuron:
+    threshold = required(f.int_tensor("threshold"), f"{f.where}, 'threshold'")
+    fire, reset, reset_by = f.text("fire"), f.text("reset"), f.int_tensor("reset_by")
+    leak = []
+    for value in f.list("leak"):
+        term = Fields(value, f"{f.where}, 'leak'", f.tensors)
+        leak.append(LeakTerm(term.integer("sign"), term.integer("shift")))
+        term.end()
+    bits = f.integer("membrane_bits")
+    f.end()
+    return Neuron(threshold, fire, reset, reset_by, tuple(leak), bits)

@@ -1,0 +1,136 @@
+"""The artifact as a file: safetensors, with the JSON document in its metadata under the key `mintaka`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as save_tensors
+
+from mintaka.artifact.checks import check
+from mintaka.artifact.document import Json, Tensors, from_document, to_document
+from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.schema import FORMAT_VERSION, Network
+
+METADATA_KEY = "mintaka"
+NO_HASH = "sha256:" + "0" * 64
+HASH = re.compile(r'"hash":"(sha256:[0-9a-f]{64})"')
+
+
+def content_hash(network: Network) -> str:
+    """`sha256:` and 64 hex digits over the document and the tensors (`docs/artifact.md` says exactly how)."""
+    text, tensors = _form(network)
+    return _digest(text, tensors)
+
+
+def save(network: Network, path: Path | str) -> str:
+    """Check `network`, write it to `path` (through a temporary file) and return its content hash."""
+    check(network)
+    path = Path(path)
+    text, tensors = _form(network)
+    digest = _digest(text, tensors)
+    data = save_tensors(tensors, metadata={METADATA_KEY: text.replace(NO_HASH, digest, 1)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return digest
+
+
+def load(path: Path | str) -> Network:
+    """Read and check an artifact.
+
+    Raises ArtifactError naming the file and what is wrong: missing, truncated, damaged, foreign, of a newer format,
+    with another hash than it says, or breaking a rule of the contract.
+    """
+    path = Path(path)
+    try:
+        text, tensors = _read(path)
+        network = from_document(_parse(text, tensors), tensors)
+        check(network)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    return network
+
+
+def _form(network: Network) -> tuple[str, Tensors]:
+    """The document as text with a hash of zeros, and the tensors."""
+    document, tensors = to_document(network)
+    try:
+        body = json.dumps({"hash": NO_HASH, **document}, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"the provenance is not JSON: {error}") from None
+    return body, tensors
+
+
+def _digest(text: str, tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        values = tensors[name]
+        little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        head = f"\0{name}\0{values.dtype.name}\0{','.join(map(str, values.shape))}\0"
+        digest.update(head.encode() + little.tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _read(path: Path) -> tuple[str, Tensors]:
+    if not path.is_file():
+        raise ArtifactError("there is no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if METADATA_KEY not in metadata:
+                raise ArtifactError("this is a safetensors file, but not a Mintaka artifact")
+            tensors = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except ArtifactError:
+        raise
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, MemoryError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ArtifactError(f"this is not an intact safetensors file ({reason:.120})") from None
+    for name, values in tensors.items():
+        if values.dtype.kind not in "iu":
+            raise ArtifactError(
+                f"tensor '{name}' has dtype {values.dtype}, but an artifact holds integers only"
+            )
+    return metadata[METADATA_KEY], tensors
+
+
+def _parse(text: str, tensors: Tensors) -> Json:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ArtifactError("its document is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise ArtifactError("its document is not a JSON object")
+    version = document.get("format")
+    match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", version) if isinstance(version, str) else None
+    if match is None:
+        raise ArtifactError(f"its format version is {version!r:.40}, which is none")
+    known = ".".join(map(str, FORMAT_VERSION))
+    major = int(match[1])
+    if major > FORMAT_VERSION[0]:
+        raise ArtifactError(f"it has format {version}, but this Mintaka reads up to {known}: update Mintaka")
+    if major < FORMAT_VERSION[0]:
+        raise ArtifactError(f"it has format {version}, which was never released; this Mintaka reads {known}")
+    stated = HASH.search(text)
+    if stated is None:
+        raise ArtifactError("its content hash is missing")
+    found = _digest(text.replace(stated[1], NO_HASH, 1), tensors)
+    if found != stated[1]:
+        raise ArtifactError(
+            f"its content hash does not match: it says {stated[1][:19]}, but holds {found[:19]}"
+        )
+    return document

@@ -1,0 +1,200 @@
+"""The network that crosses from software to hardware, as plain dataclasses.
+
+Everything is explicit: a field that changes a number has no default. `docs/artifact.md` describes the same thing
+as a file; `checks.py` says which values are allowed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FORMAT_VERSION = (1, 0)
+INPUT_KINDS = ("spikes", "direct", "counts")
+OPS = ("dense", "conv2d", "pool2d")
+POOL_KINDS = ("max", "sum")
+RESETS = ("zero", "subtract")
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class IntTensor:
+    """Integers of a declared width.
+
+    `values` is an integer array; `bits` the declared two's complement width (for weights: Q = 2^(bits-1) - 1 bounds
+    the magnitude, and 1 bit means -1 or +1).
+    """
+
+    values: np.ndarray
+    bits: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """What enters: `shape` is (N,) or (C, H, W).
+
+    `kind`: "spikes" (0 or 1 per element and step), "direct" (one unsigned `bits`-bit number per element, the same at
+    every step) or "counts" (one unsigned `bits`-bit number per element and step).
+    """
+
+    name: str
+    shape: Shape
+    kind: str
+    bits: int
+
+    @property
+    def static(self) -> bool:
+        """True where every step sees the same values."""
+        return self.kind == "direct"
+
+
+@dataclass(frozen=True)
+class ConvGeometry:
+    """Stride and zero padding as (vertical, horizontal); the kernel's size is the weight's."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    groups: int
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """One input of a node.
+
+    node : name of the source (the input's name or a node's).
+    delay : 0 for this step's value, 1 for the step before (zero at the first step).
+    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, None for pool2d.
+    input_shift : right shift (floor) of this edge's exact sum; non-zero only behind a direct input.
+    shift : left shift of this edge's current before it joins the sum (aligns two scales).
+    conv : geometry of a conv2d edge, else None.
+    """
+
+    node: str
+    delay: int
+    weight: IntTensor | None = None
+    input_shift: int = 0
+    shift: int = 0
+    conv: ConvGeometry | None = None
+
+
+@dataclass(frozen=True)
+class LeakTerm:
+    """`sign * (V >> shift)`; a leak is the sum of its terms, each floored on its own."""
+
+    sign: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """LIF: fires where K > threshold; all tensors are per output channel, shape (C_out,) or (N_out,).
+
+    `reset` is "zero" or "subtract" (then `reset_by` holds R). An empty `leak` keeps nothing: U is always 0.
+    """
+
+    threshold: IntTensor
+    fire: str
+    reset: str
+    reset_by: IntTensor | None
+    leak: tuple[LeakTerm, ...]
+    membrane_bits: int
+
+    @property
+    def membrane_max(self) -> int:
+        """Qu: the stored membrane lies in [-Qu, Qu]."""
+        return int(2 ** (self.membrane_bits - 1) - 1)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """`max` is an OR of spikes, `sum` counts them; no padding, incomplete windows are dropped."""
+
+    kind: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One layer. `neuron` is None for pooling and for the head, which only sums its current.
+
+    bias : B, per output channel, added at every step; None where there is none.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[Edge, ...]
+    shape_in: Shape
+    shape_out: Shape
+    bias: IntTensor | None = None
+    neuron: Neuron | None = None
+    pool: Pool | None = None
+
+    @property
+    def size_in(self) -> int:
+        return int(np.prod(self.shape_in))
+
+    @property
+    def size_out(self) -> int:
+        return int(np.prod(self.shape_out))
+
+    @property
+    def channels(self) -> int:
+        """Output channels: the length of every per-channel tensor."""
+        return self.shape_out[0]
+
+
+@dataclass(frozen=True)
+class Output:
+    """The head: `read` "accumulate" sums I + B over the steps; the class is the lowest index of the maximum."""
+
+    node: str
+    read: str = "accumulate"
+    decide: str = "argmax"
+    ties: str = "lowest"
+
+
+@dataclass(frozen=True, eq=False)
+class TestVectors:
+    """A few inputs with what must come out: `inputs` as `Network.input` wants them, `logits` (N, classes) int64."""
+
+    inputs: np.ndarray
+    logits: np.ndarray
+
+    __test__ = False  # not a pytest class
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A whole integer network: `nodes` in topological order (delayed edges may point forward)."""
+
+    name: str
+    time_steps: int
+    input: Input
+    nodes: tuple[Node, ...]
+    output: Output
+    provenance: dict[str, Any] = field(default_factory=dict)
+    vectors: TestVectors | None = None
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError where there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    @property
+    def head(self) -> Node:
+        return self.node(self.output.node)
+
+    @property
+    def classes(self) -> int:
+        return self.head.size_out
+
+    def input_shape(self, samples: int) -> Shape:
+        """Shape of a batch of inputs: (N, *shape) for direct input, else (N, T, *shape)."""
+        steps = () if self.input.static else (self.time_steps,)
+        return (samples, *steps, *self.input.shape)
