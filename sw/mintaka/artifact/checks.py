@@ -37,9 +37,7 @@ def require(condition: object, sentence: str) -> None:
 
 def check(network: Network) -> None:
     """Raise ArtifactError with one sentence at the first rule that `network` breaks."""
-    require(
-        network.name.strip() == network.name != "", f"the network's name {network.name!r:.60} is not a name"
-    )
+    require(network.name.strip() == network.name != "", f"the network's name {network.name!r:.60} is not a name")
     steps = network.time_steps
     require(1 <= steps <= MAX_TIME_STEPS, f"time_steps is {steps}; 1 to {MAX_TIME_STEPS} are possible")
     _check_input(network)
@@ -55,9 +53,7 @@ def check(network: Network) -> None:
     for name, bounds in network_bounds(network).items():
         bits = max(i.signed_bits for i in (bounds.k, *bounds.sums))
         limit = MAX_ACCUMULATOR_BITS
-        require(
-            bits <= limit, f"node '{name}' needs an accumulator of {bits} bits; at most {limit} are possible"
-        )
+        require(bits <= limit, f"node '{name}' needs an accumulator of {bits} bits; at most {limit} are possible")
     _check_vectors(network)
 
 
@@ -69,9 +65,7 @@ def _check_shape(shape: Shape, what: str) -> None:
 
 def _check_input(network: Network) -> None:
     source = network.input
-    require(
-        NAME.fullmatch(source.name), f"the input's name {source.name!r:.60} does not match [a-z][a-z0-9_]*"
-    )
+    require(NAME.fullmatch(source.name), f"the input's name {source.name!r:.60} does not match [a-z][a-z0-9_]*")
     _check_shape(source.shape, "the input's shape")
     kinds = ", ".join(INPUT_KINDS)
     require(source.kind in INPUT_KINDS, f"the input's kind is '{source.kind}'; possible: {kinds}")
@@ -121,9 +115,7 @@ def _check_pool(network: Network, node: Node, where: str) -> None:
     require(node.neuron is None and node.bias is None, f"{where} is a pool: it has no neuron and no bias")
     _check_shape_in(network, node, edge, where)
     require(len(node.shape_in) == 3, f"{where} pools {list(node.shape_in)}; (C, H, W) is wanted")
-    require(
-        all(1 <= k <= 64 for k in (*pool.kernel, *pool.stride)), f"{where}: kernel and stride are 1 to 64"
-    )
+    require(all(1 <= k <= 64 for k in (*pool.kernel, *pool.stride)), f"{where}: kernel and stride are 1 to 64")
     found = signals(network)[edge.node]
     if edge.node == network.input.name:
         require(
@@ -136,9 +128,7 @@ def _check_pool(network: Network, node: Node, where: str) -> None:
     (kh, kw), (sv, sh) = pool.kernel, pool.stride
     require(kh <= h and kw <= w, f"{where}: the kernel {kh}x{kw} is larger than its input {h}x{w}")
     wanted = (c, (h - kh) // sv + 1, (w - kw) // sh + 1)
-    require(
-        node.shape_out == wanted, f"{where} declares shape_out {list(node.shape_out)}, not {list(wanted)}"
-    )
+    require(node.shape_out == wanted, f"{where} declares shape_out {list(node.shape_out)}, not {list(wanted)}")
 
 
 def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> None:
@@ -153,9 +143,7 @@ def _check_synapses(network: Network, node: Node, where: str) -> None:
     _check_shape_in(network, node, node.inputs[0], where)
     require(node.pool is None, f"{where} is no pool2d, but has pooling parameters")
     if node.op == "dense":
-        require(
-            len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {list(node.shape_out)}"
-        )
+        require(len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {list(node.shape_out)}")
     for index, edge in enumerate(node.inputs):
         _check_edge(network, node, edge, f"{where}, input {index}")
     if node.bias is not None:
@@ -220,9 +208,7 @@ def _check_tensor(tensor: IntTensor, shape: Shape, where: str, *, signed: bool) 
 def _check_neuron(node: Node, neuron: Neuron, where: str) -> None:
     shape = (node.channels,)
     _check_tensor(neuron.threshold, shape, f"{where}, threshold", signed=True)
-    require(
-        neuron.fire == ">", f"{where} fires at '{neuron.fire}'; only '>' is possible (for >= export T - 1)"
-    )
+    require(neuron.fire == ">", f"{where} fires at '{neuron.fire}'; only '>' is possible (for >= export T - 1)")
     require(neuron.reset in RESETS, f"{where} has the reset '{neuron.reset}'; possible: {', '.join(RESETS)}")
     if neuron.reset == "subtract":
         if neuron.reset_by is None:
@@ -248,9 +234,7 @@ def _check_output(network: Network) -> None:
     for node in network.nodes:
         if node.name == output.node:
             require(node.pool is None, f"the head '{node.name}' is a pool; it must sum a current")
-            require(
-                node.neuron is None, f"the head '{node.name}' has a neuron; reading 'accumulate' wants none"
-            )
+            require(node.neuron is None, f"the head '{node.name}' has a neuron; reading 'accumulate' wants none")
         elif node.pool is None:
             require(node.neuron is not None, f"node '{node.name}' has no neuron and is not the output")
 

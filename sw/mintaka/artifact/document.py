@@ -173,9 +173,7 @@ class Fields:
             raise ArtifactError(f"{form.where} declares {bits} bits; 1 to 32 are possible")
         if values.dtype != storage_dtype(bits):
             wanted = storage_dtype(bits)
-            raise ArtifactError(
-                f"tensor '{name}' has dtype {values.dtype}; {bits} bits are stored as {wanted}"
-            )
+            raise ArtifactError(f"tensor '{name}' has dtype {values.dtype}; {bits} bits are stored as {wanted}")
         return IntTensor(values, bits)
 
     def end(self) -> None:
@@ -201,8 +199,7 @@ def from_document(document: Any, tensors: Tensors) -> Network:
     source = Input(i.text("name"), i.integers("shape"), i.text("kind"), i.integer("bits"))
     i.end()
     nodes = tuple(
-        _node(Fields(value, f"node {_label(value, index)}", f.tensors))
-        for index, value in enumerate(f.list("nodes"))
+        _node(Fields(value, f"node {_label(value, index)}", f.tensors)) for index, value in enumerate(f.list("nodes"))
     )
     o = f.object("output")
     output = Output(o.text("node"), o.text("read"), o.text("decide"), o.text("ties"))

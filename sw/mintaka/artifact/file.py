@@ -102,9 +102,7 @@ def _read(path: Path) -> tuple[str, Tensors]:
         raise ArtifactError(f"this is not an intact safetensors file ({reason:.120})") from None
     for name, values in tensors.items():
         if values.dtype.kind not in "iu":
-            raise ArtifactError(
-                f"tensor '{name}' has dtype {values.dtype}, but an artifact holds integers only"
-            )
+            raise ArtifactError(f"tensor '{name}' has dtype {values.dtype}, but an artifact holds integers only")
     return metadata[METADATA_KEY], tensors
 
 
@@ -130,7 +128,5 @@ def _parse(text: str, tensors: Tensors) -> Json:
         raise ArtifactError("its content hash is missing")
     found = _digest(text.replace(stated[1], NO_HASH, 1), tensors)
     if found != stated[1]:
-        raise ArtifactError(
-            f"its content hash does not match: it says {stated[1][:19]}, but holds {found[:19]}"
-        )
+        raise ArtifactError(f"its content hash does not match: it says {stated[1][:19]}, but holds {found[:19]}")
     return document

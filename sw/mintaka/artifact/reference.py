@@ -91,7 +91,7 @@ def leaked(V: np.ndarray, leak: tuple[LeakTerm, ...]) -> np.ndarray:
 
 def fire(K: np.ndarray, neuron: Neuron) -> tuple[np.ndarray, np.ndarray]:
     """One step of LIF neurons from K (N, C, ...): the spikes and the membrane to store, both int64."""
-    s = (K > per_channel(neuron.threshold.values, K)).astype(np.int64)
+    s = (per_channel(neuron.threshold.values, K) < K).astype(np.int64)
     after = np.zeros_like(K) if neuron.reset_by is None else K - per_channel(neuron.reset_by.values, K)
     V = np.where(s == 1, after, K)
     Qu = neuron.membrane_max
