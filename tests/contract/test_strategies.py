@@ -1,0 +1,71 @@
+"""The generated networks are what the other tests believe them to be."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import dense_chains, inputs_for, networks
+
+from mintaka.artifact import Network, check_inputs, run
+
+
+@given(st.data())
+def test_a_dense_chain_is_one(data: st.DataObject) -> None:
+    network = data.draw(dense_chains(max_hidden=3, kinds=("spikes",), max_steps=4, weight_bits=(2, 4)))
+    before = network.input.name
+    for node in network.nodes:
+        assert (node.op, [(e.node, e.delay, e.shift) for e in node.inputs]) == ("dense", [(before, 0, 0)])
+        assert node.inputs[0].weight is not None
+        assert 2 <= node.inputs[0].weight.bits <= 4
+        before = node.name
+    assert network.input.kind == "spikes"
+    assert network.time_steps <= 4
+    assert network.output.node == before
+
+
+@given(networks(delays=False))
+def test_without_delays_there_are_none(network: Network) -> None:
+    assert not any(edge.delay for node in network.nodes for edge in node.inputs)
+
+
+@given(networks(ops=("conv2d",)))
+def test_ops_restrict(network: Network) -> None:
+    assert {node.op for node in network.nodes} == {"conv2d"}
+
+
+def test_variety() -> None:
+    """Everything the format knows occurs, and most layers neither sleep nor fire all the time."""
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=300, database=None)
+    @given(st.data())
+    def look(data: st.DataObject) -> None:
+        network = data.draw(networks())
+        x = data.draw(inputs_for(network))
+        check_inputs(network, x)
+        seen[network.input.kind] += 1
+        spikes = run(network, x).spikes
+        for node in network.nodes:
+            seen[node.op, node.pool.kind if node.pool else None] += 1
+            seen["edges", len(node.inputs)] += 1
+            seen["bias", node.bias is not None] += 1
+            for edge in node.inputs:
+                seen["delay", edge.delay] += 1
+                seen["self"] += edge.node == node.name
+                seen["shift", edge.shift > 0] += 1
+                seen["input_shift", edge.input_shift > 0] += 1
+                seen["weight", edge.weight.bits if edge.weight else None] += 1
+            if node.neuron is not None:
+                seen["reset", node.neuron.reset] += 1
+                seen["leak", len(node.neuron.leak)] += 1
+                share = spikes[node.name].sum() / (len(x) * network.time_steps * node.size_out)
+                seen["dead" if share == 0 else "saturated" if share == 1 else "alive"] += 1
+
+    look()
+    wanted = {"spikes", "direct", "counts", "self", "alive", "dead", "saturated"}
+    wanted |= {("dense", None), ("conv2d", None), ("pool2d", "max"), ("pool2d", "sum"), ("delay", 1)}
+    wanted |= {("weight", bits) for bits in range(1, 9)} | {("leak", n) for n in range(5)} | {("edges", 3)}
+    wanted |= {("reset", "zero"), ("reset", "subtract"), ("bias", True), ("bias", False), ("shift", True)}
+    assert wanted - set(seen) == set()
+    assert seen["alive"] > np.mean([seen["dead"], seen["saturated"]])

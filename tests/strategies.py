@@ -1,0 +1,402 @@
+"""Hypothesis strategies that draw whole valid artifacts, and inputs for them.
+
+The structure (graph, shapes, widths, leaks) is drawn choice by choice, so that it shrinks; the big tensors come from a
+drawn seed and a drawn style, so that drawing stays fast and the extremes (all zero, all at the limit) do occur.
+
+    @given(networks(), st.integers(0, 2**32 - 1))
+    def test_something(network, seed):
+        x = random_inputs(network, samples=3, seed=seed)
+
+    @given(st.data())
+    def test_other(data):
+        network = data.draw(dense_chains(max_hidden=2))
+        x = data.draw(inputs_for(network))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mintaka.artifact import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Pool,
+    check,
+)
+from mintaka.artifact.document import input_dtype, storage_dtype
+
+Shape = tuple[int, ...]
+
+SEEDS = st.integers(0, 2**32 - 1)
+WEIGHT_STYLES = ("normal", "normal", "normal", "uniform", "sparse", "zero", "max", "min", "ends")
+THRESHOLD_STYLES = ("near", "near", "near", "near", "zero", "dead", "saturated", "ends")
+INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What `networks` may draw; see there."""
+
+    ops: frozenset[str]
+    delays: bool
+    chain: bool
+    kinds: tuple[str, ...]
+    max_hidden: int
+    max_size: int
+    max_steps: int
+    max_input_bits: int
+    weight_bits: tuple[int, int]
+    membrane_bits: tuple[int, int]
+    max_shift: int
+
+
+@dataclass
+class Plan:
+    """A node before its edges are known."""
+
+    name: str
+    op: str
+    source: str
+    shape_in: Shape
+    shape_out: Shape
+    geometry: ConvGeometry | None = None
+    kernel: tuple[int, int] = (1, 1)
+    pool: Pool | None = None
+
+
+def leaks() -> st.SearchStrategy[tuple[LeakTerm, ...]]:
+    """No leak, V >> k, V - (V >> k), nothing kept, and arbitrary sums of up to four terms."""
+    shift = st.one_of(st.integers(0, 5), st.integers(0, 31))
+    term = st.builds(LeakTerm, st.sampled_from((1, -1)), shift)
+    return st.one_of(
+        st.just((LeakTerm(1, 0),)),
+        st.builds(lambda k: (LeakTerm(1, k),), st.integers(1, 6)),
+        st.builds(lambda k: (LeakTerm(1, 0), LeakTerm(-1, k)), st.integers(1, 6)),
+        st.just(()),
+        st.lists(term, min_size=1, max_size=4).map(tuple),
+    )
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    *,
+    ops: Collection[str] = ("dense", "conv2d", "pool2d"),
+    delays: bool = True,
+    chain: bool = False,
+    kinds: Collection[str] = ("spikes", "direct", "counts"),
+    max_hidden: int = 4,
+    max_size: int = 24,
+    max_steps: int = 16,
+    max_input_bits: int = 10,
+    weight_bits: tuple[int, int] = (1, 8),
+    membrane_bits: tuple[int, int] = (2, 16),
+    max_shift: int = 3,
+) -> Network:
+    """A valid network of format 1.0.
+
+    ops : which ops may occur (the head is never a pool, so "dense" or "conv2d" is among them).
+    delays : whether delayed edges (recurrence, also to later nodes) may occur.
+    chain : every node reads only the node before it, by one edge without delay and with `shift` 0.
+    kinds : kinds of input. max_input_bits : widest direct or count input, at most 16.
+    max_hidden : nodes besides the head. max_size : most elements of a flat shape (a (C, H, W) has at most
+    3 x 7 x 7). max_steps : largest T.
+    weight_bits, membrane_bits : smallest and largest width. max_shift : largest `shift` of an edge.
+    """
+    limits = Limits(
+        frozenset(ops),
+        delays and not chain,
+        chain,
+        tuple(kinds),
+        max_hidden,
+        max_size,
+        max_steps,
+        max_input_bits,
+        weight_bits,
+        membrane_bits,
+        0 if chain else max_shift,
+    )
+    source = _draw_input(draw, limits)
+    plans = _draw_plans(draw, limits, source)
+    rng = np.random.default_rng(draw(SEEDS))
+    nodes = tuple(_draw_node(draw, limits, source, plans, i, rng) for i in range(len(plans)))
+    network = Network(
+        name=draw(st.sampled_from(("net", "generated network", "W4U4"))),
+        time_steps=draw(st.one_of(st.integers(1, min(5, max_steps)), st.integers(1, max_steps))),
+        input=source,
+        nodes=nodes,
+        output=Output("head"),
+        provenance=draw(st.sampled_from(({}, {"recipe": {"seed": 1, "rate": 0.5}, "note": 'π, \n, "quoted"'}))),
+    )
+    check(network)
+    return network
+
+
+def dense_chains(**limits: object) -> st.SearchStrategy[Network]:
+    """Feedforward networks of dense layers only, one edge per node: `networks` restricted."""
+    return networks(**{"ops": ("dense",), "chain": True, **limits})  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def random_inputs(network: Network, samples: int, seed: int, rate: float = 0.5, style: str = "random") -> np.ndarray:
+    """A batch for `network` in its stored dtype (uint8 or uint16).
+
+    style : "random" (a share `rate` of the elements is non-zero, uniform over 1..max), "zero", "max", "one" (one
+    element per sample and step), "ends" (0 or max).
+    """
+    rng = np.random.default_rng(seed)
+    shape, most = network.input_shape(samples), 2**network.input.bits - 1
+    if style == "zero":
+        x = np.zeros(shape, np.int64)
+    elif style == "max":
+        x = np.full(shape, most)
+    elif style == "one":
+        rows = np.zeros((prod(shape) // prod(network.input.shape), prod(network.input.shape)), np.int64)
+        rows[np.arange(len(rows)), rng.integers(0, rows.shape[1], len(rows))] = rng.integers(1, most + 1, len(rows))
+        x = rows.reshape(shape)
+    elif style == "ends":
+        x = most * (rng.random(shape) < rate)
+    else:
+        x = rng.integers(1, most + 1, shape) * (rng.random(shape) < rate)
+    return x.astype(input_dtype(network.input.bits))
+
+
+@st.composite
+def inputs_for(draw: st.DrawFn, network: Network, samples: int | tuple[int, int] = (1, 3)) -> np.ndarray:
+    """A batch for `network`: random at several rates, or extreme. samples : how many, or (fewest, most)."""
+    number = samples if isinstance(samples, int) else draw(st.integers(*samples))
+    rate = draw(st.sampled_from((0.5, 0.2, 0.05, 0.9)))
+    return random_inputs(network, number, draw(SEEDS), rate, draw(st.sampled_from(INPUT_STYLES)))
+
+
+# ---------------------------------------------------------------- structure
+
+
+def _draw_input(draw: st.DrawFn, limits: Limits) -> Input:
+    spatial = bool(limits.ops & {"conv2d", "pool2d"}) and ("dense" not in limits.ops or draw(st.booleans()))
+    if spatial or draw(st.integers(0, 9)) == 9:
+        shape: Shape = (draw(st.integers(1, 3)), draw(st.integers(1, 7)), draw(st.integers(1, 7)))
+    else:
+        shape = (draw(st.integers(1, limits.max_size)),)
+    kind = draw(st.sampled_from(limits.kinds))
+    widest = limits.max_input_bits
+    bits = 1 if kind == "spikes" else draw(st.one_of(st.integers(1, widest), st.just(min(8, widest))))
+    return Input(draw(st.sampled_from(("input", "x"))), shape, kind, bits)
+
+
+def _draw_plans(draw: st.DrawFn, limits: Limits, source: Input) -> list[Plan]:
+    """Ops, first sources and shapes, in topological order; the head is last but for a rare swap."""
+    shapes: dict[str, Shape] = {source.name: source.shape}
+    counts: dict[str, int] = {source.name: 1}  # largest value, to know where an OR may stand
+    plans: list[Plan] = []
+    hidden = draw(st.integers(0, limits.max_hidden))
+    for index in range(hidden + 1):
+        last = index == hidden
+        before = list(shapes)[::-1]
+        name = before[0] if limits.chain or draw(st.integers(0, 3)) else draw(st.sampled_from(before))
+        shape = shapes[name]
+        possible = [op for op in ("dense", "conv2d", "pool2d") if op in limits.ops]
+        if len(shape) != 3:
+            possible = [op for op in possible if op == "dense"]
+        if last or (name == source.name and source.kind != "spikes"):
+            possible = [op for op in possible if op != "pool2d"]
+        if not possible:  # flat, but no dense layers: take the input, which is spatial then
+            name, shape, possible = source.name, source.shape, ["conv2d"]
+        if limits.ops >= {"dense", "conv2d"} and len(shape) == 3 and not last:
+            possible = [op for op in possible if op != "dense" or draw(st.integers(0, 3)) == 0] or possible
+        op = draw(st.sampled_from(possible))
+        plan = Plan("head" if last else f"n{index}", op, name, shape, (1,))
+        if op == "dense":
+            plan.shape_out = (draw(st.integers(1, 10 if last else limits.max_size)),)
+        elif op == "conv2d":
+            _draw_conv(draw, plan)
+        else:
+            _draw_pool(draw, plan, counts[name])
+        plans.append(plan)
+        if not last:
+            shapes[plan.name] = plan.shape_out
+            summed = plan.pool is not None and plan.pool.kind == "sum"
+            counts[plan.name] = counts[name] * prod(plan.kernel) if summed else 1
+    if not limits.chain and hidden and draw(st.integers(0, 9)) == 9:
+        plans[-2], plans[-1] = plans[-1], plans[-2]
+        if plans[-2].source == plans[-1].name:
+            plans[-2], plans[-1] = plans[-1], plans[-2]
+    return plans
+
+
+def _draw_conv(draw: st.DrawFn, plan: Plan) -> None:
+    c, h, w = plan.shape_in
+    padding = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    kernel = tuple(draw(st.integers(p + 1, min(p + 3, n + 2 * p))) for n, p in zip((h, w), padding, strict=True))
+    stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    groups = draw(st.sampled_from([g for g in (1, 2, 3) if c % g == 0]))
+    c_out = groups * draw(st.integers(1, 3 if groups == 1 else 2))
+    plan.geometry, plan.kernel = ConvGeometry(stride, padding, groups), (kernel[0], kernel[1])
+    plan.shape_out = (c_out, *_extents((h, w), kernel, stride, padding))
+
+
+def _extents(size: Shape, kernel: Shape, stride: Shape, padding: Shape) -> Shape:
+    return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+
+
+def _draw_pool(draw: st.DrawFn, plan: Plan, count: int) -> None:
+    c, h, w = plan.shape_in
+    kernel = draw(st.integers(1, min(3, h))), draw(st.integers(1, min(3, w)))
+    stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    kind = draw(st.sampled_from(("max", "sum"))) if count == 1 else "sum"
+    plan.pool, plan.kernel = Pool(kind, kernel, stride), kernel
+    plan.shape_out = (c, *_extents((h, w), kernel, stride, (0, 0)))
+
+
+def _conv_to(draw: st.DrawFn, shape: Shape, shape_out: Shape) -> tuple[ConvGeometry, Shape] | None:
+    """A geometry and kernel that bring `shape` to the extents of `shape_out`, where a small one exists."""
+
+    def ways(n: int, wanted: int) -> list[tuple[int, int, int]]:
+        tries = product((1, 2, 3, 4), (1, 2, 3), (0, 1, 2))
+        return [(k, s, p) for k, s, p in tries if p < k <= n + 2 * p and (n + 2 * p - k) // s + 1 == wanted]
+
+    rows, cols = ways(shape[1], shape_out[1]), ways(shape[2], shape_out[2])
+    if not rows or not cols:
+        return None
+    (kh, sv, pv), (kw, sh, ph) = draw(st.sampled_from(rows)), draw(st.sampled_from(cols))
+    groups = draw(st.sampled_from([g for g in (1, 2, 3) if shape[0] % g == 0 and shape_out[0] % g == 0]))
+    return ConvGeometry((sv, sh), (pv, ph), groups), (kh, kw)
+
+
+# ---------------------------------------------------------------- nodes
+
+
+def _draw_node(
+    draw: st.DrawFn, limits: Limits, source: Input, plans: list[Plan], index: int, rng: np.random.Generator
+) -> Node:
+    plan = plans[index]
+    if plan.pool is not None:
+        return Node(plan.name, plan.op, (Edge(plan.source, 0),), plan.shape_in, plan.shape_out, pool=plan.pool)
+    edges, scale = [], 1.0
+    for name, delay, geometry, kernel in _draw_sources(draw, limits, source, plans, index):
+        edge, deviation = _draw_edge(draw, limits, source, plans, plan, (name, delay, geometry, kernel), rng)
+        edges.append(edge)
+        scale += deviation
+    bias = None
+    if draw(st.booleans()):
+        bias = _near(draw, rng, plan.shape_out[0], 0.0, scale / 2)
+    neuron = None if plan.name == "head" else _draw_neuron(draw, limits, plan, scale, rng)
+    return Node(plan.name, plan.op, tuple(edges), plan.shape_in, plan.shape_out, bias=bias, neuron=neuron)
+
+
+def _draw_sources(
+    draw: st.DrawFn, limits: Limits, source: Input, plans: list[Plan], index: int
+) -> list[tuple[str, int, ConvGeometry | None, Shape]]:
+    """Name, delay, geometry and kernel of each edge; the first is the planned one and gives shape_in."""
+    plan = plans[index]
+    found: list[tuple[str, int, ConvGeometry | None, Shape]] = [(plan.source, 0, plan.geometry, plan.kernel)]
+    if limits.chain:
+        return found
+    order = [source.name, *(p.name for p in plans)]
+    here = order.index(plan.name)
+    names = [n for n in order if n != "head"]
+    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2)))):
+        late = [(n, 1) for n in names if n != source.name or not source.static] if limits.delays else []
+        early = [(n, 0) for n in names if order.index(n) < here]
+        name, delay = draw(st.sampled_from(late + early))
+        if plan.op == "dense":
+            found.append((name, delay, None, (1, 1)))
+            continue
+        shape = _shape_of(source, plans, name)
+        conv = _conv_to(draw, shape, plan.shape_out) if len(shape) == 3 else None
+        if conv is not None:
+            found.append((name, delay, *conv))
+    return found
+
+
+def _shape_of(source: Input, plans: list[Plan], name: str) -> Shape:
+    return source.shape if name == source.name else next(p.shape_out for p in plans if p.name == name)
+
+
+def _draw_edge(
+    draw: st.DrawFn,
+    limits: Limits,
+    source: Input,
+    plans: list[Plan],
+    plan: Plan,
+    way: tuple[str, int, ConvGeometry | None, Shape],
+    rng: np.random.Generator,
+) -> tuple[Edge, float]:
+    """The edge, and about how far its current deviates from 0 (to place thresholds sensibly)."""
+    name, delay, geometry, kernel = way
+    shape = _shape_of(source, plans, name)
+    if geometry is None:
+        wanted: Shape = (plan.shape_out[0], prod(shape))
+    else:
+        wanted = (plan.shape_out[0], shape[0] // geometry.groups, *kernel)
+    bits = draw(st.integers(*limits.weight_bits))
+    W = weights(rng, wanted, bits, draw(st.sampled_from(WEIGHT_STYLES)))
+    direct = name == source.name and source.static
+    input_shift = draw(st.one_of(st.integers(0, source.bits), st.just(0), st.just(31))) if direct else 0
+    shift = draw(st.one_of(st.just(0), st.integers(0, limits.max_shift)))
+    value = 2.0**source.bits / 2 if name == source.name else 1.0
+    fan_in = prod(wanted[1:])
+    deviation = float(np.sqrt(fan_in * 0.3 * np.mean(W.astype(float) ** 2))) * value * 2.0 ** (shift - input_shift)
+    return Edge(name, delay, IntTensor(W, bits), input_shift, shift, geometry), deviation
+
+
+def weights(rng: np.random.Generator, shape: Shape, bits: int, style: str) -> np.ndarray:
+    """int8 weights in [-Q, Q], or -1 and +1 for one bit."""
+    if bits == 1:
+        ones = {"max": 1, "min": -1}.get(style)
+        return np.full(shape, ones, np.int8) if ones else rng.choice(np.array([-1, 1], np.int8), shape)
+    Q = 2 ** (bits - 1) - 1
+    if style == "normal":
+        W = np.clip(np.rint(rng.normal(0, max(Q / 2, 0.7), shape)), -Q, Q)
+    elif style == "uniform":
+        W = rng.integers(-Q, Q + 1, shape)
+    elif style == "sparse":
+        W = rng.integers(-Q, Q + 1, shape) * (rng.random(shape) < 0.2)
+    elif style == "ends":
+        W = rng.choice([-Q, Q], shape)
+    else:
+        W = np.full(shape, {"zero": 0, "max": Q, "min": -Q}[style])
+    return np.asarray(W, np.int8)
+
+
+def _draw_neuron(draw: st.DrawFn, limits: Limits, plan: Plan, scale: float, rng: np.random.Generator) -> Neuron:
+    channels = plan.shape_out[0]
+    style = draw(st.sampled_from(THRESHOLD_STYLES))
+    if style == "near":
+        threshold = _near(draw, rng, channels, scale / 2, scale / 2)
+    elif style == "zero":
+        threshold = IntTensor(np.zeros(channels, np.int8), draw(st.integers(1, 8)))
+    else:
+        bits = draw(st.sampled_from((16, 8, 2, 24, 32)))
+        ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1])
+        chosen = {"dead": ends[1:], "saturated": ends[:1], "ends": ends}[style]
+        threshold = IntTensor(rng.choice(chosen, channels).astype(storage_dtype(bits)), bits)
+    reset = draw(st.sampled_from(("zero", "subtract")))
+    reset_by = None
+    if reset == "subtract":
+        same = draw(st.booleans())
+        reset_by = threshold if same else _near(draw, rng, channels, scale / 2, scale / 2)
+    return Neuron(threshold, ">", reset, reset_by, draw(leaks()), draw(st.integers(*limits.membrane_bits)))
+
+
+def _near(draw: st.DrawFn, rng: np.random.Generator, size: int, centre: float, spread: float) -> IntTensor:
+    """Numbers around `centre`, in the narrowest width that holds them or some bits more."""
+    values = np.rint(rng.normal(centre, spread + 0.5, size)).clip(-(2**30), 2**30 - 1).astype(np.int64)
+    narrowest = max(int(values.max()), int(-values.min() - 1), 0).bit_length() + 1
+    bits = min(31, narrowest + draw(st.integers(0, 3)))
+    return IntTensor(values.astype(storage_dtype(bits)), bits)
