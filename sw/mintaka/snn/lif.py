@@ -1,0 +1,101 @@
+"""The LIF neuron in torch: one step, and the scan over all steps. The integer rules of `docs/semantics.md`.
+
+The same code serves the fast integer engine, the quantized forward and, with `integer=False`, the float network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mintaka.artifact import LeakTerm
+from mintaka.snn.exact import leaked, per_channel
+
+
+@dataclass(frozen=True)
+class LIF:
+    """What neurons of one layer share: leak, largest stored membrane (Qu), reset ("zero" or "subtract").
+
+    integer : False in a float network: the leak is not floored and the membrane is not clipped.
+    """
+
+    leak: tuple[LeakTerm, ...]
+    membrane_max: int
+    reset: str
+    integer: bool = True
+
+    @property
+    def slope(self) -> float:
+        """The leak as a factor: sum of sign * 2^-shift."""
+        return sum(term.sign * 2.0**-term.shift for term in self.leak)
+
+    def store(self, V: Tensor) -> Tensor:
+        """U = clip(leak(V)); a new tensor."""
+        if not self.integer:
+            return V * self.slope
+        if len(self.leak) == 1 and self.leak[0].sign == 1:  # the usual case, in two passes
+            term = self.leak[0]
+            U = (V * 2.0**-term.shift).floor_() if term.shift else V.clone()
+        else:
+            U = leaked(V, self.leak)
+        return U.clamp_(-self.membrane_max, self.membrane_max)
+
+    def step(self, K: Tensor, threshold: Tensor, reset_by: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One step from K (N, C, ...), with per-channel tensors shaped (C, 1, ...): spikes (bool), membrane U."""
+        s = threshold < K
+        if self.reset == "zero":
+            return s, self.store(K.masked_fill(s, 0))
+        assert reset_by is not None
+        return s, self.store(K - s * reset_by)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All steps of one layer, each (T, N, C, ...): K before firing, spikes s (0 or 1), and stored membranes U."""
+
+    k: Tensor
+    s: Tensor
+    u: Tensor | None
+
+
+def scan(
+    current: Tensor,
+    steps: int | None,
+    lif: LIF,
+    threshold: Tensor,
+    bias: Tensor | None,
+    reset_by: Tensor | None,
+    *,
+    membranes: bool = False,
+) -> Scan:
+    """Run the neurons of a layer over all steps.
+
+    current : (T, N, C, ...), or (N, C, ...) with `steps` = T where it is the same at every step.
+    threshold, bias, reset_by : per channel (C,), of current's dtype.
+    membranes : keep U (only the last is needed to go on, and none after the last step).
+    """
+    static = steps is not None
+    T = steps if steps is not None else len(current)
+    shape = tuple(current.shape) if static else tuple(current.shape[1:])
+    like = current if static else current[0]
+    theta = per_channel(threshold, like)
+    R = None if reset_by is None else per_channel(reset_by, like)
+    if bias is not None:
+        current = current + per_channel(bias, like)
+    K = torch.empty(T, *shape, dtype=current.dtype)
+    s = torch.empty_like(K)
+    U_all = torch.empty_like(K) if membranes else None
+    U: Tensor | None = None
+    for t in range(T):
+        now = current if static else current[t]
+        if U is None:
+            K[t] = now
+        else:
+            torch.add(now, U, out=K[t])
+        fired, U = lif.step(K[t], theta, R)
+        s[t] = fired
+        if U_all is not None:
+            U_all[t] = U
+    return Scan(K, s, U_all)

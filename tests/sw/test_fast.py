@@ -1,0 +1,121 @@
+"""The fast integer engine equals the reference in every number."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import inputs_for, networks
+from sw.same import assert_same
+
+from mintaka.artifact import (
+    ArtifactError,
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    check,
+    network_bounds,
+    run,
+)
+from mintaka.snn.fast import groups_in_order, run_fast
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_equals_reference(data: st.DataObject) -> None:
+    network = data.draw(networks())
+    x = data.draw(inputs_for(network, samples=(1, 5)))
+    assert_same(run(network, x, trace=True), run_fast(network, x, trace=True, batch=data.draw(st.integers(1, 5))))
+    assert_same(run(network, x), run_fast(network, x))
+
+
+def _vector(values: list[int], bits: int = 32) -> IntTensor:
+    return IntTensor(np.array(values, np.int32), bits)
+
+
+def _two_layers(N: int, op: str = "dense", threshold: int = 0, reset_by: int = 3) -> Network:
+    """N 8-bit inputs of 8-bit weights at their limit but one: sums pass 2^24 from N = 519 on."""
+    W = np.full((2, N), 127, np.int8)
+    W[:, 0] = 126
+    neuron = Neuron(_vector([threshold] * 2), ">", "subtract", _vector([reset_by] * 2), (LeakTerm(1, 0),), 16)
+    shape: tuple[int, ...] = (N,)
+    shape_out: tuple[int, ...] = (2,)
+    conv = None
+    if op == "conv2d":
+        W, shape, shape_out, conv = W[:, :, None, None], (N, 1, 1), (2, 1, 1), ConvGeometry((1, 1), (0, 0), 1)
+    first = Node("first", op, (Edge("x", 0, IntTensor(W, 8), conv=conv),), shape, shape_out, neuron=neuron)
+    head = Node("head", "dense", (Edge("first", 0, IntTensor(np.ones((2, 2), np.int8), 4)),), shape_out, (2,))
+    network = Network("big", 3, Input("x", shape, "direct", 8), (first, head), Output("head"))
+    check(network)
+    return network
+
+
+@pytest.mark.parametrize("op", ["dense", "conv2d"])
+@pytest.mark.parametrize("N", [517, 518, 519, 600, 5000])
+def test_sums_beyond_float32(op: str, N: int) -> None:
+    network = _two_layers(N, op, threshold=2**24, reset_by=2**24 + 1)
+    x = np.full((2, *network.input.shape), 255, np.uint8)
+    x[1, ::3] = 254
+    expected = run(network, x, trace=True)
+    assert (N < 519) == (network_bounds(network)["first"].sums[0].magnitude < 2**24)
+    assert_same(expected, run_fast(network, x, trace=True))
+
+
+@pytest.mark.parametrize("threshold", [2**31 - 1, -(2**31), 2**24 + 1, -(2**24) - 1])
+def test_thresholds_beyond_float32(threshold: int) -> None:
+    network = _two_layers(10, threshold=threshold)
+    x = np.arange(10, dtype=np.uint8)[None]
+    assert_same(run(network, x, trace=True), run_fast(network, x, trace=True))
+
+
+def test_reduced_precision_products_are_not_used() -> None:
+    """A user who allows bfloat16 products for his own models still gets exact integers here."""
+    network = _two_layers(400)
+    x = np.random.default_rng(0).integers(0, 256, (64, 400)).astype(np.uint8)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        actual = run_fast(network, x, trace=True)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert_same(run(network, x, trace=True), actual)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 33])
+def test_convolution_of_every_size_is_exact(samples: int) -> None:
+    """3x3 convolutions are where libraries switch to transforms; odd sums near 2^24 would show it."""
+    rng = np.random.default_rng(samples)
+    W = rng.integers(-127, 128, (16, 16, 3, 3)).astype(np.int8)
+    conv = ConvGeometry((1, 1), (1, 1), 1)
+    neuron = Neuron(_vector([1000] * 16), ">", "zero", None, (LeakTerm(1, 1),), 16)
+    shape = (16, 20, 20)
+    first = Node("first", "conv2d", (Edge("x", 0, IntTensor(W, 8), conv=conv),), shape, shape, neuron=neuron)
+    V = rng.integers(-7, 8, (3, 6400)).astype(np.int8)
+    head = Node("head", "dense", (Edge("first", 0, IntTensor(V, 4)),), shape, (3,))
+    network = Network("conv", 2, Input("x", shape, "direct", 8), (first, head), Output("head"))
+    x = rng.integers(0, 256, (samples, *shape)).astype(np.uint8)
+    assert_same(run(network, x, trace=True), run_fast(network, x, trace=True))
+
+
+@given(networks())
+def test_groups_come_after_what_they_read(network: Network) -> None:
+    done = {network.input.name}
+    for group in groups_in_order(network):
+        names = {node.name for node in group}
+        for node in group:
+            assert {edge.node for edge in node.inputs} <= done | names
+        done |= names
+    assert done == {network.input.name, *(node.name for node in network.nodes)}
+
+
+def test_wrong_inputs_are_refused() -> None:
+    with pytest.raises(ArtifactError, match="dtype float64"):
+        run_fast(_two_layers(3), np.zeros((1, 3)))
+    with pytest.raises(ArtifactError, match="shape"):
+        run_fast(_two_layers(3), np.zeros((1, 4), np.uint8))
