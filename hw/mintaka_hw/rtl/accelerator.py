@@ -1,0 +1,96 @@
+"""The whole accelerator: layer cores in a chain, flat ports, counters and taps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from mintaka_hw.plan import Plan
+from mintaka_hw.rtl.dense import COUNTER_WIDTH, DenseCore
+from mintaka_hw.rtl.logits import LogitSerializer
+
+
+class Accelerator(wiring.Component):
+    """One network as a stream processor; ports are flat, so that their names are the same in every tool.
+
+    Attributes
+    ----------
+    i_valid, i_ready, i_data : stream of input words
+        `plan.input_elements` elements per beat in C order, element e in bits [e * bits +: bits]; a direct input once
+        per sample, spikes and counts once per time step.
+    o_valid, o_ready, o_logit, o_class, o_last, o_cycles : stream of logits
+        One per beat in class order. With `o_last`, `o_class` is the argmax (lowest index wins) and `o_cycles` the
+        cycles since the first beat after reset was accepted.
+    artifact_hash : the first 64 bits of the artifact's content hash
+    L_done, L_sops, L_events, L_busy : per layer L, a sample's counts in the cycle of `L_done`
+    L_tap_valid, L_tap_k, L_tap_s, L_tap_u : with `taps`, per layer L, each group of each step (the head has only k)
+    """
+
+    def __init__(self, plan: Plan, *, taps: bool = False):
+        self.plan = plan
+        self.taps = taps
+        head = plan.layers[-1]
+        ports: dict[str, Any] = {
+            "i_valid": In(1),
+            "i_ready": Out(1),
+            "i_data": In(plan.layers[0].word_bits),
+            "o_valid": Out(1),
+            "o_ready": In(1),
+            "o_logit": Out(signed(head.k_width)),
+            "o_class": Out(max(1, (head.size_out - 1).bit_length())),
+            "o_last": Out(1),
+            "o_cycles": Out(COUNTER_WIDTH),
+            "artifact_hash": Out(64),
+        }
+        for layer in plan.layers:
+            ports[f"{layer.name}_done"] = Out(1)
+            for counter in ("sops", "events", "busy"):
+                ports[f"{layer.name}_{counter}"] = Out(COUNTER_WIDTH)
+            if taps:
+                ports[f"{layer.name}_tap_valid"] = Out(1)
+                ports[f"{layer.name}_tap_k"] = Out(layer.lanes * layer.k_width)
+                if not layer.is_head:
+                    ports[f"{layer.name}_tap_s"] = Out(layer.lanes)
+                    ports[f"{layer.name}_tap_u"] = Out(layer.lanes * layer.state_width)
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        cores = []
+        for layer in self.plan.layers:
+            core = DenseCore(layer)
+            m.submodules[layer.name] = core
+            if cores:
+                wiring.connect(m, cores[-1].o, core.i)
+            cores.append(core)
+            self._monitor(m, layer.name, core)
+        m.submodules.logits = logits = LogitSerializer(self.plan.layers[-1])
+        wiring.connect(m, cores[-1].o, logits.i)
+
+        digits = self.plan.artifact_hash.removeprefix("sha256:")[:16]
+        m.d.comb += [
+            cores[0].i.valid.eq(self.i_valid),
+            cores[0].i.payload.eq(self.i_data),
+            self.i_ready.eq(cores[0].i.ready),
+            self.o_valid.eq(logits.o.valid),
+            logits.o.ready.eq(self.o_ready),
+            self.o_logit.eq(logits.o.payload.logit),
+            self.o_class.eq(logits.o.payload.winner),
+            self.o_last.eq(logits.o.payload.last),
+            self.artifact_hash.eq(Const(int(digits, 16), 64)),
+        ]
+        started = Signal()
+        with m.If(started | (self.i_valid & self.i_ready)):
+            m.d.sync += [started.eq(1), self.o_cycles.eq(self.o_cycles + 1)]
+        return m
+
+    def _monitor(self, m: Module, name: str, core: DenseCore) -> None:
+        ports = ["done", "sops", "events", "busy"]
+        if self.taps:
+            ports += ["tap_valid", "tap_k"] + ([] if core.layer.is_head else ["tap_s", "tap_u"])
+        for port in ports:
+            inner = getattr(core, port)
+            m.d.comb += getattr(self, f"{name}_{port}").eq(inner.as_value() if hasattr(inner, "as_value") else inner)

@@ -1,0 +1,207 @@
+"""The dense layer core: collector, replay, weight memory and LIF lanes, with its counters and output queue."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from mintaka_hw.plan import LayerPlan
+from mintaka_hw.plan.layer import table_width
+from mintaka_hw.rtl.collector import Collector
+from mintaka_hw.rtl.lif import LIFCore, LIFParameters, lanes_of
+from mintaka_hw.rtl.replay import Replay
+from mintaka_hw.rtl.table import group_words, packed, rom, state
+
+COUNTER_WIDTH = 32
+
+
+class DenseCore(wiring.Component):
+    """One dense layer. Its cycles are `mintaka_hw.estimate`'s: one per event and group, one for an empty list.
+
+    Pipeline, from the slot: 0 weight row is addressed | 1 weight and start are there | 2 accumulate | 3 K complete |
+    4 result: spikes leave, state is stored.
+
+    Attributes
+    ----------
+    i : In(stream of word_bits)
+        Words of the source, `word_elements` each.
+    o : Out(stream of out_word_bits)
+        A word of `lanes` spikes per group and step, or for the head `lanes` sums per group after the last step.
+    done : Out(1)
+        One cycle per sample; `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
+        issued or waited) are then that sample's.
+    tap_valid, tap_k, tap_s, tap_u : Out
+        Monitor: each group of each step as its result leaves the lanes.
+    """
+
+    def __init__(self, layer: LayerPlan):
+        self.layer = layer
+        super().__init__(
+            {
+                "i": In(stream.Signature(layer.word_bits)),
+                "o": Out(stream.Signature(layer.out_word_bits)),
+                "done": Out(1),
+                "sops": Out(COUNTER_WIDTH),
+                "events": Out(COUNTER_WIDTH),
+                "busy": Out(COUNTER_WIDTH),
+                "tap_valid": Out(1),
+                "tap_k": Out(lanes_of(signed(layer.k_width), layer.lanes)),
+                "tap_s": Out(layer.lanes),
+                "tap_u": Out(lanes_of(signed(layer.state_width), layer.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        layer = self.layer
+        m = Module()
+        m.submodules.collector = collector = Collector(layer)
+        m.submodules.replay = replay = Replay(layer)
+        m.submodules.lanes = lanes = LIFCore(LIFParameters.of(layer))
+
+        wiring.connect(m, wiring.flipped(self.i), collector.i)
+        m.d.comb += [
+            collector.address.eq(replay.address),
+            collector.release.eq(replay.release),
+            replay.entry.eq(collector.entry),
+            replay.full.eq(collector.full),
+            replay.empty.eq(collector.empty),
+            replay.final.eq(collector.final),
+        ]
+
+        # ---- cycle 0 to 4: the slot on its way through the pipeline
+        slots = [replay.slot]
+        valids: list[Value] = [replay.valid]
+        for cycle in range(1, 5):
+            slot = Signal(replay.slot.shape(), name=f"slot_{cycle}", reset_less=True)
+            valid = Signal(name=f"valid_{cycle}")
+            m.d.sync += [slot.eq(slots[-1]), valid.eq(valids[-1])]
+            slots.append(slot)
+            valids.append(valid)
+
+        weight_word = self._weights(m, replay.slot.weight)
+        start = self._start(m, slots, lanes)
+
+        # ---- cycle 1: decode the weights into the register before the accumulators
+        for lane in range(layer.lanes):
+            weight = self._decoded(weight_word, lane)
+            held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
+            m.d.sync += held.eq(Mux(slots[1].event, weight, 0))
+            begin = Signal(lanes.start[lane].shape(), name=f"start_{lane}", reset_less=True)
+            m.d.sync += begin.eq(start[lane])
+            m.d.comb += [lanes.weight[lane].eq(held), lanes.start[lane].eq(begin)]
+        m.d.comb += [
+            lanes.valid.eq(valids[2]),
+            lanes.first.eq(slots[2].first),
+            lanes.last.eq(slots[2].last),
+            lanes.plane.eq(slots[2].plane),
+        ]
+        if not layer.is_head:
+            width = table_width(layer.threshold)
+            words = group_words(layer.threshold, layer.lanes, width)
+            m.d.comb += lanes.threshold.as_value().eq(rom(m, "threshold", words, layer.lanes * width, slots[2].group))
+            if layer.reset_by is not None:
+                width = table_width(layer.reset_by)
+                words = group_words(layer.reset_by, layer.lanes, width)
+                m.d.comb += lanes.reset_by.as_value().eq(rom(m, "reset_by", words, layer.lanes * width, slots[2].group))
+
+        self._output(m, lanes, replay, slots[4])
+        self._counters(m, replay, slots[1], valids[1])
+        m.d.comb += [
+            self.tap_valid.eq(lanes.done),
+            self.tap_k.eq(lanes.k),
+            self.tap_s.eq(lanes.spikes),
+            self.tap_u.eq(lanes.state),
+        ]
+        return m
+
+    def _weights(self, m: Module, row: Value) -> Value:
+        """The weight memory: row group * size_in + element holds one weight per lane."""
+        layer = self.layer
+        weight = layer.node.inputs[0].weight
+        assert weight is not None
+        rows = []
+        for group in range(layer.groups):
+            part = weight.values[group * layer.lanes : (group + 1) * layer.lanes]
+            rows += [packed(self._encoded(column), layer.weight_bits) for column in part.T]
+        memory = Memory(shape=unsigned(layer.lanes * layer.weight_bits), depth=len(rows), init=rows)
+        m.submodules.weights = memory
+        port = memory.read_port()
+        m.d.comb += port.addr.eq(row)
+        return port.data
+
+    def _encoded(self, column: list[int]) -> list[int]:
+        """Lane weights as stored: two's complement; at 1 bit, 0 is +1 and 1 is -1. Padding adds nothing, or -1."""
+        stored = [int(w) if self.layer.weight_bits > 1 else int(w < 0) for w in column]
+        return stored + [int(self.layer.weight_bits == 1)] * (self.layer.lanes - len(stored))
+
+    def _decoded(self, word: Value, lane: int) -> Value:
+        bits = self.layer.weight_bits
+        stored = word[lane * bits : (lane + 1) * bits]
+        return Cat(1, stored).as_signed() if bits == 1 else stored.as_signed()
+
+    def _start(self, m: Module, slots: list[Signal], lanes: LIFCore) -> list[Value]:
+        """What each lane's accumulation begins with, at cycle 1: state + bias, or state + the stored current."""
+        layer = self.layer
+        width = table_width(layer.bias)
+        bias_word = rom(m, "bias", group_words(layer.bias, layer.lanes, width), layer.lanes * width, slots[0].group)
+
+        def kept(name: str, word: Value, enable: Value) -> Value:
+            return state(m, name, layer.groups, len(word), slots[1].group, slots[4].group, enable, word)
+
+        state_word = kept("state", lanes.state.as_value(), lanes.done) if layer.has_state else None
+        current_word = None
+        if layer.has_current:
+            current_word = kept("current", lanes.k.as_value(), lanes.done & slots[4].opening)
+        found = []
+        for lane in range(layer.lanes):
+            begin: Value = bias_word[lane * width : (lane + 1) * width].as_signed()
+            if current_word is not None:
+                size = layer.k_width
+                begin = Mux(slots[1].opening, begin, current_word[lane * size : (lane + 1) * size].as_signed())
+            if state_word is not None:
+                size = layer.state_width
+                before = state_word[lane * size : (lane + 1) * size].as_signed()
+                begin = begin + Mux(slots[1].opening, 0, before)
+            found.append(begin)
+        return found
+
+    def _output(self, m: Module, lanes: LIFCore, replay: Replay, slot: Signal) -> None:
+        """The queue of outgoing words. Its places are given out at issue, so the pipeline never has to stop."""
+        layer = self.layer
+        m.submodules.out_fifo = fifo = SyncFIFO(width=layer.out_word_bits, depth=layer.fifo_depth)
+        places = Signal(range(layer.fifo_depth + 1), init=layer.fifo_depth)
+        taken = self.o.valid & self.o.ready
+        m.d.sync += places.eq(places + taken - replay.spend)
+        word = lanes.k.as_value() if layer.is_head else lanes.spikes
+        m.d.comb += [
+            replay.credit.eq(places != 0),
+            fifo.w_data.eq(word),
+            fifo.w_en.eq(lanes.done & (slot.closing if layer.is_head else 1)),
+            self.o.valid.eq(fifo.r_rdy),
+            self.o.payload.eq(fifo.r_data),
+            fifo.r_en.eq(self.o.ready),
+        ]
+
+    def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value) -> None:
+        """Per-sample counts, one cycle behind the slots. The fan-out table makes a slot's operations one addition."""
+        layer = self.layer
+        width = int(layer.fanout.max()).bit_length()
+        fanout: Value = Signal(1)  # stays 0: a layer without a synapse has no operations
+        if width:
+            address = replay.slot.weight[: layer.element_address_bits]
+            fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, address)
+        occupied, fresh, ends = (Signal(name=n) for n in ("slot_occupied", "slot_fresh", "slot_ends"))
+        m.d.sync += [
+            occupied.eq(replay.occupied),
+            fresh.eq(replay.fresh),
+            ends.eq(replay.valid & replay.ends),
+            self.done.eq(ends),
+        ]
+        event = valid & slot.event
+        once = event & (slot.group == 0)
+        with m.If(occupied):
+            for counter, step in ((self.busy, 1), (self.events, event), (self.sops, Mux(once, fanout, 0))):
+                m.d.sync += counter.eq(Mux(fresh, 0, counter) + step)

@@ -1,0 +1,59 @@
+"""Constant tables and group-indexed state: the small memories beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from amaranth.hdl import C, Module, Signal, Value, unsigned
+from amaranth.lib.memory import Memory
+
+
+def packed(values: Iterable[int], width: int) -> int:
+    """Lane values as one word, lane 0 in the low bits, each in two's complement of `width` bits."""
+    word = 0
+    for lane, value in enumerate(values):
+        word |= (int(value) & ((1 << width) - 1)) << (lane * width)
+    return word
+
+
+def group_words(values: np.ndarray, lanes: int, width: int, padding: int = 0) -> list[int]:
+    """(size_out,) as one word per group; lanes beyond the last neuron hold `padding`."""
+    groups = -(-len(values) // lanes)
+    padded = np.full(groups * lanes, padding, np.int64)
+    padded[: len(values)] = values
+    return [packed(row, width) for row in padded.reshape(groups, lanes)]
+
+
+def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> Value:
+    """The word at `address`, one cycle later; a single word is just a constant."""
+    if len(words) == 1:
+        return C(words[0], width)
+    memory = Memory(shape=unsigned(width), depth=len(words), init=words)
+    m.submodules[name] = memory
+    port = memory.read_port()
+    m.d.comb += port.addr.eq(address)
+    return port.data
+
+
+def state(m: Module, name: str, depth: int, width: int, read: Value, write: Value, enable: Value, word: Value) -> Value:
+    """One word per group, read in the same cycle and written at the clock edge; never both at the same address.
+
+    A layer with one group keeps its state in a register. No reset: a sample's first step does not read it.
+    """
+    if depth == 1:
+        kept = Signal(width, name=name, reset_less=True)
+        with m.If(enable):
+            m.d.sync += kept.eq(word)
+        return kept
+    memory = Memory(shape=unsigned(width), depth=depth, init=[])
+    m.submodules[name] = memory
+    write_port = memory.write_port()
+    read_port = memory.read_port(domain="comb")
+    m.d.comb += [
+        write_port.addr.eq(write),
+        write_port.data.eq(word),
+        write_port.en.eq(enable),
+        read_port.addr.eq(read),
+    ]
+    return read_port.data
