@@ -46,7 +46,7 @@ class CyclePrediction:
 
 @dataclass(frozen=True)
 class EventLists:
-    """What enters one layer: per list (sample-major) its `events`, and per word its non-zero `chunks` (lists, words)."""
+    """What enters one layer: per list (sample-major) `events`; per word its non-zero `chunks` (lists, words)."""
 
     events: np.ndarray
     chunks: np.ndarray
@@ -60,8 +60,8 @@ def event_lists(layer: LayerPlan, x: np.ndarray) -> EventLists:
     words = padded.reshape(len(x), layer.words, layer.word_elements)
     chunk = layer.chunk_elements
     fill = -layer.word_elements % chunk
-    words = np.pad(words, ((0, 0), (0, 0), (0, fill))).reshape(len(x), layer.words, -1, chunk)
-    return EventLists(np.bitwise_count(x).sum(1), words.any(3).sum(2))
+    chunks = np.pad(words, ((0, 0), (0, 0), (0, fill))).reshape(len(x), layer.words, -1, chunk)
+    return EventLists(np.bitwise_count(x).sum(1), chunks.any(3).sum(2))
 
 
 class LogitModel:

@@ -180,7 +180,7 @@ class Replay(wiring.Component):
             m.d.sync += fresh.eq(self.valid & self.ends)
         return fresh
 
-    def _state_pending(self, m: Module, chunk: data.View) -> Value:  # type: ignore[type-arg]
+    def _state_pending(self, m: Module, chunk: data.View) -> Value:
         """True while the state that `chunk`'s group reads is still on its way to its memory."""
         pending: Value = Const(0, 1)
         if self.layer.groups >= self.layer.state_distance:

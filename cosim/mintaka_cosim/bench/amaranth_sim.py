@@ -1,0 +1,145 @@
+"""The accelerator in Amaranth's own simulator: the same streams, taps and counters, for small networks."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.sim import Simulator
+
+from mintaka.artifact import Trace
+from mintaka_cosim.bench.recording import COUNTERS, Recording
+from mintaka_cosim.bench.words import WORD, pack_beats, split_fields
+from mintaka_hw.plan import LayerPlan, Plan
+from mintaka_hw.rtl import Accelerator
+
+
+class SimulationTimeout(RuntimeError):
+    """The design gave no result within the allowed cycles."""
+
+
+@dataclass
+class _Seen:
+    """Raw observations, in the order in which they were made."""
+
+    beats: list[tuple[int, int, int, int]] = field(default_factory=list)  # logit, class, o_cycles, cycle
+    accepted: list[int] = field(default_factory=list)
+    counters: dict[str, list[list[int]]] = field(default_factory=dict)
+    taps: dict[str, list[list[list[int]]]] = field(default_factory=dict)
+
+
+def simulate_amaranth(
+    plan: Plan,
+    inputs: np.ndarray,
+    *,
+    stalls: float = 0.0,
+    seed: int = 0,
+    reset_after: int | None = None,
+    max_cycles: int = 100_000,
+) -> Recording:
+    """Stream `inputs` back to back through `Accelerator(plan, taps=True)`.
+
+    stalls : probability, per cycle, that the input has no beat and that the output is not ready.
+    reset_after : cycle in which the design is reset, in mid-sample; everything is then sent again from the start.
+
+    Raises SimulationTimeout after `max_cycles` without all results.
+    """
+    top = Accelerator(plan, taps=True)
+    words = pack_beats(inputs, plan.input_elements, plan.network.input.bits, static=plan.network.input.static)
+    beats = [sum(int(w) << (WORD * i) for i, w in enumerate(beat)) for beat in words.reshape(-1, words.shape[2])]
+    seen = _Seen()
+    cycles = 0
+
+    async def stream(ctx: Any, limit: int | None) -> None:
+        """Run until every logit came, or for `limit` cycles."""
+        nonlocal seen, cycles
+        seen = _Seen(counters={x.name: [] for x in plan.layers}, taps={x.name: [] for x in plan.layers})
+        source, sink = random.Random(seed), random.Random(seed + 1)
+        position, offered = 0, False
+        for cycle in range(max_cycles if limit is None else limit):
+            offered = offered or source.random() >= stalls
+            valid = offered and position < len(beats)
+            ctx.set(top.i_valid, valid)
+            ctx.set(top.i_data, beats[position] if valid else 0)
+            ready = sink.random() >= stalls
+            ctx.set(top.o_ready, ready)
+            accepted = valid and ctx.get(top.i_ready)
+            if accepted and position % words.shape[1] == 0:
+                seen.accepted.append(cycle)
+            if ready and ctx.get(top.o_valid):
+                last = bool(ctx.get(top.o_last))
+                seen.beats.append((ctx.get(top.o_logit), ctx.get(top.o_class), ctx.get(top.o_cycles), cycle))
+                if last != (len(seen.beats) % plan.network.classes == 0):
+                    raise AssertionError(f"o_last is {last} on logit {len(seen.beats)} (seed {seed})")
+            for layer in plan.layers:
+                _observe(ctx, top, layer, seen)
+            await ctx.tick()
+            if accepted:
+                position, offered = position + 1, False
+            cycles = cycle + 1
+            if len(seen.beats) == len(inputs) * plan.network.classes:
+                return
+        if limit is None:
+            raise SimulationTimeout(f"{len(seen.beats)} logits after {max_cycles} cycles (seed {seed})")
+
+    wrapper = Module()
+    wrapper.domains.sync = domain = ClockDomain("sync")
+    reset = Signal()
+    wrapper.d.comb += domain.rst.eq(reset)
+    wrapper.submodules.top = top
+
+    async def bench(ctx: Any) -> None:
+        if reset_after is not None:
+            await stream(ctx, reset_after)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+        await stream(ctx, None)
+
+    simulator = Simulator(wrapper)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return _recording(plan, len(inputs), seen, cycles)
+
+
+def _observe(ctx: Any, top: Accelerator, layer: LayerPlan, seen: _Seen) -> None:
+    name = layer.name
+
+    def port(suffix: str) -> int:
+        return int(ctx.get(getattr(top, f"{name}_{suffix}")))
+
+    if port("done"):
+        seen.counters[name].append([port(counter) for counter in COUNTERS])
+    if port("tap_valid"):
+        fields = [split_fields(port("tap_k"), layer.lanes, layer.k_width, signed=True)]
+        if not layer.is_head:
+            fields.append(split_fields(port("tap_s"), layer.lanes, 1, signed=False))
+            fields.append(split_fields(port("tap_u"), layer.lanes, layer.state_width, signed=True))
+        seen.taps[name].append(fields)
+
+
+def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
+    network = plan.network
+    out = np.array(seen.beats, np.int64).reshape(N, network.classes, 4)
+    traces = {}
+    for layer in plan.layers:
+        groups = seen.taps[layer.name][: N * network.time_steps * layer.groups]
+        fields = [
+            np.array(part, np.int64).reshape(N, network.time_steps, -1)[:, :, : layer.size_out]
+            for part in zip(*groups, strict=True)
+        ]
+        traces[layer.name] = Trace(fields[0], *(fields[1:] or (None, None)))
+    return Recording(
+        logits=out[:, :, 0],
+        classes=out[:, -1, 1],
+        accepted=np.array(seen.accepted[:N], np.int64),
+        finished=out[:, -1, 3],
+        cycles=out[:, -1, 2],
+        counters={x.name: np.array(seen.counters[x.name], np.int64)[:N] for x in plan.layers},
+        total_cycles=cycles,
+        traces=traces,
+    )
