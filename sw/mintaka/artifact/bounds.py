@@ -49,16 +49,20 @@ class NodeBounds:
 
 
 def edge_bounds(edge: Edge, source: Signal) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest partial sum per output channel, int64 (C_out,), over all inputs and orders."""
+    """Smallest and largest partial sum per output channel, (C_out,), over all inputs and orders.
+
+    Python integers (dtype object): a bound that is too wide for any hardware must still come out right.
+    """
     assert edge.weight is not None
     W = edge.weight.values.astype(np.int64).reshape(len(edge.weight.values), -1)
-    return np.minimum(W, 0).sum(1) * source.max_value, np.maximum(W, 0).sum(1) * source.max_value
+    low, high = np.minimum(W, 0).sum(1), np.maximum(W, 0).sum(1)
+    return low.astype(object) * source.max_value, high.astype(object) * source.max_value
 
 
 def node_bounds(node: Node, source: dict[str, Signal], time_steps: int) -> NodeBounds:
     """Proven intervals of a node that sums a current (not of a pool)."""
-    low = np.zeros(node.channels, np.int64)
-    high = np.zeros(node.channels, np.int64)
+    low = np.zeros(node.channels, object)
+    high = np.zeros(node.channels, object)
     sums = []
     for edge in node.inputs:
         lo, hi = edge_bounds(edge, source[edge.node])
@@ -66,8 +70,8 @@ def node_bounds(node: Node, source: dict[str, Signal], time_steps: int) -> NodeB
         low += (lo >> edge.input_shift) << edge.shift
         high += (hi >> edge.input_shift) << edge.shift
     if node.bias is not None:
-        low += node.bias.values
-        high += node.bias.values
+        low += node.bias.values.astype(object)
+        high += node.bias.values.astype(object)
     if node.neuron is not None:
         low, high = low - node.neuron.membrane_max, high + node.neuron.membrane_max
     else:

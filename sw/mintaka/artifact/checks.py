@@ -22,12 +22,15 @@ from mintaka.artifact.schema import (
     Node,
     Shape,
 )
-from mintaka.artifact.signals import signals
+from mintaka.artifact.signals import Signal, signals
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_TIME_STEPS = 1024
 MAX_ACCUMULATOR_BITS = 40
 MAX_ELEMENTS = 2**24
+MAX_NODES = 1024
+MAX_EDGES = 64
+MAX_COUNT = 2**16 - 1
 
 
 def require(condition: object, sentence: str) -> None:
@@ -37,16 +40,18 @@ def require(condition: object, sentence: str) -> None:
 
 def check(network: Network) -> None:
     """Raise ArtifactError with one sentence at the first rule that `network` breaks."""
-    require(network.name.strip() == network.name != "", f"the network's name {network.name!r:.60} is not a name")
+    name = network.name
+    fits = name.isprintable() and name.strip() == name and 1 <= len(name) <= 100
+    require(fits, f"the network's name {name!r:.60} is not 1 to 100 printable characters")
     steps = network.time_steps
     require(1 <= steps <= MAX_TIME_STEPS, f"time_steps is {steps}; 1 to {MAX_TIME_STEPS} are possible")
     _check_input(network)
     _check_graph(network)
+    found = signals(network)
     for node in network.nodes:
         where = f"node '{node.name}'"
-        require(len(node.inputs) >= 1, f"{where} has no inputs")
         if node.op == "pool2d":
-            _check_pool(network, node, where)
+            _check_pool(network, node, found, where)
         else:
             _check_synapses(network, node, where)
     _check_output(network)
@@ -75,12 +80,24 @@ def _check_input(network: Network) -> None:
 
 
 def _check_graph(network: Network) -> None:
-    names = [network.input.name]
+    require(len(network.nodes) <= MAX_NODES, f"there are {len(network.nodes)} nodes; at most {MAX_NODES} are possible")
+    names = {network.input.name}
     for node in network.nodes:
         require(NAME.fullmatch(node.name), f"the node name {node.name!r:.60} does not match [a-z][a-z0-9_]*")
         require(node.name not in names, f"the name '{node.name}' is used twice")
-        names.append(node.name)
-        require(node.op in OPS, f"node '{node.name}' has the unknown op '{node.op}'; known: {', '.join(OPS)}")
+        names.add(node.name)
+        where = f"node '{node.name}'"
+        require(node.op in OPS, f"{where} has the unknown op '{node.op}'; known: {', '.join(OPS)}")
+        require(len(node.inputs) >= 1, f"{where} has no inputs")
+        require(
+            len(node.inputs) <= MAX_EDGES, f"{where} has {len(node.inputs)} inputs; at most {MAX_EDGES} are possible"
+        )
+        if node.op == "pool2d":
+            require(node.pool is not None, f"{where} is a pool2d without pooling parameters")
+            require(len(node.inputs) == 1, f"{where} has {len(node.inputs)} inputs; a pool has one")
+            require(node.inputs[0].delay == 0, f"{where} reads with a delay; put the delay behind the pool")
+        else:
+            require(node.pool is None, f"{where} is no pool2d, but has pooling parameters")
     seen = {network.input.name}
     for node in network.nodes:
         for edge in node.inputs:
@@ -105,30 +122,29 @@ def source_shape(network: Network, edge: Edge) -> Shape:
     return network.input.shape if edge.node == network.input.name else network.node(edge.node).shape_out
 
 
-def _check_pool(network: Network, node: Node, where: str) -> None:
+def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: str) -> None:
     pool, edge = node.pool, node.inputs[0]
-    if pool is None:
-        raise ArtifactError(f"{where} is a pool2d without pooling parameters")
-    require(len(node.inputs) == 1, f"{where} has {len(node.inputs)} inputs; a pool has one")
-    require(edge.delay == 0, f"{where} reads with a delay; put the delay behind the pool")
+    assert pool is not None
+    bare = edge.weight is None and edge.conv is None and edge.shift == edge.input_shift == 0
+    require(bare, f"{where} is a pool: its input has no weight, no shift and no stride")
     require(pool.kind in POOL_KINDS, f"{where} has the kind '{pool.kind}'; possible: {', '.join(POOL_KINDS)}")
     require(node.neuron is None and node.bias is None, f"{where} is a pool: it has no neuron and no bias")
     _check_shape_in(network, node, edge, where)
     require(len(node.shape_in) == 3, f"{where} pools {list(node.shape_in)}; (C, H, W) is wanted")
     require(all(1 <= k <= 64 for k in (*pool.kernel, *pool.stride)), f"{where}: kernel and stride are 1 to 64")
-    found = signals(network)[edge.node]
     if edge.node == network.input.name:
         require(
             network.input.kind == "spikes",
             f"{where} pools the {network.input.kind} input; only spikes are pooled",
         )
     if pool.kind == "max":
-        require(found.max_value == 1, f"{where} takes the maximum of counts; max pooling is an OR of spikes")
+        require(found[edge.node].max_value == 1, f"{where} takes the maximum of counts; max pooling is an OR of spikes")
     c, h, w = node.shape_in
     (kh, kw), (sv, sh) = pool.kernel, pool.stride
     require(kh <= h and kw <= w, f"{where}: the kernel {kh}x{kw} is larger than its input {h}x{w}")
     wanted = (c, (h - kh) // sv + 1, (w - kw) // sh + 1)
     require(node.shape_out == wanted, f"{where} declares shape_out {list(node.shape_out)}, not {list(wanted)}")
+    require(found[node.name].max_value <= MAX_COUNT, f"{where} counts further than {MAX_COUNT}")
 
 
 def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> None:
@@ -141,7 +157,6 @@ def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> Non
 
 def _check_synapses(network: Network, node: Node, where: str) -> None:
     _check_shape_in(network, node, node.inputs[0], where)
-    require(node.pool is None, f"{where} is no pool2d, but has pooling parameters")
     if node.op == "dense":
         require(len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {list(node.shape_out)}")
     for index, edge in enumerate(node.inputs):
@@ -163,6 +178,7 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     require(edge.input_shift == 0 or static, f"{where}: input_shift is for edges from a direct input")
     require(0 <= edge.shift <= 15, f"{where}: shift is {edge.shift}; 0 to 15 are possible")
     if node.op == "dense":
+        require(edge.conv is None, f"{where} has a stride, padding and groups, but a dense layer has none")
         _check_tensor(W, (node.shape_out[0], prod(shape)), f"{where}, weight", signed=False)
         return
     geometry = edge.conv

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_tensors
 
+from mintaka.artifact import strict_json
 from mintaka.artifact.checks import check
 from mintaka.artifact.document import Json, Tensors, from_document, to_document
 from mintaka.artifact.errors import ArtifactError
@@ -21,7 +22,7 @@ from mintaka.artifact.schema import FORMAT_VERSION, Network
 
 METADATA_KEY = "mintaka"
 NO_HASH = "sha256:" + "0" * 64
-HASH = re.compile(r'"hash":"(sha256:[0-9a-f]{64})"')
+HASH = re.compile(r'\{"hash":"(sha256:[0-9a-f]{64})"')
 
 
 def content_hash(network: Network) -> str:
@@ -36,6 +37,7 @@ def save(network: Network, path: Path | str) -> str:
     path = Path(path)
     text, tensors = _form(network)
     digest = _digest(text, tensors)
+    _parse(text)  # nothing is written that could not be read
     data = save_tensors(tensors, metadata={METADATA_KEY: text.replace(NO_HASH, digest, 1)})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -59,7 +61,9 @@ def load(path: Path | str) -> Network:
     path = Path(path)
     try:
         text, tensors = _read(path)
-        network = from_document(_parse(text, tensors), tensors)
+        document = _parse(text)
+        _check_hash(text, tensors)
+        network = from_document(document, tensors)
         check(network)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
@@ -71,8 +75,8 @@ def _form(network: Network) -> tuple[str, Tensors]:
     document, tensors = to_document(network)
     try:
         body = json.dumps({"hash": NO_HASH, **document}, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"the provenance is not JSON: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"the network holds something that JSON cannot say: {error}") from None
     return body, tensors
 
 
@@ -87,6 +91,8 @@ def _digest(text: str, tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def _read(path: Path) -> tuple[str, Tensors]:
+    if path.is_dir():
+        raise ArtifactError("this is a folder; an artifact is a file")
     if not path.is_file():
         raise ArtifactError("there is no such file")
     try:
@@ -106,15 +112,11 @@ def _read(path: Path) -> tuple[str, Tensors]:
     return metadata[METADATA_KEY], tensors
 
 
-def _parse(text: str, tensors: Tensors) -> Json:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ArtifactError("its document is not valid JSON") from None
-    if not isinstance(document, dict):
-        raise ArtifactError("its document is not a JSON object")
+def _parse(text: str) -> Json:
+    """The document of `text`, of a known format version."""
+    document = strict_json.parse(text)
     version = document.get("format")
-    match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", version) if isinstance(version, str) else None
+    match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", version) if isinstance(version, str) else None
     if match is None:
         raise ArtifactError(f"its format version is {version!r:.40}, which is none")
     known = ".".join(map(str, FORMAT_VERSION))
@@ -123,10 +125,13 @@ def _parse(text: str, tensors: Tensors) -> Json:
         raise ArtifactError(f"it has format {version}, but this Mintaka reads up to {known}: update Mintaka")
     if major < FORMAT_VERSION[0]:
         raise ArtifactError(f"it has format {version}, which was never released; this Mintaka reads {known}")
-    stated = HASH.search(text)
+    return document
+
+
+def _check_hash(text: str, tensors: Tensors) -> None:
+    stated = HASH.match(text)
     if stated is None:
-        raise ArtifactError("its content hash is missing")
+        raise ArtifactError('its content hash is missing: a document begins with {"hash":"sha256:..."')
     found = _digest(text.replace(stated[1], NO_HASH, 1), tensors)
     if found != stated[1]:
         raise ArtifactError(f"its content hash does not match: it says {stated[1][:19]}, but holds {found[:19]}")
-    return document

@@ -140,19 +140,20 @@ def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
                 K += per_channel(node.bias.values, K)
             if node.neuron is None:
                 total = total + K
-                steps[node.name].append((total,))
+                if trace:
+                    steps[node.name].append((total,))
                 continue
             K += membrane[node.name]
             now[node.name], membrane[node.name] = fire(K, node.neuron)
             spikes[node.name] += now[node.name].reshape(N, -1).sum(1)
-            steps[node.name].append((K, now[node.name], membrane[node.name]))
+            if trace:
+                steps[node.name].append((K, now[node.name], membrane[node.name]))
         before = now
 
     logits = total.reshape(N, -1)
     traces = {}
-    if trace:
-        for name, values in steps.items():
-            if values:
-                stacked = [np.stack(v, axis=1) for v in zip(*values, strict=True)]
-                traces[name] = Trace(stacked[0], *(stacked[1:] or (None, None)))
+    for name, values in steps.items():
+        if values:
+            stacked = [np.stack(v, axis=1) for v in zip(*values, strict=True)]
+            traces[name] = Trace(stacked[0], *(stacked[1:] or (None, None)))
     return Result(logits, np.argmax(logits, axis=1), sops, spikes, traces)

@@ -47,7 +47,7 @@ def node_signal(node: Node, source: Signal) -> Signal:
 
 
 def signals(network: Network) -> dict[str, Signal]:
-    """Every signal by the name of its source; pooling never lies behind a delayed edge, so one pass suffices."""
+    """Every signal by the name of its source; a pool never reads with a delay, so one pass suffices."""
     found = {network.input.name: input_signal(network.input)}
     for node in network.nodes:
         if node.pool is None:

@@ -1,0 +1,68 @@
+"""JSON as an artifact has it: bounded in size and depth, every key once, every number finite."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from mintaka.artifact.errors import ArtifactError
+
+MAX_CHARACTERS = 2**22
+MAX_DEPTH = 32
+MAX_DIGITS = 20
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The object that `text` holds; ArtifactError where it is no JSON, no object, or beyond the limits above."""
+    if len(text) > MAX_CHARACTERS:
+        raise ArtifactError(f"its document has {len(text)} characters; at most {MAX_CHARACTERS} are possible")
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_real
+        )
+    except ArtifactError:
+        raise
+    except (ValueError, RecursionError):
+        raise ArtifactError("its document is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise ArtifactError("its document is not a JSON object")
+    _check_depth(document)
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ArtifactError(f"its document has the field '{key}' twice in one object")
+        found[key] = value
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ArtifactError(f"its document holds an integer of {len(digits)} digits; at most {MAX_DIGITS} are possible")
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    if not isfinite(value):
+        raise ArtifactError(f"its document holds the number {digits:.20}, which is not finite")
+    return value
+
+
+def _check_depth(document: dict[str, Any]) -> None:
+    """Refuse what is nested deeper than any document is, so that nothing later can run out of stack."""
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [inner for value in level for inner in _children(value)]
+    if level:
+        raise ArtifactError(f"its document is nested deeper than {MAX_DEPTH} levels")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

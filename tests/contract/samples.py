@@ -1,0 +1,113 @@
+"""Small networks written out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mintaka.artifact import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Pool,
+    TestVectors,
+    run,
+)
+
+HALF = (LeakTerm(1, 1),)
+KEEP = (LeakTerm(1, 0),)
+
+
+def tensor(values: Any, bits: int = 8) -> IntTensor:
+    return IntTensor(np.array(values, np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32), bits)
+
+
+def lif(
+    threshold: Any,
+    *,
+    reset_by: Any = None,
+    leak: tuple[LeakTerm, ...] = KEEP,
+    membrane_bits: int = 8,
+    bits: int = 8,
+) -> Neuron:
+    reset = "zero" if reset_by is None else "subtract"
+    back = None if reset_by is None else tensor(reset_by, bits)
+    return Neuron(tensor(threshold, bits), ">", reset, back, leak, membrane_bits)
+
+
+def one_neuron(neuron: Neuron, weights: Any, *, bias: Any = None, steps: int = 4, **source: Any) -> Network:
+    """Input -> one spiking dense layer "a" -> a head that counts its spikes."""
+    W = np.array(weights, np.int8)
+    kind = {"kind": "spikes", "bits": 1} | source
+    return Network(
+        "by hand",
+        steps,
+        Input("input", (W.shape[1],), **kind),
+        (
+            Node(
+                "a",
+                "dense",
+                (Edge("input", 0, IntTensor(W, 8)),),
+                (W.shape[1],),
+                (W.shape[0],),
+                None if bias is None else tensor(bias),
+                neuron,
+            ),
+            Node("head", "dense", (Edge("a", 0, tensor(np.eye(W.shape[0]))),), (W.shape[0],), (W.shape[0],)),
+        ),
+        Output("head"),
+    )
+
+
+def everything() -> Network:
+    """Every feature of the format in one small network: conv, both pools, recurrence, shifts, vectors."""
+    rng = np.random.default_rng(7)
+
+    def some(*shape: int, bits: int = 4) -> IntTensor:
+        Q = 2 ** (bits - 1) - 1
+        return IntTensor(rng.integers(-Q, Q + 1, shape).astype(np.int8), bits)
+
+    conv = ConvGeometry((1, 1), (1, 1), 1)
+    nodes = (
+        Node(
+            "conv",
+            "conv2d",
+            (
+                Edge("input", 0, some(4, 2, 3, 3), input_shift=2, conv=conv),
+                Edge("conv", 1, some(4, 4, 3, 3), conv=conv),
+            ),
+            (2, 6, 6),
+            (4, 6, 6),
+            some(4),
+            lif([9, 3, 0, 5], reset_by=[9, 3, 1, 5], leak=(LeakTerm(1, 0), LeakTerm(-1, 2)), membrane_bits=6),
+        ),
+        Node("or", "pool2d", (Edge("conv", 0),), (4, 6, 6), (4, 3, 3), pool=Pool("max", (2, 2), (2, 2))),
+        Node("sum", "pool2d", (Edge("conv", 0),), (4, 6, 6), (4, 2, 2), pool=Pool("sum", (3, 3), (3, 3))),
+        Node(
+            "dense",
+            "dense",
+            (Edge("or", 0, some(5, 36, bits=2), shift=1), Edge("sum", 0, some(5, 16)), Edge("dense", 1, some(5, 5))),
+            (4, 3, 3),
+            (5,),
+            None,
+            lif([4] * 5, leak=HALF, membrane_bits=5),
+        ),
+        Node("head", "dense", (Edge("dense", 0, some(3, 5, bits=8)),), (5,), (3,), some(3)),
+    )
+    network = Network(
+        "everything",
+        5,
+        Input("input", (2, 6, 6), "direct", 4),
+        nodes,
+        Output("head"),
+        {"recipe": {"epochs": 3}, "accuracy": {"float": 0.5}, "note": "π"},
+    )
+    x = rng.integers(0, 16, (3, 2, 6, 6)).astype(np.uint8)
+    return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))

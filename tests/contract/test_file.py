@@ -1,0 +1,596 @@
+"""The artifact as a file: round trips, and one clear sentence for everything that is not an artifact."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from contract import files, samples
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+from strategies import networks
+
+from mintaka.artifact import ArtifactError, Network, content_hash, load, run, save
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    path = tmp_path / "net.safetensors"
+    save(samples.everything(), path)
+    return path
+
+
+def refused(path: Path) -> str:
+    """The reason why `path` does not load: one line that names the file."""
+    with pytest.raises(ArtifactError) as caught:
+        load(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ")
+    assert text.isprintable()
+    assert len(text) <= 600
+    return text.removeprefix(f"{path}: ")
+
+
+def describe(network: Network) -> str:
+    """Everything a network holds, as text."""
+    with np.printoptions(threshold=sys.maxsize):
+        return repr(network)
+
+
+# ---------------------------------------------------------------- round trips
+
+
+def test_round_trip(artifact: Path, tmp_path: Path) -> None:
+    network = load(artifact)
+    assert describe(network) == describe(samples.everything())
+    assert network.vectors is not None
+    assert (run(network, network.vectors.inputs).logits == network.vectors.logits).all()
+    again = tmp_path / "deeper" / "again.safetensors"
+    digest = save(network, again)
+    assert again.read_bytes() == artifact.read_bytes()
+    assert digest == content_hash(network) == content_hash(samples.everything())
+    assert [p.name for p in again.parent.iterdir()] == ["again.safetensors"]
+
+
+@settings(suppress_health_check=[*HealthCheck])
+@given(network=networks())
+def test_round_trip_of_generated_networks(tmp_path: Path, network: Network) -> None:
+    path = tmp_path / "net.safetensors"
+    digest = save(network, path)
+    found = load(path)
+    assert describe(found) == describe(network)
+    assert content_hash(found) == digest == files.pull_apart(path)[0]["hash"]
+
+
+def test_the_hash_is_the_same_in_every_process(artifact: Path) -> None:
+    code = f"from mintaka.artifact import content_hash, load; print(content_hash(load({str(artifact)!r})))"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert seen == {content_hash(samples.everything()) + "\n"}
+
+
+def test_the_hash_sees_every_number() -> None:
+    network = samples.everything()
+    seen = {content_hash(network)}
+    for node in network.nodes:
+        for edge in node.inputs:
+            if edge.weight is not None:
+                edge.weight.values.flat[-1] ^= 1
+                seen.add(content_hash(network))
+    seen.add(content_hash(dataclasses.replace(network, time_steps=6)))
+    seen.add(content_hash(dataclasses.replace(network, provenance={})))
+    assert len(seen) == 9
+
+
+def test_hand_made_files_load(artifact: Path, tmp_path: Path) -> None:
+    """The helper of the tests below makes good files when nothing is changed."""
+    document, tensors = files.pull_apart(artifact)
+    path = files.put_together(tmp_path / "by_hand.safetensors", files.sealed(document, tensors), tensors)
+    assert describe(load(path)) == describe(samples.everything())
+
+
+# ---------------------------------------------------------------- foreign, damaged, wrong version
+
+
+def test_no_file(tmp_path: Path) -> None:
+    assert refused(tmp_path / "none.safetensors") == "there is no such file"
+    assert refused(tmp_path) == "this is a folder; an artifact is a file"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0", b"PK\3\4" * 50, b"{}", b"\xff" * 100, struct.pack("<Q", 2**40) + b"{}", struct.pack("<Q", 2) + b"[]"],
+    ids=repr,
+)
+def test_foreign_bytes(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(data)
+    assert refused(path).startswith("this is not an intact safetensors file (")
+
+
+def test_foreign_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file({"w": np.zeros(3, np.float32)}, path)
+    assert refused(path) == "this is a safetensors file, but not a Mintaka artifact"
+
+
+def test_every_truncation(artifact: Path) -> None:
+    data = artifact.read_bytes()
+    for length in range(0, len(data), 7):
+        artifact.write_bytes(data[:length])
+        assert refused(artifact).startswith("this is not an intact safetensors file (")
+    artifact.write_bytes(data + b"\0")
+    assert refused(artifact).startswith("this is not an intact safetensors file (")
+
+
+def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
+    data = bytearray(artifact.read_bytes())
+    data[-20] ^= 4
+    artifact.write_bytes(data)
+    assert re.match(r"its content hash does not match: it says sha256:\w{12}, but holds", refused(artifact))
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.0: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.0"),
+        ("1", "its format version is '1', which is none"),
+        ("١.0", "its format version is '١.0', which is none"),
+        (1.0, "its format version is 1.0, which is none"),
+        (None, "its format version is None, which is none"),
+    ],
+)
+def test_versions(artifact: Path, version: object, reason: str) -> None:
+    document, tensors = files.pull_apart(artifact)
+    document["format"] = version
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert refused(artifact) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "its document is not valid JSON"),
+        ("[]", "its document is not a JSON object"),
+        ('{"format":"1.0"', "its document is not valid JSON"),
+        ("[" * 200_000, "its document is not valid JSON"),
+        ('{"a":' + "[" * 40 + "]" * 40 + "}", "its document is nested deeper than 32 levels"),
+        ('{"a":' + "[" * 900 + "]" * 900 + "}", "its document is nested deeper than 32 levels"),
+        ('{"a":1,"a":1}', "its document has the field 'a' twice in one object"),
+        ('{"a":NaN}', "its document holds the number NaN, which is not finite"),
+        ('{"a":-Infinity}', "its document holds the number -Infinity, which is not finite"),
+        ('{"a":1e999}', "its document holds the number 1e999, which is not finite"),
+        ('{"a":' + "9" * 5000 + "}", "its document holds an integer of 5000 digits; at most 20 are possible"),
+        ('{"a":"' + "x" * 2**22 + '"}', "its document has 4194312 characters; at most 4194304 are possible"),
+        (
+            '{"format":"1.0"}',
+            'its content hash is missing: a document begins with {"hash":"sha256:..."',
+        ),
+        (
+            '{"format":"1.0","hash":"sha256:' + "0" * 64 + '"}',
+            'its content hash is missing: a document begins with {"hash":"sha256:..."',
+        ),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_json(artifact: Path, text: str, reason: str) -> None:
+    _, tensors = files.pull_apart(artifact)
+    files.put_together(artifact, text, tensors)
+    assert refused(artifact) == reason
+
+
+def test_what_cannot_be_read_is_not_written(tmp_path: Path) -> None:
+    network = samples.everything()
+    deep: list[Any] = []
+    for _ in range(40):
+        deep = [deep]
+    for provenance in ({"x": float("nan")}, {"x": object()}, {"x": deep}, {"x": 10**30}, {"x": "y" * 2**22}):
+        with pytest.raises(ArtifactError):
+            save(dataclasses.replace(network, provenance=provenance), tmp_path / "x.safetensors")
+    with pytest.raises(ArtifactError, match="time_steps is 0; 1 to 1024 are possible"):
+        save(dataclasses.replace(network, time_steps=0), tmp_path / "x.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- rules behind the hash
+
+FIRST, CONV, OR, SUM, DENSE, HEAD = 0, 0, 1, 2, 3, 4
+
+Change = Callable[[Json, files.Tensors], object]
+
+
+def set_in(*path: Any, to: Any) -> Change:
+    """Put a value at a path of the document."""
+
+    def change(document: Json, _: files.Tensors) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+
+    return change
+
+
+def drop(*path: Any) -> Change:
+    def change(document: Json, _: files.Tensors) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        del place[path[-1]]
+
+    return change
+
+
+def array(name: str, how: Callable[[np.ndarray], np.ndarray]) -> Change:
+    def change(_: Json, tensors: files.Tensors) -> None:
+        tensors[name] = np.ascontiguousarray(how(tensors[name]))
+
+    return change
+
+
+def put_value(name: str, value: int) -> Change:
+    def change(_: Json, tensors: files.Tensors) -> None:
+        tensors[name].flat[0] = value
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    return lambda document, tensors: [change(document, tensors) for change in changes]
+
+
+RULES: list[tuple[Change, str]] = [
+    # tensors
+    (lambda _, t: t.pop("conv.weight"), "names the tensor 'conv.weight', which is missing or used twice"),
+    (
+        set_in("nodes", DENSE, "inputs", 1, "weight", "tensor", to="dense.weight"),
+        "node 'dense', input 1 names the tensor 'dense.weight', which is missing or used twice",
+    ),
+    (lambda _, t: t.update(more=np.zeros(3, np.int8)), "the tensor 'more' is used by nothing"),
+    (
+        array("conv.weight", lambda a: a.astype(np.float32)),
+        "tensor 'conv.weight' has dtype float32, but an artifact holds integers only",
+    ),
+    (
+        array("conv.weight", lambda a: a.astype(bool)),
+        "tensor 'conv.weight' has dtype bool, but an artifact holds integers only",
+    ),
+    (
+        array("conv.weight", lambda a: a.astype(np.int16)),
+        "tensor 'conv.weight' has dtype int16; 4 bits are stored as int8",
+    ),
+    (
+        array("head.bias", lambda a: a.astype(np.uint8)),
+        "tensor 'head.bias' has dtype uint8; 4 bits are stored as int8",
+    ),
+    (
+        array("conv.weight", lambda a: a[..., :2]),
+        "node 'conv', input 0 gives the shape [4, 6, 7], not [4, 6, 6]",
+    ),
+    (
+        array("conv.weight", lambda a: a.reshape(-1)),
+        "node 'conv', input 0: a conv2d weight has 4 dimensions, not 1",
+    ),
+    (
+        array("dense.weight", lambda a: a.T),
+        "node 'dense', input 0, weight has shape [36, 5], not [5, 36]",
+    ),
+    (array("head.bias", lambda a: a[:2]), "node 'head', bias has shape [2], not [3]"),
+    (array("conv.threshold", lambda a: a[:0]), "node 'conv', threshold has shape [0], not [4]"),
+    (put_value("conv.weight", 8), "node 'conv', input 0, weight holds 8, outside -7..7 of its 4 bits"),
+    (put_value("conv.weight", -8), "node 'conv', input 0, weight holds -8, outside -7..7 of its 4 bits"),
+    (put_value("head.bias", -9), "node 'head', bias holds -9, outside -8..7 of its 4 bits"),
+    (put_value("vectors.inputs", 16), "the test vectors' inputs holds 16; 4 bits end at 15"),
+    (
+        array("vectors.inputs", lambda a: a[:2]),
+        "the test vectors' logits have shape [3, 3], not [2, 3]",
+    ),
+    (array("vectors.inputs", lambda a: a[0, 0, 0, 0]), "the test vectors' inputs has shape"),
+    (
+        array("vectors.inputs", lambda a: a.astype(np.int8)),
+        "the test vectors' inputs has dtype int8; direct of 4 bits are uint8",
+    ),
+    (
+        array("vectors.logits", lambda a: a.astype(np.int32)),
+        "the test vectors' logits have dtype int32, not int64",
+    ),
+    # fields
+    (drop("nodes", CONV, "bias"), "node 'conv' lacks the field 'bias'"),
+    (drop("provenance"), "the document lacks the field 'provenance'"),
+    (set_in("extra", to=1), "the document has the unknown field 'extra'"),
+    (
+        set_in("nodes", CONV, "neuron", "refractory", to=1),
+        "node 'conv', 'neuron' has the unknown field 'refractory'",
+    ),
+    (set_in("nodes", OR, "bias", to=None), "node 'or' has the unknown field 'bias'"),
+    (set_in("nodes", CONV, to=7), "node number 0 is int, not an object"),
+    (set_in("time_steps", to="4"), "the document: 'time_steps' is '4', which has the wrong type"),
+    (set_in("time_steps", to=True), "the document: 'time_steps' is True, which has the wrong type"),
+    (set_in("time_steps", to=4.0), "the document: 'time_steps' is 4.0, which has the wrong type"),
+    (set_in("time_steps", to=1025), "time_steps is 1025; 1 to 1024 are possible"),
+    (set_in("time_steps", to=-(10**18)), "time_steps is -1000000000000000000; 1 to 1024 are possible"),
+    (set_in("name", to=" "), "the network's name ' ' is not 1 to 100 printable characters"),
+    (set_in("name", to="a\nb"), "the network's name 'a\\nb' is not 1 to 100 printable characters"),
+    (set_in("input", "shape", to=[2, 6]), "the input's shape is [2, 6]; (N,) or (C, H, W) is wanted"),
+    (set_in("input", "shape", to=[2, 6, 0]), "the input's shape is [2, 6, 0], but every extent is at least 1"),
+    (set_in("input", "shape", to=[2, 6, True]), "not a list of integers"),
+    (set_in("input", "shape", to=[10**9] * 3), "more than 16777216 elements"),
+    (set_in("input", "kind", to="rate"), "the input's kind is 'rate'; possible: spikes, direct, counts"),
+    (set_in("input", "kind", to="spikes"), "the input is spikes, so its bits are 1, not 4"),
+    (set_in("input", "bits", to=17), "the input has 17 bits; 1 to 16 are possible"),
+    # graph
+    (set_in("nodes", CONV, "op", to="lstm"), "node 'conv'"),
+    (
+        set_in("nodes", OR, "op", to="conv3d\n" + "x" * 10**5),
+        "node 'or', input 0 lacks the field 'weight'",
+    ),
+    (set_in("nodes", OR, "name", to="conv"), "the name 'conv' is used twice"),
+    (set_in("nodes", OR, "name", to="input"), "the name 'input' is used twice"),
+    (set_in("nodes", OR, "name", to="a b"), "the node name 'a b' does not match [a-z][a-z0-9_]*"),
+    (set_in("nodes", OR, "name", to="\ud800"), "the node name '\\ud800' does not match [a-z][a-z0-9_]*"),
+    (
+        set_in("nodes", CONV, "inputs", 1, "delay", to=0),
+        "node 'conv' reads 'conv' at the same step before it exists: a cycle needs an edge of delay 1",
+    ),
+    (
+        set_in("nodes", OR, "inputs", 0, "node", to="dense"),
+        "node 'or' reads 'dense' at the same step before it exists: a cycle needs an edge of delay 1",
+    ),
+    (set_in("nodes", OR, "inputs", 0, "node", to="nobody"), "node 'or' reads 'nobody', which does not exist"),
+    (set_in("nodes", CONV, "inputs", 1, "delay", to=2), "node 'conv' reads 'conv' with delay 2; 0 or 1 are possible"),
+    (set_in("nodes", OR, "inputs", 0, "delay", to=1), "node 'or' reads with a delay; put the delay behind the pool"),
+    (set_in("nodes", OR, "inputs", to=[]), "node 'or' has no inputs"),
+    (
+        set_in("nodes", SUM, "inputs", to=[{"node": "or", "delay": 0}] * 2),
+        "node 'sum' has 2 inputs; a pool has one",
+    ),
+    (
+        set_in("nodes", DENSE, "inputs", 2, "node", to="head"),
+        "node 'dense' reads 'head', but the head emits no spikes",
+    ),
+    (
+        set_in("nodes", CONV, "inputs", 0, "delay", to=1),
+        "node 'conv' reads 'input' with a delay, but a direct input is the same at every step",
+    ),
+    (set_in("output", "node", to="nobody"), "the output names the node 'nobody', which does not exist"),
+    (
+        both(
+            lambda d, _: d["nodes"].insert(HEAD, {**d["nodes"][OR], "name": "last"}),
+            set_in("output", "node", to="last"),
+        ),
+        "the head 'last' is a pool; it must sum a current",
+    ),
+    (set_in("output", "node", to="dense"), "but the head emits no spikes"),
+    (set_in("output", "read", to="last"), "the output reads 'last'; possible: accumulate"),
+    (set_in("output", "decide", to="max"), "the output decides by 'max'; possible: argmax"),
+    (set_in("output", "ties", to="random"), "the output breaks ties by 'random'; possible: lowest"),
+    # layers
+    (
+        set_in("nodes", CONV, "shape_out", to=[4, 6, 5]),
+        "node 'conv', input 0 gives the shape [4, 6, 6], not [4, 6, 5]",
+    ),
+    (
+        set_in("nodes", CONV, "shape_in", to=[2, 6, 5]),
+        "node 'conv' declares shape_in [2, 6, 5], but 'input' has [2, 6, 6]",
+    ),
+    (set_in("nodes", CONV, "inputs", 0, "stride", to=[0, 1]), "node 'conv', input 0: stride and groups are at least 1"),
+    (
+        set_in("nodes", CONV, "inputs", 0, "padding", to=[3, 1]),
+        "node 'conv', input 0: padding is 0 to the kernel's size less one",
+    ),
+    (set_in("nodes", CONV, "inputs", 0, "padding", to=[1]), "'padding' has 1 numbers, not 2"),
+    (
+        set_in("nodes", CONV, "inputs", 0, "groups", to=3),
+        "node 'conv', input 0: 3 groups divide 2 or 4 channels unevenly",
+    ),
+    (set_in("nodes", CONV, "inputs", 0, "input_shift", to=32), "input_shift is 32; 0 to 31 are possible"),
+    (
+        set_in("nodes", CONV, "inputs", 1, "input_shift", to=1),
+        "node 'conv', input 1: input_shift is for edges from a direct input",
+    ),
+    (set_in("nodes", CONV, "inputs", 1, "shift", to=-1), "node 'conv', input 1: shift is -1; 0 to 15 are possible"),
+    (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=9), "tensor 'conv.weight' has dtype int8; 9 bits"),
+    (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=0), "declares 0 bits; 1 to 32 are possible"),
+    (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=1), "1-bit weights are -1 or +1 only"),
+    (set_in("nodes", CONV, "inputs", 0, "weight", to=None), "'weight' is null, but a tensor is needed"),
+    (set_in("nodes", DENSE, "inputs", 0, "stride", to=[1, 1]), "has the unknown field 'stride'"),
+    (set_in("nodes", DENSE, "shape_out", to=[5, 1, 1]), "node 'dense' is dense, so shape_out is (N,), not [5, 1, 1]"),
+    (set_in("nodes", OR, "pool", "kind", to="mean"), "node 'or' has the kind 'mean'; possible: max, sum"),
+    (set_in("nodes", OR, "pool", "kernel", to=[7, 7]), "node 'or': the kernel 7x7 is larger than its input 6x6"),
+    (set_in("nodes", OR, "pool", "kernel", to=[65, 1]), "node 'or': kernel and stride are 1 to 64"),
+    (set_in("nodes", OR, "pool", "stride", to=[1, 2]), "node 'or' declares shape_out [4, 3, 3], not [4, 5, 3]"),
+    (
+        both(set_in("nodes", OR, "inputs", 0, "node", to="input"), set_in("nodes", OR, "shape_in", to=[2, 6, 6])),
+        "node 'or' pools the direct input; only spikes are pooled",
+    ),
+    (
+        both(
+            set_in("nodes", SUM, "inputs", 0, "node", to="or"),
+            set_in("nodes", SUM, "shape_in", to=[4, 3, 3]),
+            set_in("nodes", OR, "pool", "kind", to="sum"),
+            set_in("nodes", SUM, "pool", "kind", to="max"),
+        ),
+        "node 'sum' takes the maximum of counts; max pooling is an OR of spikes",
+    ),
+    # neurons
+    (set_in("nodes", CONV, "neuron", to=None), "the tensor 'conv.reset_by' is used by nothing"),
+    (set_in("nodes", CONV, "neuron", "fire", to=">="), "node 'conv' fires at '>='; only '>' is possible"),
+    (set_in("nodes", CONV, "neuron", "reset", to="none"), "node 'conv' has the reset 'none'; possible: zero, subtract"),
+    (set_in("nodes", CONV, "neuron", "reset", to="zero"), "node 'conv' resets to zero, so reset_by must be null"),
+    (
+        set_in("nodes", DENSE, "neuron", "reset", to="subtract"),
+        "node 'dense' resets by subtraction, but reset_by is null",
+    ),
+    (set_in("nodes", DENSE, "neuron", "leak", 0, "sign", to=2), "node 'dense': a leak term has the sign 2"),
+    (set_in("nodes", DENSE, "neuron", "leak", 0, "shift", to=32), "node 'dense': a leak term shifts by 32"),
+    (
+        set_in("nodes", DENSE, "neuron", "leak", to=[{"sign": 1, "shift": 0}] * 5),
+        "node 'dense' has 5 leak terms; at most 4 are possible",
+    ),
+    (set_in("nodes", DENSE, "neuron", "leak", to=[0.5]), "node 'dense', 'neuron', 'leak' is float, not an object"),
+    (set_in("nodes", DENSE, "neuron", "membrane_bits", to=1), "node 'dense' stores membranes in 1 bits; 2 to 16"),
+    (set_in("nodes", DENSE, "neuron", "membrane_bits", to=17), "node 'dense' stores membranes in 17 bits; 2 to 16"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), RULES, ids=[reason[:50] for _, reason in RULES])
+def test_every_rule_has_its_sentence(artifact: Path, change: Change, reason: str) -> None:
+    document, tensors = files.pull_apart(artifact)
+    change(document, tensors)
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert reason in refused(artifact)
+
+
+def test_a_node_without_a_neuron_is_the_output(artifact: Path) -> None:
+    document, tensors = files.pull_apart(artifact)
+    document["nodes"][DENSE]["neuron"] = None
+    del tensors["dense.threshold"]
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert refused(artifact) == "node 'dense' has no neuron and is not the output"
+
+
+def test_unknown_op_is_named(artifact: Path) -> None:
+    document, tensors = files.pull_apart(artifact)
+    document["nodes"][DENSE]["op"] = "lstm"
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert refused(artifact) == "node 'dense' has the unknown op 'lstm'; known: dense, conv2d, pool2d"
+
+
+def test_many_nodes_are_refused_at_once(artifact: Path) -> None:
+    document, tensors = files.pull_apart(artifact)
+    pool = document["nodes"][OR]
+    document["nodes"][OR:OR] = [{**pool, "name": f"p{i}"} for i in range(5000)]
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert refused(artifact) == "there are 5005 nodes; at most 1024 are possible"
+
+
+# ---------------------------------------------------------------- mutations
+
+LITTLE = settings(suppress_health_check=[*HealthCheck], max_examples=2 * settings().max_examples)
+
+
+def loads_or_refuses(path: Path) -> None:
+    """Either a valid network comes back, which can be saved again, or one sentence."""
+    try:
+        network = load(path)
+    except ArtifactError:
+        refused(path)
+        return
+    again = path.with_suffix(".again")
+    digest = save(network, again)
+    assert content_hash(load(again)) == digest
+
+
+@LITTLE
+@given(network=networks(), data=st.data())
+def test_damaged_bytes(tmp_path: Path, network: Network, data: st.DataObject) -> None:
+    path = tmp_path / "net.safetensors"
+    save(network, path)
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        found = load(path)
+    except ArtifactError:
+        refused(path)
+    else:
+        assert describe(found) == describe(network)
+
+
+NUMBERS = st.one_of(st.integers(-3, 70), st.sampled_from((2**31, -(2**31), 2**63, 2**64, -(2**64), 10**19)))
+VALUES = st.recursive(
+    st.one_of(
+        NUMBERS,
+        st.none(),
+        st.booleans(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=5),
+        st.sampled_from(("dense", "conv2d", "pool2d", "n0", "n1", "head", "input", "direct", "spikes", "sum", "max")),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=5), inner, max_size=2)),
+    max_leaves=6,
+)
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) of a JSON document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, child in inner for found in ((value, key), *places(child))]
+
+
+def mutate_document(data: st.DataObject, document: Json) -> None:
+    container, key = data.draw(st.sampled_from(places(document)))
+    old = container[key]
+    how = data.draw(st.sampled_from(("near", "value", "drop", "copy", "add")))
+    if how == "near" and isinstance(old, int):
+        container[key] = old + data.draw(st.sampled_from((1, -1, 7, 1 << 20, -old)))
+    elif how == "drop":
+        del container[key]
+    elif how == "copy":
+        other, where = data.draw(st.sampled_from(places(document)))
+        container[key] = json.loads(json.dumps(other[where]))
+    elif how == "add" and isinstance(container, list):
+        container.insert(key, json.loads(json.dumps(old)))
+    elif how == "add":
+        container[data.draw(st.text(max_size=3))] = old
+    else:
+        container[key] = data.draw(VALUES)
+
+
+def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
+    name = data.draw(st.sampled_from(sorted(tensors)))
+    old = tensors[name]
+    how = data.draw(st.sampled_from(("drop", "rename", "reshape", "retype", "value", "swap", "empty")))
+    if how == "drop":
+        del tensors[name]
+    elif how == "rename":
+        tensors[data.draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=6))] = tensors.pop(name)
+    elif how == "reshape":
+        shapes = [(-1,), (1, -1), (-1, 1), (1, *old.shape), (*old.shape, 1), old.shape[::-1]]
+        tensors[name] = old.reshape(data.draw(st.sampled_from(shapes)))
+    elif how == "retype":
+        tensors[name] = old.astype(data.draw(st.sampled_from(sorted(files.DTYPES))))
+    elif how == "value":
+        info = np.iinfo(old.dtype)
+        old.flat[data.draw(st.integers(0, old.size - 1))] = data.draw(st.sampled_from((info.min, info.max, -1, 1, 0)))
+    elif how == "swap":
+        other = data.draw(st.sampled_from(sorted(tensors)))
+        tensors[name], tensors[other] = tensors[other], tensors[name]
+    else:
+        tensors[name] = old[:0]
+
+
+@settings(LITTLE, max_examples=8 * settings().max_examples)
+@given(network=networks(max_size=8), data=st.data())
+def test_mutations_behind_the_hash(tmp_path: Path, network: Network, data: st.DataObject) -> None:
+    path = tmp_path / "net.safetensors"
+    save(network, path)
+    document, tensors = files.pull_apart(path)
+    for _ in range(data.draw(st.integers(1, 2))):
+        if data.draw(st.integers(0, 3)) and places(document):
+            mutate_document(data, document)
+        elif tensors:
+            mutate_tensors(data, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    loads_or_refuses(path)
