@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.grad import conv2d_input
 
 from mintaka.artifact import Edge, Network, Node, Result, Signal, Trace, check_inputs, network_bounds, signals
 from mintaka.snn.exact import EXACT64, conv2d, dense, dtype_for, per_channel, pool2d, shift_right
@@ -88,18 +89,16 @@ class _Synapses:
         else:
             ones = torch.ones(1, *node.shape_out, dtype=torch.float64)
             g = edge.conv
-            fanout = torch.nn.grad.conv2d_input(
-                (1, *source.shape), exists, ones, stride=g.stride, padding=g.padding, groups=g.groups
-            )
+            shape = (1, *source.shape)
+            stride, padding, groups = g.stride, g.padding, g.groups
+            fanout = conv2d_input(shape, exists, ones, stride, padding, groups=groups)  # type: ignore[no-untyped-call]
         return cls(edge, node.op, W, fanout.flatten(), source)
 
     def current(self, x: Tensor) -> Tensor:
         """x (M, *source) -> this edge's part of I, (M, *shape_out)."""
         x = x.to(self.weight.dtype)
-        if self.edge.conv is not None:
-            total = conv2d(x, self.weight, self.edge.conv)
-        else:
-            total = dense(x, self.weight)
+        conv = self.edge.conv
+        total = dense(x, self.weight) if conv is None else conv2d(x, self.weight, conv)
         return shift_right(total, self.edge.input_shift)
 
     def sops(self, operations: Tensor) -> np.ndarray:
@@ -144,8 +143,9 @@ def _stage(node: Node, network: Network, found: dict[str, Signal], sums: tuple[i
     # A threshold beyond every possible K may be large: held to the range, it compares the same and stays exact.
     threshold = torch.from_numpy(neuron.threshold.values.astype(np.float64)).clamp(-magnitude - 1, magnitude + 1)
     lif = LIF(neuron.leak, neuron.membrane_max, neuron.reset)
-    cast = [None if v is None else v.to(dtype) for v in (threshold, bias, reset_by)]
-    return _Stage(node, synapses, dtype, *cast, lif)
+    bias = None if bias is None else bias.to(dtype)
+    reset_by = None if reset_by is None else reset_by.to(dtype)
+    return _Stage(node, synapses, dtype, threshold.to(dtype), bias, reset_by, lif)
 
 
 def _integers(x: Tensor) -> np.ndarray:
@@ -206,7 +206,7 @@ class _Engine:
             if self._is_static(synapses.edge):
                 part = synapses.current(x)
             else:
-                part = synapses.current(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+                part = synapses.current(x.flatten(0, 1)).reshape(total.shape)
             total += part.to(stage.dtype) * 2**synapses.edge.shift
         return total, static
 
@@ -214,7 +214,7 @@ class _Engine:
         node, T = stage.node, self.network.time_steps
         if node.pool is not None:
             x = self._read(node.inputs[0]).to(stage.dtype)
-            self.values[node.name] = pool2d(x.flatten(0, 1), node.pool).unflatten(0, x.shape[:2])
+            self.values[node.name] = pool2d(x.flatten(0, 1), node.pool).reshape(*x.shape[:2], *node.shape_out)
             return
         current, static = self._current(stage, stage.synapses)
         if stage.lif is None:

@@ -1,0 +1,90 @@
+"""From the trained network to the artifact: a transcription, for the forward computes with these integers already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mintaka.artifact import (
+    ArtifactError,
+    Edge,
+    Interval,
+    IntTensor,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    check,
+)
+from mintaka.artifact.document import storage_dtype
+from mintaka.snn.errors import LayerError
+from mintaka.snn.layers import UNCHOSEN, Head, Spiking, Synapses
+from mintaka.snn.network import SNN
+from mintaka.snn.specs import PoolSpec
+
+
+def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -> Network:
+    """The integer network as an artifact, checked.
+
+    Raises LayerError naming the layer where the network is not quantized, has seen no data, holds a value that is not
+    finite, or needs numbers beyond the contract (its accumulators and widths).
+    """
+    nodes = []
+    before = snn.source.name
+    for spec, layer, source, result in zip(snn.specs, snn.layers, snn.flow, snn.flow[1:], strict=False):
+        where = f"layer '{spec.name}'"
+        shapes = (source.shape, result.shape)
+        if isinstance(spec, PoolSpec):
+            nodes.append(Node(spec.name, "pool2d", (Edge(before, 0),), *shapes, pool=spec.pool))
+        else:
+            assert isinstance(layer, Spiking | Head)
+            _check_ready(layer, where)
+            if isinstance(layer, Spiking):
+                bias, neuron = _neuron(layer)
+                edge = _edge(layer.synapses, before, layer.norm.sign())
+            else:
+                bias, neuron = _tensor(layer.folded_bias()), None
+                edge = _edge(layer.synapses, before, None)
+            nodes.append(Node(spec.name, spec.op, (edge,), *shapes, bias=bias, neuron=neuron))
+        before = spec.name
+    network = Network(name, snn.time_steps, snn.source, tuple(nodes), Output(before), dict(provenance or {}))
+    try:
+        check(network)
+    except ArtifactError as error:
+        raise LayerError(f"the network cannot be exported: {error}") from None
+    return network
+
+
+def _check_ready(layer: Spiking | Head, where: str) -> None:
+    if not layer.integer:
+        raise LayerError(f"{where} is in full precision; only a quantized network can be exported")
+    for key, value in layer.state_dict().items():
+        if not bool(torch.isfinite(value).all()):
+            raise LayerError(f"{where} holds a value in '{key}' that is not finite: the training diverged")
+    if int(layer.synapses.input_shift) == UNCHOSEN:
+        raise LayerError(f"{where} has not seen a batch yet, so its input_shift is not chosen")
+    if isinstance(layer, Spiking) and int(layer.norm.batches) == 0:
+        raise LayerError(f"{where} has not seen a batch yet, so its BatchNorm has no statistics")
+
+
+def _edge(synapses: Synapses, source: str, sign: Tensor | None) -> Edge:
+    W = synapses.integers(sign).numpy().astype(np.int8)
+    shift = int(synapses.input_shift)
+    return Edge(source, 0, IntTensor(W, synapses.quantizer.bits), input_shift=shift, conv=synapses.conv)
+
+
+def _neuron(layer: Spiking) -> tuple[IntTensor, Neuron]:
+    folded = layer.norm.folded()
+    reset_by = _tensor(folded.reset_by) if layer.reset == "subtract" else None
+    neuron = Neuron(_tensor(folded.threshold), ">", layer.reset, reset_by, layer.leak, layer.membrane_bits)
+    return _tensor(folded.bias), neuron
+
+
+def _tensor(values: Tensor) -> IntTensor:
+    """Integer-valued float64 values in the smallest width that holds them."""
+    integers = values.detach().to(torch.int64).numpy()
+    bits = Interval(int(integers.min()), int(integers.max())).signed_bits
+    return IntTensor(integers.astype(storage_dtype(bits)), bits)
