@@ -17,7 +17,7 @@ from mintaka_hw.plan import LayerPlan, Plan
 from mintaka_hw.rtl import Accelerator
 
 
-class SimulationTimeout(RuntimeError):
+class SimulationTimeoutError(RuntimeError):
     """The design gave no result within the allowed cycles."""
 
 
@@ -45,7 +45,7 @@ def simulate_amaranth(
     stalls : probability, per cycle, that the input has no beat and that the output is not ready.
     reset_after : cycle in which the design is reset, in mid-sample; everything is then sent again from the start.
 
-    Raises SimulationTimeout after `max_cycles` without all results.
+    Raises SimulationTimeoutError after `max_cycles` without all results.
     """
     top = Accelerator(plan, taps=True)
     words = pack_beats(inputs, plan.input_elements, plan.network.input.bits, static=plan.network.input.static)
@@ -83,7 +83,7 @@ def simulate_amaranth(
             if len(seen.beats) == len(inputs) * plan.network.classes:
                 return
         if limit is None:
-            raise SimulationTimeout(f"{len(seen.beats)} logits after {max_cycles} cycles (seed {seed})")
+            raise SimulationTimeoutError(f"{len(seen.beats)} logits after {max_cycles} cycles (seed {seed})")
 
     wrapper = Module()
     wrapper.domains.sync = domain = ClockDomain("sync")

@@ -1,0 +1,19 @@
+"""Benches: the generated Verilog in Verilator, compared with the reference."""
+
+from mintaka_cosim.bench.cosim import cosim, cosim_design, simulate
+from mintaka_cosim.bench.errors import CosimError
+from mintaka_cosim.bench.job import NO_STALLS, RANDOM_STALLS, Counts, Difference, Stalls
+from mintaka_cosim.bench.result import CosimResult
+
+__all__ = [
+    "NO_STALLS",
+    "RANDOM_STALLS",
+    "CosimError",
+    "CosimResult",
+    "Counts",
+    "Difference",
+    "Stalls",
+    "cosim",
+    "cosim_design",
+    "simulate",
+]

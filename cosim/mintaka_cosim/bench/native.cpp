@@ -1,0 +1,243 @@
+// Streams samples through a Verilated accelerator and writes down what comes out. One source for every design: the
+// generated mintaka_ports.h lists its layers, each as its ports' prefix (with the underscore) and its name.
+//
+// usage: top STIMULUS OUT PROGRESS
+// STIMULUS: 64-bit header {samples, beats per sample, words per beat, classes, patience, input stall %, output
+//           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
+// OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, logits...}; a last one {cycles}.
+// OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}.
+// OUT/<layer>.taps: per tapped cycle the 32-bit words of k, then s and u.
+
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "Vtop.h"
+#include "mintaka_ports.h"
+#include "verilated.h"
+
+namespace {
+
+[[noreturn]] void fail(const std::string& sentence) {
+    std::fprintf(stderr, "mintaka: %s\n", sentence.c_str());
+    std::exit(3);
+}
+
+struct File {
+    std::FILE* handle;
+    std::string path;
+    File(const std::string& name, const char* mode) : handle(std::fopen(name.c_str(), mode)), path(name) {
+        if (!handle) fail("cannot open " + path);
+    }
+    template <typename T> void put(const T* values, size_t count) {
+        if (std::fwrite(values, sizeof(T), count, handle) != count) fail("cannot write " + path);
+    }
+    template <typename T> void get(T* values, size_t count) {
+        if (std::fread(values, sizeof(T), count, handle) != count) fail(path + " is too short");
+    }
+    void close() {
+        if (std::fclose(handle)) fail("cannot write " + path);
+    }
+};
+
+// A port is a plain unsigned integer up to 64 bits, and an array of 32-bit words above.
+template <typename Port> constexpr bool wide = !std::is_integral_v<Port>;
+
+template <typename Port> void drive(Port& port, const uint32_t* words) {
+    if constexpr (wide<Port>) {
+        for (size_t i = 0; i < sizeof(Port) / 4; ++i) port[i] = words[i];
+    } else if constexpr (sizeof(Port) == 8) {
+        port = static_cast<uint64_t>(words[0]) | static_cast<uint64_t>(words[1]) << 32;
+    } else {
+        port = static_cast<Port>(words[0]);
+    }
+}
+
+template <typename Port> void record(File& file, const Port& port, int width) {
+    const int count = (width + 31) / 32;
+    uint32_t words[sizeof(Port) / 4 + 1] = {};
+    if constexpr (wide<Port>) {
+        for (int i = 0; i < count; ++i) words[i] = port[i];
+    } else {
+        words[0] = static_cast<uint32_t>(port);
+        if constexpr (sizeof(Port) == 8) words[1] = static_cast<uint32_t>(port >> 32);
+    }
+    file.put(words, count);
+}
+
+template <typename Port> int64_t signed_value(Port port, int width) {
+    static_assert(!wide<Port>, "a logit has at most 64 bits");
+    return static_cast<int64_t>(static_cast<uint64_t>(port) << (64 - width)) >> (64 - width);
+}
+
+// xorshift64*: stalls must not depend on the C++ library's generators.
+struct Random {
+    uint64_t state;
+    uint64_t below(uint64_t limit) {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        return (state * 0x2545F4914F6CDD1DULL >> 33) % limit;
+    }
+};
+
+// Pauses of 1, 2, 4, ... or `longest` cycles, begun with a chance of `percent` in each free cycle.
+struct Pauses {
+    Random random;
+    uint64_t percent, lengths, left = 0;
+    Pauses(uint64_t seed, uint64_t percent_, uint64_t longest) : random{seed}, percent(percent_), lengths(1) {
+        while (longest >>= 1) ++lengths;
+    }
+    bool pause() {
+        if (left) return left--;
+        if (!percent || random.below(100) >= percent) return false;
+        left = (1ULL << random.below(lengths)) - 1;
+        return true;
+    }
+};
+
+struct Layer {
+    const char* name;
+    File counters;
+    uint64_t finished = 0;
+    Layer(const std::string& out, const char* layer) : name(layer), counters(out + "/" + layer + ".counters", "wb") {}
+    template <typename A, typename B, typename C> void done(A sops, B events, C busy) {
+        const int64_t row[3] = {static_cast<int64_t>(sops), static_cast<int64_t>(events), static_cast<int64_t>(busy)};
+        counters.put(row, 3);
+        ++finished;
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 4) fail("wants STIMULUS OUT PROGRESS");
+    File stimulus(argv[1], "rb");
+    const std::string out = argv[2], progress = argv[3];
+    uint64_t header[9];
+    stimulus.get(header, 9);
+    const auto [samples, beats, words, classes, patience, stall_in, stall_out, longest, seed] = header;
+    std::vector<uint32_t> beat(words + 2, 0);
+
+    auto context = std::make_unique<VerilatedContext>();
+    auto top = std::make_unique<Vtop>(context.get(), "top");
+    Pauses input(4 * seed + 1, stall_in, longest), output(4 * seed + 3, stall_out, longest);
+    File file(out + "/samples.bin", "wb");
+    std::vector<Layer> layers;
+    layers.reserve(64);
+#define OPEN(L, NAME) layers.emplace_back(out, NAME);
+    MINTAKA_LAYERS(OPEN)
+#define OPEN_TAPS(L, NAME, ...) File taps_##L(out + "/" NAME ".taps", "wb");
+    MINTAKA_TAPPED_SPIKING(OPEN_TAPS)
+    MINTAKA_TAPPED_HEAD(OPEN_TAPS)
+
+    const auto tick = [&] {
+        top->clk = 1;
+        top->eval();
+        top->clk = 0;
+        top->eval();
+    };
+    top->clk = 0;
+    top->i_valid = 0;
+    top->o_ready = 0;
+    top->rst = 1;
+    top->eval();
+    for (int i = 0; i < 3; ++i) tick();
+    top->rst = 0;
+
+    std::vector<int64_t> accepted(samples, 0), logits;
+    const uint64_t all_beats = samples * beats;
+    uint64_t sent = 0, received = 0, cycle = 0, start = 0, last_event = 0;
+    bool offered = false;
+    const auto finished = [&] {
+        if (received < samples) return false;
+        for (const Layer& layer : layers)
+            if (layer.finished < samples) return false;
+        return true;
+    };
+    for (; !finished(); ++cycle) {
+        if (!offered && sent < all_beats && !input.pause()) {
+            stimulus.get(beat.data(), words);
+            drive(top->i_data, beat.data());
+            offered = true;
+        }
+        top->i_valid = offered;
+        top->o_ready = !output.pause();
+        top->eval();
+
+        bool event = false;
+        if (offered && top->i_ready) {
+            if (sent == 0) start = cycle;
+            if (sent % beats == 0) accepted[sent / beats] = static_cast<int64_t>(cycle - start);
+            ++sent;
+            offered = false;
+            event = true;
+        }
+        if (top->o_valid && top->o_ready) {
+            if (received == samples) fail("a logit came after the last sample");
+            logits.push_back(signed_value(top->o_logit, MINTAKA_LOGIT_WIDTH));
+            if (static_cast<bool>(top->o_last) != (logits.size() == classes))
+                fail("sample " + std::to_string(received) + ": o_last is " + std::to_string(top->o_last) + " with logit " +
+                     std::to_string(logits.size()) + " of " + std::to_string(classes));
+            if (logits.size() == classes) {
+                const int64_t row[4] = {static_cast<int64_t>(top->o_class), static_cast<int64_t>(top->o_cycles),
+                                        accepted[received], static_cast<int64_t>(cycle - start)};
+                file.put(row, 4);
+                file.put(logits.data(), logits.size());
+                logits.clear();
+                if (++received % 64 == 0) {
+                    File count(progress, "wb");
+                    std::fprintf(count.handle, "%" PRIu64, received);
+                    count.close();
+                }
+            }
+            event = true;
+        }
+        size_t index = 0;
+#define COUNT(L, NAME)                                                     \
+    if (top->L##done) {                                                   \
+        layers[index].done(top->L##sops, top->L##events, top->L##busy); \
+        event = true;                                                      \
+    }                                                                      \
+    ++index;
+        MINTAKA_LAYERS(COUNT)
+#define TAP_SPIKING(L, NAME, K, S, U)          \
+    if (top->L##tap_valid) {                  \
+        record(taps_##L, top->L##tap_k, K);   \
+        record(taps_##L, top->L##tap_s, S);   \
+        record(taps_##L, top->L##tap_u, U);   \
+        event = true;                          \
+    }
+        MINTAKA_TAPPED_SPIKING(TAP_SPIKING)
+#define TAP_HEAD(L, NAME, K)                 \
+    if (top->L##tap_valid) {                \
+        record(taps_##L, top->L##tap_k, K); \
+        event = true;                        \
+    }
+        MINTAKA_TAPPED_HEAD(TAP_HEAD)
+        if (event) last_event = cycle;
+        if (cycle - last_event > patience)
+            fail("nothing happened for " + std::to_string(patience) + " cycles: " + std::to_string(sent / beats) +
+                 " samples went in, " + std::to_string(received) + " came out");
+        tick();
+    }
+    const int64_t total = static_cast<int64_t>(cycle);
+    file.put(&total, 1);
+    file.close();
+    for (Layer& layer : layers) {
+        if (layer.finished != samples)
+            fail(std::string("layer '") + layer.name + "' finished " + std::to_string(layer.finished) + " times for " +
+                 std::to_string(samples) + " samples");
+        layer.counters.close();
+    }
+#define CLOSE_TAPS(L, ...) taps_##L.close();
+    MINTAKA_TAPPED_SPIKING(CLOSE_TAPS)
+    MINTAKA_TAPPED_HEAD(CLOSE_TAPS)
+    top->final();
+    return 0;
+}

@@ -1,0 +1,117 @@
+"""The fast bench: a C++ loop around the Verilated design, without Python in it. Millions of cycles per second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mintaka.artifact import Trace
+from mintaka_cosim import toolchain
+from mintaka_cosim.bench.build import Build, build_native
+from mintaka_cosim.bench.errors import CosimError
+from mintaka_cosim.bench.job import Stalls
+from mintaka_cosim.bench.layout import LayerPorts, Layout
+from mintaka_cosim.bench.processes import Processes
+from mintaka_cosim.bench.recording import COUNTERS, Recording
+from mintaka_cosim.bench.words import unpack_fields, word_count
+
+HARNESS = Path(__file__).with_name("native.cpp")
+
+
+def build(verilog: Path, layout: Layout) -> Build:
+    """Compile the design with the harness (or take it from the cache)."""
+    return build_native(verilog, layout.top, HARNESS, ports_header(layout))
+
+
+def cpp_name(port: str) -> str:
+    """How Verilator writes a port's name in C++."""
+    return port.replace("__", "___05F")
+
+
+def ports_header(layout: Layout) -> str:
+    """What native.cpp must know: the layers' names and the widths of their taps."""
+
+    def listed(macro: str, rows: list[str]) -> str:
+        return f"#define {macro}(X) " + " ".join(f"X({row})" for row in rows)
+
+    def widths(layer: LayerPorts) -> list[str]:
+        return [str(layer.lanes * width) for width, _ in layer.fields.values()]
+
+    def row(layer: LayerPorts, *more: str) -> str:
+        return ", ".join([cpp_name(f"{layer.name}_"), f'"{layer.name}"', *more])
+
+    spiking = [layer for layer in layout.tapped if layer.membrane_bits is not None]
+    head = [layer for layer in layout.tapped if layer.membrane_bits is None]
+    return "\n".join(
+        [
+            "#pragma once",
+            f"#define MINTAKA_LOGIT_WIDTH {layout.logit_width}",
+            listed("MINTAKA_LAYERS", [row(layer) for layer in layout.layers]),
+            listed("MINTAKA_TAPPED_SPIKING", [row(layer, *widths(layer)) for layer in spiking]),
+            listed("MINTAKA_TAPPED_HEAD", [row(layer, *widths(layer)) for layer in head]),
+            "",
+        ]
+    )
+
+
+def run(
+    built: Build, layout: Layout, beats: np.ndarray, stalls: Stalls, seed: int, folder: Path, processes: Processes
+) -> Recording:
+    """Stream one chunk.
+
+    beats : uint32 (N, beats per sample, words), from `pack_beats`. Files go to `folder`, which exists.
+    Raises CosimError where the design hangs or breaks the protocol of its streams.
+    """
+    patience = stalls.patience(layout.patience)
+    chances = [stalls.input_percent, stalls.output_percent, stalls.longest_cycles]
+    header = [*beats.shape, layout.classes, patience, *chances, seed]
+    stimulus = folder / "stimulus.bin"
+    with stimulus.open("wb") as file:
+        file.write(np.array(header, "<u8").tobytes())
+        file.write(beats.astype("<u4").tobytes())
+    log = folder / "simulation.log"
+    command = [str(built.program), str(stimulus), str(folder), str(folder / "progress")]
+    with log.open("w") as out:
+        status = processes.run(command, cwd=folder, env=toolchain.simulation_env(), out=out)
+    if status:
+        lines = log.read_text(errors="replace").splitlines()
+        said = next((line.removeprefix("mintaka: ") for line in lines if line.startswith("mintaka: ")), None)
+        raise CosimError(f"the simulation failed: {said or f'exit status {status}, see {log}'}")
+    stimulus.unlink()
+    return _read(folder, layout, len(beats))
+
+
+def _read(folder: Path, layout: Layout, samples: int) -> Recording:
+    words = np.fromfile(folder / "samples.bin", "<i8")
+    rows = words[:-1].reshape(samples, 4 + layout.classes)
+    counters = {
+        layer.name: np.fromfile(folder / f"{layer.name}.counters", "<i8").reshape(samples, len(COUNTERS))
+        for layer in layout.layers
+    }
+    return Recording(
+        logits=rows[:, 4:].astype(np.int64),
+        classes=rows[:, 0].copy(),
+        accepted=rows[:, 2].copy(),
+        finished=rows[:, 3].copy(),
+        cycles=rows[:, 1].copy(),
+        counters=counters,
+        total_cycles=int(words[-1]),
+        traces={layer.name: _read_taps(folder, layout, layer, samples) for layer in layout.tapped},
+    )
+
+
+def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) -> Trace:
+    counts = {name: word_count(layer.lanes * width) for name, (width, _) in layer.fields.items()}
+    rows = np.fromfile(folder / f"{layer.name}.taps", "<u4").reshape(-1, sum(counts.values()))
+    wanted = samples * layout.time_steps * layer.groups
+    if len(rows) != wanted:
+        raise CosimError(f"layer '{layer.name}' was tapped {len(rows)} times; {wanted} were expected")
+    found: dict[str, np.ndarray] = {}
+    begin = 0
+    for name, (width, signed) in layer.fields.items():
+        part = rows[:, begin : begin + counts[name]]
+        begin += counts[name]
+        lanes = unpack_fields(part, layer.lanes, width, signed=signed)
+        found[name] = lanes.reshape(samples, layout.time_steps, -1)[:, :, : layer.size_out]
+    return Trace(found["k"], found.get("s"), found.get("u"))

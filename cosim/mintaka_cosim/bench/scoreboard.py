@@ -1,0 +1,146 @@
+"""Compares everything that a design shows with the reference and stops at the first difference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mintaka.artifact import Trace
+from mintaka_cosim.bench.job import Counts, Difference, Job
+
+SYMBOLS = {"k": "K", "s": "s", "u": "U"}
+
+
+class MismatchError(AssertionError):
+    """The hardware differs from the reference."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+class Scoreboard:
+    """Expects the first `samples` of a job, in order.
+
+    Every layer advances on its own (layers work on different steps and samples at once): its taps come group by
+    group, step by step, sample by sample.
+    """
+
+    def __init__(self, job: Job, samples: int) -> None:
+        self._job, self._samples = job, samples
+        self._layers = {layer.name: layer for layer in job.layout.layers}
+        self._head = job.info["layers"][-1]["name"]
+        self._taps = dict.fromkeys((layer.name for layer in job.layout.tapped), 0)
+        self._done = dict.fromkeys(self._layers, 0)
+        self._logits: list[int] = []
+        self._received = 0
+        self.counts = Counts()
+
+    @property
+    def received(self) -> int:
+        """Samples whose logits have come out."""
+        return self._received
+
+    @property
+    def complete(self) -> bool:
+        """True once everything expected has come: all logits, taps and counters of all samples."""
+        steps = self._job.layout.time_steps
+        return (
+            self._received == self._samples
+            and all(done == self._samples for done in self._done.values())
+            and all(taps == self._samples * steps * self._layers[n].groups for n, taps in self._taps.items())
+        )
+
+    @property
+    def missing(self) -> str:
+        """What a hanging design still owes, for the message."""
+        done = ", ".join(f"'{name}' finished {count}" for name, count in self._done.items())
+        return f"of {self._samples} samples {self._received} came out ({done})"
+
+    def tap(self, name: str, values: dict[str, list[int]]) -> None:
+        """One group of one step: `values` by field ("k", "s", "u"), one integer per lane."""
+        layer = self._layers[name]
+        step_count, group = divmod(self._taps[name], layer.groups)
+        sample, step = divmod(step_count, self._job.layout.time_steps)
+        if sample >= self._samples:
+            raise MismatchError(self._difference(sample, name, {"samples": self._samples}, {"samples": sample + 1}))
+        self._taps[name] += 1
+        begin = group * layer.lanes
+        end = min(begin + layer.lanes, layer.size_out)
+        expected = {field: _row(self._job.traces[name], field)[sample, step, begin:end].tolist() for field in values}
+        for lane in range(end - begin):
+            for field, wanted in expected.items():
+                if values[field][lane] != wanted[lane]:
+                    self._differs(sample, step, name, begin + lane, lane, expected, values)
+        self.counts.sums += end - begin
+        if layer.membrane_bits is not None:
+            self.counts.spikes += end - begin
+            self.counts.membranes += end - begin
+
+    def _differs(
+        self,
+        sample: int,
+        step: int,
+        name: str,
+        neuron: int,
+        lane: int,
+        expected: dict[str, list[int]],
+        actual: dict[str, list[int]],
+    ) -> None:
+        pick = {field: SYMBOLS[field] for field in expected}
+        raise MismatchError(
+            Difference(
+                sample=self._job.first + sample,
+                step=step,
+                layer=name,
+                neuron=neuron,
+                expected={symbol: expected[field][lane] for field, symbol in pick.items()},
+                actual={symbol: actual[field][lane] for field, symbol in pick.items()},
+            )
+        )
+
+    def counted(self, name: str, sops: int) -> None:
+        """A layer finished a sample with that many synaptic operations."""
+        sample = self._done[name]
+        if sample >= self._samples:
+            raise MismatchError(self._difference(sample, name, {"samples": self._samples}, {"samples": sample + 1}))
+        wanted = int(self._job.sops[name][sample])
+        if sops != wanted:
+            raise MismatchError(self._difference(sample, name, {"SOPs": wanted}, {"SOPs": sops}))
+        self._done[name] += 1
+
+    def logit(self, value: int, klass: int | None) -> None:
+        """The next logit; `klass` with the last one of a sample, else None."""
+        sample, index = self._received, len(self._logits)
+        if sample >= self._samples:
+            raise MismatchError(
+                self._difference(sample, self._head, {"samples": self._samples}, {"samples": sample + 1})
+            )
+        wanted = self._job.logits[sample]
+        if value != wanted[index]:
+            found = self._difference(sample, self._head, {"logit": int(wanted[index])}, {"logit": value}, index)
+            raise MismatchError(found)
+        last = index + 1 == len(wanted)
+        if last != (klass is not None):
+            found = self._difference(sample, self._head, {"last": int(last)}, {"last": int(not last)}, index)
+            raise MismatchError(found)
+        self._logits.append(value)
+        if not last:
+            return
+        best = int(np.argmax(wanted))
+        if klass != best:
+            raise MismatchError(self._difference(sample, self._head, {"class": best}, {"class": int(klass or 0)}))
+        self.counts.logits += len(wanted)
+        self.counts.samples += 1
+        self._received += 1
+        self._logits = []
+
+    def _difference(
+        self, sample: int, layer: str, expected: dict[str, int], actual: dict[str, int], neuron: int | None = None
+    ) -> Difference:
+        return Difference(self._job.first + sample, layer, expected, actual, neuron=neuron)
+
+
+def _row(trace: Trace, field: str) -> np.ndarray:
+    values = {"k": trace.k, "s": trace.s, "u": trace.u}[field]
+    assert values is not None
+    return values.reshape(*values.shape[:2], -1)

