@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
@@ -126,11 +125,7 @@ class DenseCore(wiring.Component):
         for group in range(layer.groups):
             part = weight.values[group * layer.lanes : (group + 1) * layer.lanes]
             rows += [packed(self._encoded(column), layer.weight_bits) for column in part.T]
-        memory = Memory(shape=unsigned(layer.lanes * layer.weight_bits), depth=len(rows), init=rows)
-        m.submodules.weights = memory
-        port = memory.read_port()
-        m.d.comb += port.addr.eq(row)
-        return port.data
+        return rom(m, "weights", rows, layer.lanes * layer.weight_bits, row)
 
     def _encoded(self, column: list[int]) -> list[int]:
         """Lane weights as stored: two's complement; at 1 bit, 0 is +1 and 1 is -1. Padding adds nothing, or -1."""

@@ -33,6 +33,10 @@ class LIFParameters:
     threshold_width: int
     reset_by_width: int | None
 
+    def __post_init__(self) -> None:
+        if self.lanes < 1:
+            raise ValueError(f"lanes must be at least 1, not {self.lanes}")
+
     @classmethod
     def of(cls, layer: LayerPlan) -> LIFParameters:
         neuron = layer.node.neuron
@@ -76,8 +80,6 @@ class LIFCore(wiring.Component):
 
     def __init__(self, parameters: LIFParameters):
         p = self.parameters = parameters
-        if p.lanes < 1:
-            raise ValueError(f"lanes must be at least 1, not {p.lanes}")
         super().__init__(
             {
                 "valid": In(1),

@@ -1,0 +1,98 @@
+"""The accelerator in Amaranth's simulator against the reference and the cycle model, on generated networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from handmade import dense_network
+from hypothesis import given, note
+from hypothesis import strategies as st
+from strategies import dense_chains, random_inputs
+
+from mintaka.artifact import Network, run
+from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
+from mintaka_cosim.bench.recording import COUNTERS, Recording
+from mintaka_hw.estimate import predict_cycles
+from mintaka_hw.plan import Plan, make_plan
+
+
+def small_chains() -> st.SearchStrategy[Network]:
+    return dense_chains(max_size=12, max_hidden=2, max_steps=6, max_input_bits=6)
+
+
+def draw_plan(data: st.DataObject, network: Network) -> Plan:
+    """Lanes that divide nothing included."""
+    lanes = {node.name: data.draw(st.integers(1, node.size_out), label=node.name) for node in network.nodes}
+    return make_plan(network, lanes)
+
+
+def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bool) -> None:
+    """Every K, spike, membrane, logit, class, operation and event; unstalled also every cycle."""
+    expected = run(plan.network, inputs, trace=True)
+    predicted = predict_cycles(plan, inputs, expected)
+    for layer in plan.layers:
+        mine, theirs = seen.traces[layer.name], expected.trace[layer.name]
+        for name in ("k", "s", "u"):
+            np.testing.assert_equal(getattr(mine, name), getattr(theirs, name), err_msg=f"{layer.name} {name}")
+        counters = dict(zip(COUNTERS, seen.counters[layer.name].T, strict=True))
+        np.testing.assert_equal(counters["sops"], expected.sops[layer.name])
+        np.testing.assert_equal(counters["events"], predicted.events[layer.name])
+        if not stalled:
+            np.testing.assert_equal(counters["busy"], predicted.busy[layer.name])
+    np.testing.assert_equal(seen.logits, expected.logits)
+    np.testing.assert_equal(seen.classes, expected.classes)
+    if not stalled:
+        np.testing.assert_equal(seen.cycles, predicted.result)
+        np.testing.assert_equal(seen.finished - seen.accepted[0], predicted.result)
+
+
+@given(data=st.data(), network=small_chains(), seed=st.integers(0, 2**32 - 1))
+def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -> None:
+    plan = draw_plan(data, network)
+    inputs = random_inputs(network, samples=3, seed=seed)
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+@given(data=st.data(), network=small_chains(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
+def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
+    note(f"stall seed {seed}")
+    plan = draw_plan(data, network)
+    inputs = random_inputs(network, samples=2, seed=seed)
+    reset_after = data.draw(st.none() | st.integers(1, 60), label="reset_after")
+    seen = simulate_amaranth(plan, inputs, stalls=stalls, seed=seed, reset_after=reset_after)
+    assert_equal(plan, inputs, seen, stalled=True)
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 16])
+def test_a_long_stream(lanes: int) -> None:
+    """Many samples back to back: the model stays exact however the layers push back on one another."""
+    network = dense_network([30, 20, 16, 5], time_steps=3, seed=2)
+    plan = make_plan(network, lanes)
+    inputs = random_inputs(network, samples=25, seed=lanes)
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+def test_silence_costs_one_slot_per_group_and_step() -> None:
+    network = dense_network([30, 20, 5], time_steps=4)
+    plan = make_plan(network, {"hidden1": 4, "head": 5})
+    inputs = np.zeros(network.input_shape(8), np.uint8)
+    seen = simulate_amaranth(plan, inputs)
+    assert_equal(plan, inputs, seen, stalled=False)
+    assert (seen.counters["hidden1"][2:, COUNTERS.index("busy")] == 4 * 5).all()
+    assert (seen.counters["hidden1"][:, COUNTERS.index("sops")] == 0).all()
+
+
+def test_a_hanging_stream_is_reported() -> None:
+    network = dense_network([30, 20, 5])
+    inputs = random_inputs(network, samples=3, seed=0)
+    with pytest.raises(SimulationTimeoutError, match=r"^\d+ logits after 40 cycles \(seed 0\)$"):
+        simulate_amaranth(make_plan(network), inputs, max_cycles=40)
+
+
+@pytest.mark.parametrize(("lanes", "least"), [(32, 0.99), (64, 0.98), (128, 0.93)])
+def test_lanes_are_busy(lanes: int, least: float) -> None:
+    """784 inputs at 10 %, 128 neurons: the bound is one cycle per event and group (the model is exact, see above)."""
+    network = dense_network([784, 128, 10], time_steps=4)
+    plan = make_plan(network, lanes)
+    inputs = random_inputs(network, samples=20, seed=1, rate=0.1)
+    assert predict_cycles(plan, inputs).utilisation("hidden1") >= least

@@ -1,0 +1,61 @@
+"""Shift, leak and clip in Amaranth against the reference: every value of small widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.sim import Simulator
+
+from mintaka.artifact import LeakTerm
+from mintaka.artifact.reference import leaked as reference_leaked
+from mintaka_hw.rtl.arithmetic import clipped, leaked, shifted_right
+
+WIDTH = 6
+VALUES = range(-(2 ** (WIDTH - 1)), 2 ** (WIDTH - 1))
+LEAKS = [
+    (),
+    (LeakTerm(1, 0),),
+    (LeakTerm(1, 1),),
+    (LeakTerm(1, 0), LeakTerm(-1, 2)),
+    (LeakTerm(-1, 0),),
+    (LeakTerm(1, 1), LeakTerm(1, 2), LeakTerm(-1, 4), LeakTerm(1, 31)),
+]
+
+
+def evaluate(build: Callable[[Value], Value], values: Iterable[int]) -> list[int]:
+    """`build(x)` for each value of a signed `WIDTH`-bit x, in the simulator."""
+    x = Signal(signed(WIDTH))
+    y = Signal(signed(20))
+    m = Module()
+    m.d.comb += y.eq(build(x))
+    found = []
+
+    async def bench(ctx: Any) -> None:
+        for value in values:
+            ctx.set(x, value)
+            await ctx.delay(1e-9)
+            found.append(ctx.get(y))
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return found
+
+
+@pytest.mark.parametrize("amount", [0, 1, 2, 5, 6, 9, 31])
+def test_shift_is_floor(amount: int) -> None:
+    assert evaluate(lambda x: shifted_right(x, amount), VALUES) == [v >> amount for v in VALUES]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_leak(leak: tuple[LeakTerm, ...]) -> None:
+    assert evaluate(lambda x: leaked(x, leak), VALUES) == reference_leaked(np.array(VALUES), leak).tolist()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 15, 31, 32767])
+def test_clip(limit: int) -> None:
+    assert evaluate(lambda x: clipped(x, limit), VALUES) == np.clip(VALUES, -limit, limit).tolist()

@@ -1,0 +1,122 @@
+"""Plans: lanes, what is refused, and that the memory list is what is built."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.hdl import Fragment, MemoryInstance, Shape
+from handmade import dense_network
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import dense_chains, networks, random_inputs
+
+from mintaka.artifact import Edge, Network, TestVectors, run
+from mintaka_hw.estimate import predict_cycles
+from mintaka_hw.plan import LayerPlan, PlanError, make_plan
+from mintaka_hw.rtl.dense import DenseCore
+
+SMALL = dense_network([12, 8, 3])
+
+
+def with_first_edge(network: Network, **changes: object) -> Network:
+    first = network.nodes[0]
+    edge: Edge = replace(first.inputs[0], **changes)  # type: ignore[arg-type]
+    return replace(network, nodes=(replace(first, inputs=(edge,)), *network.nodes[1:]))
+
+
+def test_one_number_is_a_limit_for_every_layer() -> None:
+    assert make_plan(SMALL, 5).lanes == {"hidden1": 5, "head": 3}
+
+
+def test_lanes_by_name_leave_the_others_to_auto() -> None:
+    plan = make_plan(SMALL, {"hidden1": 2})
+    assert plan.lanes["hidden1"] == 2
+    assert 1 <= plan.lanes["head"] <= 3
+
+
+@pytest.mark.parametrize(
+    ("lanes", "message"),
+    [
+        (0, "layer 'hidden1' has 0 lanes; 1 to 1024 are possible"),
+        ({"hiden": 2}, "lanes are given for 'hiden', but the layers are hidden1, head"),
+        ({"head": 4}, "layer 'head' has 4 lanes for 3 neurons; give it at most 3"),
+        ("many", "lanes are 'many'; a number, 'auto' or LAYER=NUMBER is wanted"),
+    ],
+)
+def test_lanes_that_make_no_sense(lanes: int | str | dict[str, int], message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        make_plan(SMALL, lanes)
+    assert str(caught.value) == message
+
+
+def test_what_has_no_hardware_is_refused_by_name() -> None:
+    cases = {
+        "'hidden1' has several or delayed inputs": with_first_edge(SMALL, delay=1),
+        "'hidden1' shifts its current left": with_first_edge(SMALL, shift=1),
+    }
+    for message, network in cases.items():
+        with pytest.raises(PlanError, match=message):
+            make_plan(network)
+
+
+@given(networks(ops=("dense", "conv2d", "pool2d")))
+def test_any_network_is_planned_or_refused_in_one_sentence(network: Network) -> None:
+    refusal = ""
+    try:
+        plan = make_plan(network)
+    except PlanError as error:
+        refusal = str(error)
+    if refusal:
+        assert "\n" not in refusal
+        assert any(f"'{node.name}'" in refusal for node in network.nodes)
+    else:
+        assert all(node.op == "dense" for node in network.nodes)
+        assert [layer.name for layer in plan.layers] == [node.name for node in network.nodes]
+
+
+def test_auto_lanes_keep_pace_with_the_largest_layer() -> None:
+    network = dense_network([100, 64, 40, 10], seed=3)
+    x = random_inputs(network, samples=4, seed=1, rate=0.2)
+    network = replace(network, vectors=TestVectors(x, run(network, x).logits))
+    plan = make_plan(network, "auto")
+    assert plan.lanes["hidden1"] == 32
+    busy = {name: values.mean() for name, values in predict_cycles(plan, x).busy.items()}
+    assert max(busy, key=lambda name: busy[name]) == "hidden1"
+    assert plan.lanes["head"] < 10
+
+
+def built_bits(layer: LayerPlan) -> int:
+    """Bits of all memories in the elaborated core."""
+    bits = 0
+    todo = [Fragment.get(DenseCore(layer), None)]
+    while todo:
+        fragment = todo.pop()
+        if isinstance(fragment, MemoryInstance):
+            data = fragment._data
+            bits += data._depth * Shape.cast(data._shape).width
+        todo += [sub for sub, *_ in fragment.subfragments]
+    return bits
+
+
+@given(data=st.data(), network=dense_chains())
+def test_listed_memories_are_the_built_ones(data: st.DataObject, network: Network) -> None:
+    """A memory of one word is a register or a constant, so only deeper ones are looked for."""
+    lanes = {node.name: data.draw(st.integers(1, node.size_out)) for node in network.nodes}
+    for layer in make_plan(network, lanes).layers:
+        assert built_bits(layer) == sum(memory.bits for memory in layer.memories if memory.depth > 1)
+
+
+@given(network=dense_chains(), seed=st.integers(0, 2**32 - 1))
+def test_proven_intervals_hold_every_k(network: Network, seed: int) -> None:
+    plan = make_plan(network, 4)
+    for style in ("random", "max"):
+        result = run(network, random_inputs(network, samples=2, seed=seed, style=style), trace=True)
+        for layer in plan.layers:
+            k = result.trace[layer.name].k
+            assert layer.k.lo <= k.min()
+            assert k.max() <= layer.k.hi
+            if not layer.is_head:
+                decided = layer.threshold.reshape(1, 1, -1)
+                np.testing.assert_equal(k > decided, result.trace[layer.name].s == 1)

@@ -1,0 +1,146 @@
+"""Stream components on their own, with random stalls on both sides."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from handmade import dense_network
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mintaka_hw.plan import LayerPlan, make_plan
+from mintaka_hw.rtl.collector import Collector
+from mintaka_hw.rtl.logits import LogitSerializer
+
+TIMEOUT = 5000
+
+
+async def put(ctx: Any, stream: Any, words: list[int], rng: random.Random, stalls: float) -> None:
+    """Offer `words`, each until it is taken, after a random wait."""
+    for word in words:
+        while rng.random() < stalls:
+            await ctx.tick()
+        ctx.set(stream.payload, word)
+        ctx.set(stream.valid, 1)
+        for _ in range(TIMEOUT):
+            taken = ctx.get(stream.ready)
+            await ctx.tick()
+            if taken:
+                break
+        else:
+            raise AssertionError("the word is never taken")
+        ctx.set(stream.valid, 0)
+
+
+def layer_of(size: int, word: int, bits: int) -> LayerPlan:
+    """A layer with `size` sources of `bits` bits that come in words of `word` elements."""
+    kind = "spikes" if bits == 1 else "counts"
+    layer = make_plan(dense_network([size, 3], kind=kind, bits=bits)).layers[0]
+    return LayerPlan(layer.node, layer.lanes, layer.time_steps, word, layer.source, layer.bounds)
+
+
+@given(
+    size=st.integers(1, 40),
+    word=st.integers(1, 20),
+    bits=st.sampled_from([1, 1, 3]),
+    seed=st.integers(0, 999),
+    stalls=st.sampled_from([0.0, 0.5]),
+)
+def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: int, stalls: float) -> None:
+    """Each list holds exactly the set bits, in order, as often as it is read; garbage beyond the source is ignored."""
+    layer = layer_of(size, word, bits)
+    rng = random.Random(seed)
+    rate = rng.choice([0.0, 0.1, 0.9, 1.0])
+    lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(5)]
+    words = []
+    for values in lists:
+        padded = values + [rng.randrange(1 << bits) for _ in range(layer.words * word - size)]
+        for start in range(0, len(padded), word):
+            words.append(sum(v << (bits * e) for e, v in enumerate(padded[start : start + word])))
+    collector = Collector(layer)
+    found: list[list[int]] = []
+
+    async def feed(ctx: Any) -> None:
+        await put(ctx, collector.i, words, rng, stalls)
+
+    async def read(ctx: Any) -> None:
+        for number in range(len(lists)):
+            bank = number % 2
+            for _ in range(TIMEOUT):
+                if ctx.get(collector.full) >> bank & 1:
+                    break
+                await ctx.tick()
+            else:
+                raise AssertionError("the list never becomes readable")
+            values = [0] * size
+            count = 0 if ctx.get(collector.empty) >> bank & 1 else ctx.get(collector.final[bank]) + 1
+            for index in range(count):
+                ctx.set(collector.address, bank << layer.list_address_bits | index)
+                await ctx.tick()
+                element, chunk = ctx.get(collector.entry.element), ctx.get(collector.entry.bits)
+                assert chunk != 0, "a chunk of zeros was listed"
+                for position in range(layer.chunk_elements):
+                    value = chunk >> (position * bits) & ((1 << bits) - 1)
+                    if value:
+                        values[element + position] = value
+            found.append(values)
+            while rng.random() < stalls:
+                await ctx.tick()
+            ctx.set(collector.release, 1 << bank)
+            await ctx.tick()
+            ctx.set(collector.release, 0)
+
+    simulator = Simulator(collector)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(read)
+    simulator.run()
+    assert found == lists
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+@pytest.mark.parametrize("stalls", [0.0, 0.6])
+def test_logits_and_argmax(lanes: int, stalls: float) -> None:
+    head = make_plan(dense_network([8, 5]), lanes).layers[0]
+    rng = random.Random(lanes)
+    limit = 2 ** (head.k_width - 1)
+    samples = [[rng.randrange(-limit, limit) for _ in range(5)] for _ in range(6)]
+    samples += [[3, 3, 1, 3, 0], [-2, -2, -2, -2, -2], [0, 1, 1, 0, 1], [-limit] * 5]
+    mask = (1 << head.k_width) - 1
+    words = []
+    for sample in samples:
+        for start in range(0, 5, lanes):
+            words.append(sum((v & mask) << (head.k_width * n) for n, v in enumerate(sample[start : start + lanes])))
+    serializer = LogitSerializer(head)
+    logits: list[int] = []
+    winners: list[int] = []
+
+    async def feed(ctx: Any) -> None:
+        await put(ctx, serializer.i, words, rng, stalls)
+
+    async def read(ctx: Any) -> None:
+        for _ in range(TIMEOUT):
+            ready = rng.random() >= stalls
+            ctx.set(serializer.o.ready, ready)
+            if ready and ctx.get(serializer.o.valid):
+                logits.append(ctx.get(serializer.o.payload.logit))
+                last = ctx.get(serializer.o.payload.last)
+                assert last == (len(logits) % 5 == 0)
+                if last:
+                    winners.append(ctx.get(serializer.o.payload.winner))
+            await ctx.tick()
+            if len(winners) == len(samples):
+                return
+        raise AssertionError("too few logits")
+
+    simulator = Simulator(serializer)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(read)
+    simulator.run()
+    assert logits == [v for sample in samples for v in sample]
+    assert winners == np.argmax(samples, axis=1).tolist()
