@@ -27,8 +27,7 @@ async def put(ctx: Any, stream: Any, words: list[int], rng: random.Random, stall
         ctx.set(stream.payload, word)
         ctx.set(stream.valid, 1)
         for _ in range(TIMEOUT):
-            taken = ctx.get(stream.ready)
-            await ctx.tick()
+            *_, taken = await ctx.tick().sample(stream.ready)
             if taken:
                 break
         else:
@@ -126,13 +125,13 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
         for _ in range(TIMEOUT):
             ready = rng.random() >= stalls
             ctx.set(serializer.o.ready, ready)
-            if ready and ctx.get(serializer.o.valid):
-                logits.append(ctx.get(serializer.o.payload.logit))
-                last = ctx.get(serializer.o.payload.last)
-                assert last == (len(logits) % 5 == 0)
-                if last:
-                    winners.append(ctx.get(serializer.o.payload.winner))
-            await ctx.tick()
+            o = serializer.o
+            *_, valid, payload = await ctx.tick().sample(o.valid, o.payload)
+            if ready and valid:
+                logits.append(payload.logit)
+                assert payload.last == (len(logits) % 5 == 0)
+                if payload.last:
+                    winners.append(payload.winner)
             if len(winners) == len(samples):
                 return
         raise AssertionError("too few logits")
