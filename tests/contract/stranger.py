@@ -1,0 +1,163 @@
+"""A second implementation of the artifact, written from `docs/artifact.md` and `docs/semantics.md` alone.
+
+It knows nothing of Mintaka's code: it walks over single neurons and single synapses in plain Python integers, slow and
+literal, so that it cannot share a mistake with the vectorized reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+Json = dict[str, Any]
+Place = tuple[int, ...]
+Values = dict[Place, int]  # value by position; positions outside the shape are absent
+Trace = dict[str, list[dict[str, list[int]]]]  # node -> step -> "k", "s", "u" -> flat list
+
+
+@dataclass
+class Outcome:
+    """One sample's results. `sums` holds, by node and edge, the smallest and largest sum seen before any shift."""
+
+    logits: list[int] = field(default_factory=list)
+    sops: dict[str, int] = field(default_factory=dict)
+    trace: Trace = field(default_factory=dict)
+    sums: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+
+
+def positions(shape: list[int]) -> list[Place]:
+    """All positions of a shape in C order."""
+    return list(product(*(range(extent) for extent in shape)))
+
+
+class Simulator:
+    """Runs single samples of one artifact."""
+
+    def __init__(self, document: Json, tensors: dict[str, np.ndarray]):
+        self.steps: int = document["time_steps"]
+        self.input: Json = document["input"]
+        self.nodes: list[Json] = document["nodes"]
+        self.head: str = document["output"]["node"]
+        self.shapes = {self.input["name"]: self.input["shape"]} | {n["name"]: n["shape_out"] for n in self.nodes}
+        self.tensors = {name: values.tolist() for name, values in tensors.items()}
+        self.wires = {
+            n["name"]: [self.synapses(n, edge) for edge in n["inputs"]] for n in self.nodes if "pool" not in n
+        }
+        self.pooled = {self.input["name"]: False}  # does a value stand for that many spikes?
+        for n in self.nodes:
+            self.pooled[n["name"]] = "pool" in n and n["pool"]["kind"] == "sum"
+
+    def per_channel(self, reference: Json | None, place: Place) -> int:
+        return 0 if reference is None else self.tensors[reference["tensor"]][place[0]]
+
+    def synapses(self, node: Json, edge: Json) -> dict[Place, list[tuple[Place, int]]]:
+        """For each neuron of `node`, the (source position, weight) of each synapse that exists."""
+        W = self.tensors[edge["weight"]["tensor"]]
+        shape = self.shapes[edge["node"]]
+        found: dict[Place, list[tuple[Place, int]]] = {}
+        if node["op"] == "dense":
+            for place in positions(node["shape_out"]):
+                row = zip(positions(shape), W[place[0]], strict=True)
+                found[place] = [(source, w) for source, w in row if w]
+            return found
+        C_out, kernel = len(W), (len(W[0][0]), len(W[0][0][0]))
+        per_group, out_per_group = len(W[0]), C_out // edge["groups"]
+        assert per_group == shape[0] // edge["groups"]
+        (sv, sh), (pv, ph) = edge["stride"], edge["padding"]
+        for o, r, c in positions(node["shape_out"]):
+            found[o, r, c] = []
+            for i, a, b in positions([per_group, *kernel]):
+                y, x = r * sv + a - pv, c * sh + b - ph
+                if 0 <= y < shape[1] and 0 <= x < shape[2] and W[o][i][a][b]:
+                    source = (o // out_per_group * per_group + i, y, x)
+                    found[o, r, c].append((source, W[o][i][a][b]))
+        return found
+
+    def pool(self, node: Json, x: Values) -> Values:
+        (kh, kw), (sv, sh) = node["pool"]["kernel"], node["pool"]["stride"]
+        how = max if node["pool"]["kind"] == "max" else sum
+        return {
+            (ch, r, c): how([x[ch, r * sv + a, c * sh + b] for a, b in positions([kh, kw])])
+            for ch, r, c in positions(node["shape_out"])
+        }
+
+    def run(self, sample: np.ndarray) -> Outcome:
+        """sample: (*shape) for direct input, (T, *shape) otherwise."""
+        name, direct = self.input["name"], self.input["kind"] == "direct"
+        before: dict[str, Values] = {n: dict.fromkeys(positions(shape), 0) for n, shape in self.shapes.items()}
+        U = {n["name"]: dict.fromkeys(positions(n["shape_out"]), 0) for n in self.nodes}
+        total = dict.fromkeys(positions(self.shapes[self.head]), 0)
+        out = Outcome(sops=dict.fromkeys(self.wires, 0), trace={n: [] for n in self.wires})
+        for t in range(self.steps):
+            x = (sample if direct else sample[t]).tolist()
+            now: dict[str, Values] = {name: {place: at(x, place) for place in positions(self.input["shape"])}}
+            for node in self.nodes:
+                if "pool" in node:
+                    now[node["name"]] = self.pool(node, now[node["inputs"][0]["node"]])
+                    continue
+                log: dict[str, list[int]] = {"k": [], "s": [], "u": []}
+                spikes: Values = {}
+                for place in positions(node["shape_out"]):
+                    I = self.current(node, place, before, now, out, first=t == 0)  # noqa: E741
+                    B = self.per_channel(node["bias"], place)
+                    if node["neuron"] is None:
+                        total[place] += I + B
+                        log["k"].append(total[place])
+                        continue
+                    K = U[node["name"]][place] + I + B
+                    spikes[place], U[node["name"]][place] = self.fire(node["neuron"], place, K)
+                    log["k"].append(K)
+                    log["s"].append(spikes[place])
+                    log["u"].append(U[node["name"]][place])
+                now[node["name"]] = spikes
+                out.trace[node["name"]].append(log)
+            before = now
+        out.logits = [total[place] for place in positions(self.shapes[self.head])]
+        return out
+
+    def current(
+        self,
+        node: Json,
+        place: Place,
+        before: dict[str, Values],
+        now: dict[str, Values],
+        out: Outcome,
+        *,
+        first: bool,
+    ) -> int:
+        total = 0
+        for index, edge in enumerate(node["inputs"]):
+            x = (before if edge["delay"] else now)[edge["node"]]
+            count_now = first or not (edge["node"] == self.input["name"] and self.input["kind"] == "direct")
+            exact = 0
+            for source, w in self.wires[node["name"]][index][place]:
+                exact += w * x[source]
+                if count_now:
+                    pooled = self.pooled[edge["node"]]
+                    out.sops[node["name"]] += x[source] if pooled else bin(x[source]).count("1")
+            low, high = out.sums.get((node["name"], index), (0, 0))
+            out.sums[node["name"], index] = (min(low, exact), max(high, exact))
+            total += exact // 2 ** edge["input_shift"] * 2 ** edge["shift"]
+        return total
+
+    def fire(self, neuron: Json, place: Place, K: int) -> tuple[int, int]:
+        s = int(self.per_channel(neuron["threshold"], place) < K)
+        V = K
+        if s:
+            V = 0 if neuron["reset"] == "zero" else K - self.per_channel(neuron["reset_by"], place)
+        Qu = 2 ** (neuron["membrane_bits"] - 1) - 1
+        return s, min(max(sum(t["sign"] * (V // 2 ** t["shift"]) for t in neuron["leak"]), -Qu), Qu)
+
+
+def at(values: Any, place: Place) -> int:
+    """An element of nested lists."""
+    for index in place:
+        values = values[index]
+    return values
+
+
+def first_of_the_largest(logits: list[int]) -> int:
+    return logits.index(max(logits))
