@@ -1,0 +1,19 @@
+"""Data sets: found or fetched, checked, split, and encoded for a network's input."""
+
+from mintaka.data.dataset import Dataset, encode, network_inputs, stratified_split, thermometer
+from mintaka.data.errors import DataError
+from mintaka.data.load import DATASETS, Status, fetch, load_dataset, status
+
+__all__ = [
+    "DATASETS",
+    "DataError",
+    "Dataset",
+    "Status",
+    "encode",
+    "fetch",
+    "load_dataset",
+    "network_inputs",
+    "status",
+    "stratified_split",
+    "thermometer",
+]

