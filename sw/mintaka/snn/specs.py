@@ -111,6 +111,8 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
             signal = _pooled(spec, signal, where)
         else:
             _check_layer(spec, where, head=index == len(specs) - 1)
+            if spec.input_shift is not None and not signal.static:
+                raise LayerError(f"{where}: input_shift is for the first layer behind a direct input")
             signal = Signal(_shape_out(spec, signal, where), 1, "bits", False)
         signals.append(signal)
     if isinstance(specs[-1], PoolSpec):

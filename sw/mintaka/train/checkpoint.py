@@ -1,0 +1,56 @@
+"""The state of a run after an epoch, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mintaka.train.errors import TrainError
+from mintaka.train.history import Epoch, write_atomically
+
+FILE = "checkpoint.pt"
+VERSION = 1
+
+
+@dataclass
+class Checkpoint:
+    """`done` counts the finished epochs of `phase`; `model` and `optimizer` are state dictionaries.
+
+    The random numbers of an epoch depend on seed, phase and epoch alone, so no generator's state is needed.
+    """
+
+    recipe: str
+    data: str
+    phase: str
+    done: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    history: list[Epoch] = field(default_factory=list)
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    form = {**vars(checkpoint), "version": VERSION, "history": [asdict(epoch) for epoch in checkpoint.history]}
+    buffer = io.BytesIO()
+    torch.save(form, buffer)
+    write_atomically(folder / FILE, buffer.getvalue())
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint of a run folder, None where there is none; TrainError where it is damaged."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    advice = "delete it to start anew"
+    try:
+        form = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
+        raise TrainError(f"{path} is no intact checkpoint: {advice}") from None
+    if not isinstance(form, dict) or form.pop("version", None) != VERSION:
+        raise TrainError(f"{path} was written by another version of Mintaka: {advice}")
+    history = [Epoch(**epoch) for epoch in form.pop("history")]
+    return Checkpoint(**form, history=history)

@@ -1,0 +1,9 @@
+"""Exceptions of training; each message is one sentence for the user."""
+
+
+class RecipeError(ValueError):
+    """A recipe is unreadable, holds an unknown key or a value that cannot be; names the file and the key."""
+
+
+class TrainError(RuntimeError):
+    """A run cannot go on: another recipe's folder, a damaged checkpoint, a diverged loss, an unfinished training."""

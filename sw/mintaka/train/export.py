@@ -1,0 +1,74 @@
+"""From a finished run to its artifact."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mintaka.artifact import Network, TestVectors, run, save
+from mintaka.data import load_dataset, network_inputs
+from mintaka.snn.export import to_artifact
+from mintaka.snn.fast import run_fast
+from mintaka.train.checkpoint import load_checkpoint
+from mintaka.train.errors import TrainError
+from mintaka.train.loop import build, data_digest, restore
+from mintaka.train.recipe import Recipe, load_recipe
+
+FILE = "network.safetensors"
+VECTORS = 4
+
+
+def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Network:
+    """Write `run_dir`/network.safetensors from the run's last checkpoint and return it.
+
+    Its provenance holds the recipe, the data set and the accuracies on the test split: of the float network as it was
+    after its training, of the integer network as the fast engine measures it on this very artifact. Its test vectors
+    are computed by the reference.
+
+    Raises TrainError where the run is not finished, LayerError where the network cannot be exported.
+    """
+    folder = Path(run_dir)
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is None:
+        raise TrainError(f"{folder} holds no checkpoint: train first")
+    recipe = load_recipe(folder / "recipe.toml")
+    if checkpoint.phase != "qat" or checkpoint.done < recipe.train.epochs:
+        done = f"{checkpoint.done} epochs of phase '{checkpoint.phase}' are done"
+        raise TrainError(f"{folder} is not trained to its end ({done}): train again to resume it")
+    dataset = load_dataset(recipe.dataset, data_root)
+    if data_digest(dataset) != checkpoint.data:
+        raise TrainError(f"the data set '{recipe.dataset}' is not the one that {folder} was trained with")
+    snn = build(recipe, dataset)
+    restore(snn, checkpoint)
+    plain = to_artifact(snn, recipe.name)
+
+    inputs = network_inputs(plain, dataset.test_x, dataset.bits)
+    right = run_fast(plain, inputs).classes == dataset.test_y
+    floats = [epoch.test_accuracy for epoch in checkpoint.history if epoch.phase == "float"]
+    provenance = _provenance(recipe) | {
+        "dataset": {
+            "name": dataset.name,
+            "sha256": checkpoint.data,
+            "train_samples": len(dataset.train_x),
+            "test_samples": len(dataset.test_x),
+        },
+        "encoding": "thermometer" if plain.input.kind == "spikes" else "none",
+        "float_accuracy": floats[-1] if floats else None,
+        "integer_accuracy": float(np.mean(right)),
+    }
+    some = inputs[:VECTORS]
+    vectors = TestVectors(some, run(plain, some).logits)
+    network = Network(plain.name, plain.time_steps, plain.input, plain.nodes, plain.output, provenance, vectors)
+    save(network, folder / FILE)
+    return network
+
+
+def _provenance(recipe: Recipe) -> dict[str, object]:
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "seed": recipe.seed,
+        "software": {"mintaka": version("mintaka"), "torch": str(torch.__version__)},
+    }

@@ -1,0 +1,53 @@
+"""What happened in each epoch, as CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch. `phase` is "float" or "qat"; `epoch` counts from 1 in each; accuracies are shares of 1, that of the
+    training measured while training; `learning_rate` at the epoch's end."""
+
+    phase: str
+    epoch: int
+    loss: float
+    train_accuracy: float
+    test_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+def write_history(folder: Path, epochs: Sequence[Epoch], about: dict[str, Any]) -> None:
+    """history.csv (the epochs) and history.json (`about` and the epochs)."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    rows = [asdict(epoch) for epoch in epochs]
+    writer.writerows(rows)
+    write_atomically(folder / "history.csv", text.getvalue().encode())
+    write_atomically(folder / "history.json", json.dumps({**about, "epochs": rows}, indent=1).encode() + b"\n")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that at any moment either the old or the new one is there, whole."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,234 @@
+"""The training: a float baseline first, then the integer network from its weights.
+
+Everything random depends on the recipe's seed, the phase and the epoch, so a run that was killed at any time and is
+resumed ends with the same bits as one that was not (on the same kind of machine, with the recipe's thread count).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mintaka.artifact import Input
+from mintaka.data import Dataset, encode, load_dataset
+from mintaka.snn.network import SNN
+from mintaka.train.augment import shift_images
+from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mintaka.train.errors import RecipeError, TrainError
+from mintaka.train.history import Epoch, write_atomically, write_history
+from mintaka.train.progress import Callback, Step
+from mintaka.train.recipe import Recipe, network_input, network_specs, to_toml
+
+PHASES = ("float", "qat")
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Accuracies on the test split, shares of 1; that of the float network is None where `float_epochs` is 0."""
+
+    run_dir: Path
+    float_accuracy: float | None
+    integer_accuracy: float
+    history: tuple[Epoch, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs, evaluation included."""
+        return sum(epoch.seconds for epoch in self.history)
+
+
+def train(
+    recipe: Recipe,
+    run_dir: Path | str,
+    *,
+    resume: bool = True,
+    progress: Callback | None = None,
+    data_root: Path | str | None = None,
+) -> TrainResult:
+    """Train as the recipe says, in `run_dir` (recipe.toml, history.csv, history.json, checkpoint.pt).
+
+    resume : go on from the folder's checkpoint; False starts anew.
+    progress : called after every batch.
+
+    Raises DataError, RecipeError or LayerError before anything is written where data and recipe do not fit, and
+    TrainError where the folder belongs to another recipe, its checkpoint is damaged, or the loss is not finite.
+    """
+    dataset = load_dataset(recipe.dataset, data_root)
+    run = _Run(recipe, dataset, Path(run_dir))
+    if resume:
+        run.resume()
+    with _threads(recipe.train.threads):
+        run.go(progress or _silent)
+    return run.result()
+
+
+def _silent(step: Step) -> None:
+    """No progress."""
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def build(recipe: Recipe, dataset: Dataset) -> SNN:
+    """The untrained network of a recipe; raises RecipeError or LayerError where it does not fit to the data."""
+    if recipe.train.shift_pixels and dataset.train_x.ndim < 4:
+        raise RecipeError("'train.shift_pixels' moves images (N, C, H, W), but the data has none")
+    source = network_input(recipe, dataset)
+    return SNN(source, recipe.network.time_steps, network_specs(recipe, dataset), seed=recipe.seed)
+
+
+def data_digest(dataset: Dataset) -> str:
+    """sha256 over the data set's arrays."""
+    digest = hashlib.sha256()
+    for values in (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y):
+        digest.update(f"{values.dtype.str}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+def restore(snn: SNN, checkpoint: Checkpoint) -> None:
+    """Give a built network the state of a checkpoint."""
+    snn.load_state_dict(checkpoint.model)
+    snn.set_integer(checkpoint.phase == "qat")
+
+
+def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray, bits: int) -> float:
+    """Share of samples whose class is right (lowest index at ties), in eval mode."""
+    snn.eval()
+    right = 0
+    with torch.no_grad():
+        for at in range(0, len(x), EVALUATION_BATCH):
+            logits = snn(_batch(x[at : at + EVALUATION_BATCH], bits, snn.source, snn.time_steps))
+            classes = np.argmax(logits.numpy(), axis=1)
+            right += int((classes == y[at : at + EVALUATION_BATCH]).sum())
+    return right / len(x)
+
+
+def _batch(x: np.ndarray, bits: int, source: Input, steps: int) -> Tensor:
+    return torch.from_numpy(encode(x, bits, source, steps).astype(np.float32))
+
+
+class _Run:
+    """A training in its folder; the state that changes is `phase`, `done`, the network and the optimizer."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path) -> None:
+        self.recipe, self.dataset, self.folder = recipe, dataset, folder
+        self.snn = build(recipe, dataset)
+        self.toml = to_toml(recipe)
+        self.data = data_digest(dataset)
+        self.phase, self.done = PHASES[0], 0
+        self.optimizer = self._new_optimizer()
+        self.history: list[Epoch] = []
+
+    def _new_optimizer(self) -> torch.optim.Adam:
+        return torch.optim.Adam(self.snn.parameters(), lr=self.recipe.train.learning_rate)
+
+    def _epochs(self, phase: str) -> int:
+        return self.recipe.train.float_epochs if phase == "float" else self.recipe.train.epochs
+
+    def resume(self) -> None:
+        """Take over the folder's checkpoint, if there is one."""
+        checkpoint = load_checkpoint(self.folder)
+        if checkpoint is None:
+            return
+        advice = "choose another folder, or start anew without resuming"
+        if checkpoint.recipe != self.toml:
+            raise TrainError(f"{self.folder} holds a run of another recipe: {advice}")
+        if checkpoint.data != self.data:
+            raise TrainError(f"{self.folder} holds a run on other data of the same name: {advice}")
+        self.phase, self.done, self.history = checkpoint.phase, checkpoint.done, checkpoint.history
+        restore(self.snn, checkpoint)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+
+    def go(self, progress: Callback) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "recipe.toml", self.toml.encode())
+        for phase in PHASES[PHASES.index(self.phase) :]:
+            if phase != self.phase:
+                self.phase, self.done = phase, 0
+                self.optimizer = self._new_optimizer()
+            if phase == "qat" and self.done == 0:
+                self.snn.quantize()
+            while self.done < self._epochs(phase):
+                self._epoch(progress)
+                self._save()
+
+    def _epoch(self, progress: Callback) -> None:
+        start = time.perf_counter()
+        recipe, x, y = self.recipe.train, self.dataset.train_x, self.dataset.train_y
+        epochs = self._epochs(self.phase)
+        frozen_from = math.ceil(epochs * (1 - recipe.frozen_share))
+        self.snn.freeze_norms(self.phase == "qat" and self.done >= max(1, frozen_from))
+        self.snn.train()
+        rng = np.random.default_rng([self.recipe.seed, PHASES.index(self.phase), self.done])
+        parts = np.array_split(rng.permutation(len(x)), max(1, round(len(x) / recipe.batch)))
+        total, right, rate = 0.0, 0, recipe.learning_rate
+        for index, chosen in enumerate(parts):
+            passed = (self.done * len(parts) + index) / (epochs * len(parts))
+            rate = recipe.learning_rate * (1 + math.cos(math.pi * passed)) / 2
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            images = shift_images(x[chosen], recipe.shift_pixels, rng) if recipe.shift_pixels else x[chosen]
+            loss, correct = self._step(images, y[chosen])
+            total, right = total + loss * len(chosen), right + correct
+            if index + 1 < len(parts):
+                progress(Step(self.phase, self.done + 1, epochs, index + 1, len(parts), loss))
+        test = accuracy(self.snn, self.dataset.test_x, self.dataset.test_y, self.dataset.bits)
+        self.done += 1
+        seconds = time.perf_counter() - start
+        self.history.append(Epoch(self.phase, self.done, total / len(x), right / len(x), test, rate, seconds))
+        progress(Step(self.phase, self.done, epochs, len(parts), len(parts), total / len(x), test))
+
+    def _step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+        """One update; the loss, and how many samples were right."""
+        snn = self.snn
+        target = torch.from_numpy(y)
+        logits = snn(_batch(x, self.dataset.bits, snn.source, snn.time_steps))
+        loss = F.cross_entropy(snn.scores(logits), target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            rate = self.recipe.train.learning_rate
+            raise TrainError(
+                f"the loss is not finite in {self.phase} epoch {self.done + 1}: lower 'train.learning_rate' ({rate})"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return value, int((logits.detach().argmax(1) == target).sum())
+
+    def _save(self) -> None:
+        model, optimizer = self.snn.state_dict(), self.optimizer.state_dict()
+        save_checkpoint(
+            self.folder,
+            Checkpoint(self.toml, self.data, self.phase, self.done, model, optimizer, self.history),
+        )
+        about = {
+            "recipe": self.recipe.name,
+            "dataset": self.dataset.name,
+            "seed": self.recipe.seed,
+            "threads": self.recipe.train.threads,
+            "torch": str(torch.__version__),
+        }
+        write_history(self.folder, self.history, about)
+
+    def result(self) -> TrainResult:
+        last = {epoch.phase: epoch.test_accuracy for epoch in self.history}
+        return TrainResult(self.folder, last.get("float"), last["qat"], tuple(self.history))

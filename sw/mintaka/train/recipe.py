@@ -1,0 +1,268 @@
+"""Recipes: everything that decides about a training, in one TOML file.
+
+name = "digits"                # of the artifact
+dataset = "digits"             # a known name, or the path of an .npz with x and y
+seed = 1
+
+[network]                      # widths, leak and reset here hold for every layer that does not say otherwise
+time_steps = 4
+input = "direct"               # direct, spikes (thermometer code of the data) or counts
+weight_bits = 4
+membrane_bits = 4
+leak = "V>>1"                  # a sum of shifts, "V" for none, "0" for no memory
+reset = "zero"                 # or "subtract"
+
+[train]
+float_epochs = 15
+epochs = 15
+
+[[layers]]                     # in order; the last is the head
+name = "hidden"
+op = "dense"
+units = 128
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mintaka.artifact import ConvGeometry, Input, Pool
+from mintaka.data import Dataset
+from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, PoolSpec, Spec, flow, parse_leak
+from mintaka.train.errors import RecipeError
+
+INPUT_NAME = "input"
+
+
+def _leak(text: str) -> str:
+    parse_leak(text)
+    return text
+
+
+Leak = Annotated[str, AfterValidator(_leak)]
+Reset = Literal["zero", "subtract"]
+WeightBits = Annotated[int, Field(ge=1, le=8)]
+MembraneBits = Annotated[int, Field(ge=2, le=16)]
+Extent = Annotated[int, Field(ge=1, le=64)]
+Pair = Annotated[list[Extent], Field(min_length=2, max_length=2)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Synaptic(_Part):
+    """What dense and conv2d layers share; None means as [network] says."""
+
+    name: Name
+    weight_bits: WeightBits | None = None
+    membrane_bits: MembraneBits | None = None
+    leak: Leak | None = None
+    reset: Reset | None = None
+    input_shift: Annotated[int, Field(ge=0, le=31)] | None = None  # None: from the first batch
+
+
+class DenseRecipe(_Synaptic):
+    op: Literal["dense"]
+    units: Annotated[int, Field(ge=1)]
+
+
+class ConvRecipe(_Synaptic):
+    op: Literal["conv2d"]
+    channels: Annotated[int, Field(ge=1)]
+    kernel: Extent | Pair
+    stride: Extent | Pair = 1
+    padding: Annotated[int, Field(ge=0, le=63)] = 0
+    groups: Annotated[int, Field(ge=1)] = 1
+
+
+class PoolRecipe(_Part):
+    name: Name
+    op: Literal["pool2d"]
+    kind: Literal["max", "sum"]
+    kernel: Extent | Pair
+    stride: Extent | Pair | None = None  # None: as the kernel
+
+
+LayerRecipe = Annotated[DenseRecipe | ConvRecipe | PoolRecipe, Field(discriminator="op")]
+LAYERS: dict[str, type[BaseModel]] = {"dense": DenseRecipe, "conv2d": ConvRecipe, "pool2d": PoolRecipe}
+
+
+class NetworkRecipe(_Part):
+    time_steps: Annotated[int, Field(ge=1, le=1024)]
+    input: Literal["direct", "spikes", "counts"] = "direct"
+    weight_bits: WeightBits = 4
+    membrane_bits: MembraneBits = 4
+    leak: Leak = "V>>1"
+    reset: Reset = "zero"
+
+
+class TrainRecipe(_Part):
+    float_epochs: Annotated[int, Field(ge=0)]  # of the full-precision baseline, from which quantization starts
+    epochs: Annotated[int, Field(ge=1)]  # quantization-aware
+    batch: Annotated[int, Field(ge=2)] = 256
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    frozen_share: Annotated[float, Field(ge=0, le=1)] = 0.25  # last part of `epochs` with frozen BatchNorm statistics
+    shift_pixels: Annotated[int, Field(ge=0, le=8)] = 0  # augmentation: images moved by up to so many pixels
+    threads: Annotated[int, Field(ge=1, le=256)] = 1  # the same number gives the same bits
+
+
+class Recipe(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
+    dataset: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    network: NetworkRecipe
+    train: TrainRecipe
+    layers: Annotated[list[LayerRecipe], Field(min_length=1)]
+
+
+SECTIONS: dict[str, type[BaseModel]] = {"network": NetworkRecipe, "train": TrainRecipe}
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read and check a recipe.
+
+    Raises RecipeError naming the file, the key and what would be right. A relative .npz path is meant from the
+    recipe's folder where it exists there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: there is no such file")
+    try:
+        form = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"{path} is no TOML file: {error}") from None
+    dataset = form.get("dataset")
+    if isinstance(dataset, str) and dataset.endswith(".npz") and (path.parent / dataset).is_file():
+        form["dataset"] = str(path.parent / dataset)
+    try:
+        return parse_recipe(form)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+
+
+def parse_recipe(form: dict[str, Any]) -> Recipe:
+    """A recipe from nested dictionaries; RecipeError names the key."""
+    _refuse_unknown(form, Recipe, "")
+    for section, model in SECTIONS.items():
+        if isinstance(form.get(section), dict):
+            _refuse_unknown(form[section], model, f"{section}.")
+    layers = form.get("layers")
+    for index, layer in enumerate(layers if isinstance(layers, list) else []):
+        if isinstance(layer, dict):
+            where = f"layers[{index}]"
+            op = layer.get("op")
+            if op not in LAYERS:
+                found = "is missing" if op is None else f"is {op!r:.40}"
+                raise RecipeError(f"{where}.op {found}; possible: {', '.join(LAYERS)}")
+            _refuse_unknown(layer, LAYERS[op], f"{where}.")
+    try:
+        recipe = Recipe.model_validate(form)
+    except ValidationError as error:
+        raise RecipeError(_sentence(error)) from None
+    head = recipe.layers[-1]
+    for key in ("membrane_bits", "leak", "reset"):
+        if getattr(head, key, None) is not None:
+            last = len(recipe.layers) - 1
+            raise RecipeError(f"layers[{last}].{key}: the last layer is the head, which has no membrane")
+    return recipe
+
+
+def _refuse_unknown(form: dict[str, Any], model: type[BaseModel], prefix: str) -> None:
+    known = list(model.model_fields)
+    for key in form:
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0)[0]
+            raise RecipeError(f"the key '{prefix}{key}' is unknown; did you mean '{prefix}{near}'?")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint as one sentence with the full name of the key."""
+    first = error.errors(include_url=False)[0]
+    name = ""
+    for part in first["loc"]:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif part not in LAYERS and "[" not in part and part not in ("int", "constrained-int"):
+            name += f".{part}" if name else str(part)
+    if first["type"] == "missing":
+        return f"the key '{name}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return f"'{name}' is {first['input']!r:.60}, but {message}"
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe with every default written out; `load_recipe` gives an equal one."""
+    form = recipe.model_dump(exclude_none=True)
+    layers = form.pop("layers")
+    sections = {key: form.pop(key) for key in SECTIONS}
+    blocks = [_table(form)]
+    blocks += [f"[{key}]\n{_table(section)}" for key, section in sections.items()]
+    blocks += [f"[[layers]]\n{_table(layer)}" for layer in layers]
+    return "\n".join(blocks)
+
+
+def _table(form: dict[str, Any]) -> str:
+    # TOML's strings, integers, floats and lists of integers read like JSON's.
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in form.items())
+
+
+def network_input(recipe: Recipe, dataset: Dataset) -> Input:
+    """The network's input for this data; RecipeError where the data does not fit to the recipe's `network.input`."""
+    kind, steps = recipe.network.input, recipe.network.time_steps
+    shape = dataset.train_x.shape[1:]
+    temporal = len(shape) in (2, 4)
+    if kind == "direct" and temporal:
+        raise RecipeError(
+            f"'network.input' is 'direct', but the data has samples of shape {list(shape)} with time steps"
+        )
+    if kind == "counts" and not temporal:
+        raise RecipeError(f"'network.input' is 'counts', but the data has samples of shape {list(shape)} without steps")
+    if temporal:
+        if shape[0] != steps:
+            raise RecipeError(f"'network.time_steps' is {steps}, but the data has {shape[0]} steps")
+        if kind == "spikes" and dataset.bits > 1:
+            raise RecipeError("'network.input' is 'spikes', but the data holds larger numbers than 1: say 'counts'")
+        shape = shape[1:]
+    return Input(INPUT_NAME, shape, kind, 1 if kind == "spikes" else dataset.bits)
+
+
+def network_specs(recipe: Recipe, dataset: Dataset) -> list[Spec]:
+    """The layers, checked against each other and the data.
+
+    Raises RecipeError or LayerError (which names the layer) where they do not fit.
+    """
+    specs = [_spec(layer, recipe, head=index == len(recipe.layers) - 1) for index, layer in enumerate(recipe.layers)]
+    outputs = flow(network_input(recipe, dataset), specs)[-1].size
+    if outputs < dataset.classes:
+        raise RecipeError(
+            f"the head '{specs[-1].name}' has {outputs} outputs, but the data has {dataset.classes} classes"
+        )
+    return specs
+
+
+def _spec(layer: DenseRecipe | ConvRecipe | PoolRecipe, recipe: Recipe, *, head: bool) -> Spec:
+    if isinstance(layer, PoolRecipe):
+        kernel = _pair(layer.kernel)
+        return PoolSpec(layer.name, Pool(layer.kind, kernel, kernel if layer.stride is None else _pair(layer.stride)))
+    shared = recipe.network
+    bits = layer.weight_bits or shared.weight_bits
+    leak = parse_leak(layer.leak if layer.leak is not None else shared.leak)
+    neuron = NeuronSpec(layer.membrane_bits or shared.membrane_bits, leak, layer.reset or shared.reset)
+    lif = None if head else neuron
+    if isinstance(layer, DenseRecipe):
+        return DenseSpec(layer.name, layer.units, bits, lif, layer.input_shift)
+    geometry = ConvGeometry(_pair(layer.stride), (layer.padding, layer.padding), layer.groups)
+    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, lif, layer.input_shift)
+
+
+def _pair(value: int | list[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
