@@ -65,6 +65,13 @@ def test_shifts_and_channels_by_hand() -> None:
     assert bounds.k == Interval(-60, 60)
 
 
+def test_a_head_is_bounded_from_its_first_step_on() -> None:
+    """5..7 after one step and 15..21 after three: the running sum is at least 5, not 15."""
+    head = Node("head", "dense", (Edge("input", 0, tensor([[2]])),), (1,), (1,), tensor([5]))
+    network = Network("n", 3, Input("input", (1,), "spikes", 1), (head,), Output("head"))
+    assert network_bounds(network)["head"].k == Interval(5, 21)
+
+
 @given(networks(ops=("dense",), chain=True, max_hidden=0), st.booleans())
 def test_the_sums_of_a_layer_on_the_input_are_reached(network: Network, high: bool) -> None:
     """The worst input of the worst channel attains the bound, so no narrower width would do."""

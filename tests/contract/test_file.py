@@ -582,7 +582,7 @@ def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
         tensors[name] = old[:0]
 
 
-@settings(LITTLE, max_examples=8 * settings().max_examples)
+@settings(LITTLE, max_examples=16 * settings().max_examples)
 @given(network=networks(max_size=8), data=st.data())
 def test_mutations_behind_the_hash(tmp_path: Path, network: Network, data: st.DataObject) -> None:
     path = tmp_path / "net.safetensors"
