@@ -1,0 +1,125 @@
+"""The LIF scan: its integers against the reference, its gradients against autograd through a plain loop of steps."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mintaka.artifact import IntTensor, LeakTerm, Neuron
+from mintaka.artifact.reference import fire
+from mintaka.snn.lif import LIF, scan
+from mintaka.snn.spiking import lif_spikes
+
+LEAKS = {
+    "none": (),
+    "V": (LeakTerm(1, 0),),
+    "V>>1": (LeakTerm(1, 1),),
+    "-(V>>2)": (LeakTerm(-1, 2),),
+    "V-(V>>3)": (LeakTerm(1, 0), LeakTerm(-1, 3)),
+    "three": (LeakTerm(1, 1), LeakTerm(1, 2), LeakTerm(-1, 31)),
+}
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("leak", LEAKS)
+def test_every_small_number_as_in_the_reference(leak: str, reset: str, bits: int) -> None:
+    """All K in -40..40 and thresholds in -9..9, exhaustively: spike and stored membrane."""
+    K = np.repeat(np.arange(-40, 41)[:, None], 19, axis=1)
+    T = np.arange(-9, 10)
+    R = 2 * np.arange(19) - 5
+    reset_by = IntTensor(R.astype(np.int8), 7) if reset == "subtract" else None
+    neuron = Neuron(IntTensor(T.astype(np.int8), 5), ">", reset, reset_by, LEAKS[leak], bits)
+    expected = fire(K, neuron)
+    lif = LIF(LEAKS[leak], neuron.membrane_max, reset)
+    for dtype in (torch.float32, torch.float64):
+        tensors = [torch.from_numpy(v).to(dtype) for v in (K, T, R)]
+        s, U = lif.step(*tensors)
+        np.testing.assert_array_equal(s.numpy(), expected[0])
+        np.testing.assert_array_equal(U.numpy(), expected[1])
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        ctx.save_for_backward(h)
+        return (h > 0).to(h.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (h,) = ctx.saved_tensors
+        return grads[0] * torch.clamp(1 - h.abs(), min=0)
+
+
+def _floor(x: Tensor) -> Tensor:
+    return x + (torch.floor(x) - x).detach()
+
+
+def _plain(current: Tensor, G: Tensor, T: Tensor, B: Tensor, R: Tensor, lif: LIF, steps: int) -> Tensor:
+    """The same neuron step by step, for autograd."""
+    shape = (-1, *[1] * (current.ndim - (2 if current.ndim in (2, 4) else 3)))
+    G, T, B, R = (v.reshape(shape) for v in (G, T, B, R))
+    U, spikes = torch.zeros(()), []
+    for t in range(steps):
+        K = U + (current if current.ndim in (2, 4) else current[t]) + B
+        s = _Spike.apply((K - T) * G)
+        spikes.append(s)
+        fired = s.detach()
+        V = K * (1 - fired) if lif.reset == "zero" else K - fired * R
+        U = torch.zeros_like(V)
+        for term in lif.leak:
+            part = V * 2.0**-term.shift
+            U = U + term.sign * (_floor(part) if lif.integer else part)
+        if lif.integer:
+            U = U.clamp(-lif.membrane_max, lif.membrane_max)
+    return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("integer", [True, False])
+@pytest.mark.parametrize("shape", [(5, 3, 4), (3, 4), (4, 2, 3, 2, 2), (2, 3, 2, 2)], ids=str)
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("leak", LEAKS)
+def test_gradients_equal_autograd_through_a_loop(
+    leak: str, reset: str, shape: tuple[int, ...], integer: bool
+) -> None:
+    rng = torch.Generator().manual_seed(len(leak) + sum(shape))
+    static = len(shape) in (2, 4)
+    steps = 4 if static else shape[0]
+    channels = shape[1 if static else 2]
+    current = torch.randn(shape, generator=rng, dtype=torch.float64) * 12
+    values = [
+        torch.rand(channels, generator=rng, dtype=torch.float64) / 5 + 0.02,
+        torch.randn(channels, generator=rng, dtype=torch.float64) * 5 + 4,
+        torch.randn(channels, generator=rng, dtype=torch.float64) * 4,
+    ]
+    R = torch.rand(channels, generator=rng, dtype=torch.float64) * 9
+    if integer:
+        current, values[1:], R = current.round(), [v.round() for v in values[1:]], R.round()
+    weight = torch.randn((steps, *shape[0 if static else 1 :]), generator=rng, dtype=torch.float64)
+    lif = LIF(LEAKS[leak], 7, reset, integer)
+    outcome = []
+    for plain in (False, True):
+        inputs = [v.clone().requires_grad_() for v in (current, *values)]
+        if plain:
+            s = _plain(*inputs, R, lif, steps)
+        else:
+            s = lif_spikes(*inputs, R if reset == "subtract" else None, lif, steps if static else None)
+        (s * weight).sum().backward()
+        outcome.append((s.detach(), [v.grad for v in inputs]))
+    (s, grads), (s_plain, grads_plain) = outcome
+    assert 0 < float(s.mean()) < 1
+    torch.testing.assert_close(s, s_plain, rtol=0, atol=0)
+    for grad, expected in zip(grads, grads_plain, strict=True):
+        assert float(expected.abs().sum()) > 0
+        torch.testing.assert_close(grad, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_membranes_are_recorded() -> None:
+    lif = LIF(LEAKS["V>>1"], 7, "zero")
+    done = scan(torch.full((1, 1), 5.0), 3, lif, torch.full((1,), 8.0), None, None, membranes=True)
+    assert done.u is not None
+    assert done.k.flatten().tolist() == [5, 7, 8]
+    assert done.u.flatten().tolist() == [2, 3, 4]
+    assert done.s.flatten().tolist() == [0, 0, 0]

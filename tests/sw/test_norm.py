@@ -1,0 +1,93 @@
+"""Folding BatchNorm: what fires before fires behind, and the float network is a plain one."""
+
+import torch
+from torch.nn import functional as F
+
+from mintaka.artifact import Input
+from mintaka.snn.network import SNN
+from mintaka.snn.norm import LEAST_GAIN, MOST, Norm, fold
+from mintaka.snn.specs import DenseSpec, NeuronSpec, parse_leak
+
+
+def test_folded_neuron_fires_as_the_normalised_one() -> None:
+    """Without rounding of B, K > floor(1 / G) decides as G * K > 1 does, for all integers."""
+    rng = torch.Generator().manual_seed(0)
+    gamma = torch.randn(500, generator=rng, dtype=torch.float64)
+    beta = torch.randn(500, generator=rng, dtype=torch.float64)
+    var = torch.rand(500, generator=rng, dtype=torch.float64) * 900
+    mean = torch.randn(500, generator=rng, dtype=torch.float64) * 40
+    current = torch.arange(-300, 301, dtype=torch.float64)[:, None]
+    sign = torch.where(gamma < 0, -1.0, 1.0)
+    folded = fold(gamma, beta, mean * sign, var, 1e-5)
+    exact_bias = beta / folded.gain - mean * sign
+    assert float((folded.bias - exact_bias).abs().max()) <= 0.5
+    # The normalised neuron, with B rounded so that the same real number is compared:
+    y = gamma * (current - mean) / torch.sqrt(var + 1e-5) + beta
+    y = y + folded.gain * (folded.bias - exact_bias)
+    clear = (y - 1).abs() > 1e-9
+    fires = current * sign + folded.bias > folded.threshold
+    assert torch.equal(fires[clear], (y > 1)[clear])
+    assert 0.05 < float(fires.double().mean()) < 0.95
+
+
+def test_extremes_stay_exact() -> None:
+    extremes = torch.tensor([0.0, 1e-30, -1e-30, 1e30, 1.0, -1.0])
+    for value in (-1e30, -1.0, 0.0, 1.0, 1e30):
+        folded = fold(extremes, torch.full((6,), value), torch.tensor(3.0), torch.tensor(0.0), 1e-5)
+        for tensor in (folded.threshold, folded.bias, folded.reset_by):
+            assert torch.equal(tensor, tensor.round())
+            assert float(tensor.abs().max()) <= MOST
+        assert float(folded.gain.min()) >= LEAST_GAIN
+        assert int(folded.reset_by.min()) >= 1
+
+
+def test_running_statistics() -> None:
+    norm = Norm(2)
+    norm.gamma.data[1] = -1
+    x = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+    norm(x)  # the first batch sets them, as if no weight were flipped
+    assert norm.running_mean.tolist() == [2, -20]
+    assert norm.running_var.tolist() == [1, 100]
+    norm(x + 10)
+    torch.testing.assert_close(norm.running_mean, torch.tensor([3.0, -21.0], dtype=torch.float64))
+    frozen = norm.running_mean.clone()
+    norm.frozen = True
+    norm(x + 100)
+    norm.eval()
+    norm.frozen = False
+    norm(x + 100)
+    assert torch.equal(norm.running_mean, frozen)
+    norm.restart()
+    norm.train()
+    norm(x)
+    assert norm.running_mean.tolist() == [2, -20]
+
+
+def test_float_network_is_a_plain_one() -> None:
+    """Full precision: dense -> BatchNorm -> LIF with threshold 1, written the usual way, gives the same spikes."""
+    neuron = NeuronSpec(4, parse_leak("V-(V>>2)"), "subtract")
+    specs = [DenseSpec("hidden", 20, 4, neuron), DenseSpec("head", 3, 4, None)]
+    snn = SNN(Input("x", (30,), "counts", 4), 6, specs, seed=3).double()
+    layer = snn.layers[0]
+    rng = torch.Generator().manual_seed(1)
+    layer.norm.gamma.data.normal_(generator=rng)
+    layer.norm.beta.data.normal_(generator=rng)
+    x = torch.randint(0, 16, (8, 6, 30), generator=rng).double()
+    record: list = []
+    logits = snn(x, record)
+
+    current = (x.transpose(0, 1).flatten(0, 1) @ layer.synapses.weight.T).detach()
+    y = F.batch_norm(current, None, None, layer.norm.gamma.detach(), layer.norm.beta.detach(), True, eps=1e-5)
+    U, spikes = torch.zeros(8, 20, dtype=torch.float64), []
+    for y_t in y.reshape(6, 8, 20):
+        K = U + y_t
+        s = (K > 1).double()
+        U = (K - s) * 0.75
+        spikes.append(s)
+    expected = torch.stack(spikes)
+    # The library casts to float32 on the way, so a membrane may land on the other side once in a while.
+    assert float((record[0].s != expected).double().mean()) < 0.002
+    assert 0.05 < float(expected.mean()) < 0.95
+    head = snn.head
+    total = record[0].s.double().sum(0) @ head.synapses.weight.T.double() + 6 * head.bias.double()
+    torch.testing.assert_close(logits.double(), total, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,66 @@
+"""Weights on the symmetric grid, and their gradients."""
+
+import pytest
+import torch
+
+from mintaka.snn.quantizer import WeightQuantizer
+from mintaka.snn.surrogate import floor_through, round_through, triangle
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_levels(bits: int) -> None:
+    quantizer = WeightQuantizer(bits)
+    w = torch.randn(64, 64, generator=torch.Generator().manual_seed(bits))
+    quantizer.start(w)
+    W = quantizer(w).detach()
+    Q = 2 ** (bits - 1) - 1
+    if bits == 1:
+        assert W.unique().tolist() == [-1, 1]
+        return
+    assert torch.equal(W, W.round())
+    assert int(W.abs().max()) <= Q
+    mint = 2 * w.abs().mean() / Q**0.5
+    torch.testing.assert_close(quantizer.step(w).detach(), mint)
+    torch.testing.assert_close(W, (w / mint).clamp(-Q, Q).round())
+    ten_times = quantizer(100 * w).detach().unique().tolist()
+    assert {-Q, Q} <= set(ten_times)
+
+
+def test_zero_is_plus_one_in_one_bit() -> None:
+    assert WeightQuantizer(1)(torch.tensor([0.0, -0.0, 1e-30, -1e-30])).tolist() == [1, 1, 1, -1]
+
+
+def test_gradients_are_straight_through() -> None:
+    quantizer = WeightQuantizer(3)
+    w = torch.tensor([-9.0, -1.2, 0.4, 2.6, 5.0], requires_grad=True)
+    quantizer(w).sum().backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == [0, 1, 1, 1, 0]
+    # log step: -w / step inside the grid, over sqrt(numel * Q) = sqrt(15)
+    assert quantizer.log_step.grad is not None
+    assert float(quantizer.log_step.grad) == pytest.approx(-(-1.2 + 0.4 + 2.6) / 15**0.5)
+
+
+def test_a_zero_layer_can_start() -> None:
+    quantizer = WeightQuantizer(4)
+    quantizer.start(torch.zeros(3))
+    assert quantizer(torch.zeros(3)).tolist() == [0, 0, 0]
+
+
+def test_widths_are_checked() -> None:
+    with pytest.raises(ValueError, match="1 to 8 bits, not 9"):
+        WeightQuantizer(9)
+
+
+def test_rounding_gives_exact_integers() -> None:
+    """x + (round(x) - x) would not: the difference is rounded."""
+    x = torch.tensor([0.5, 1.5, -0.5, 8388607.5, 1e-30, -1e-30], requires_grad=True)
+    assert round_through(x).tolist() == [0, 2, 0, 8388608, 0, 0]
+    assert floor_through(x).tolist() == [0, 1, -1, 8388607, 0, -1]
+    floor_through(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1] * 6
+
+
+def test_triangle() -> None:
+    assert triangle(torch.tensor([-2.0, -0.5, 0.0, 0.25, 1.0, 7.0])).tolist() == [0, 0.5, 1, 0.75, 0, 0]
