@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -77,3 +79,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert place.exists(), f"{page.name} links to {target}"
         if heading:
             assert heading in [anchor(h) for h in re.findall(r"^#+ (.*)$", place.read_text(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_named_files_exist(page: Path) -> None:
+    """Every path in backquotes that begins with a folder of the project."""
+    for path in re.findall(r"`((?:sw|hw|cosim|tests|recipes|docs|examples)/[\w./-]*)`", page.read_text()):
+        assert (ROOT / path).exists(), f"{page.name} names {path}"
+    for name in re.findall(r"`(mintaka(?:_hw|_cosim)?(?:\.\w+)+)[(`]", page.read_text()):
+        module, _, attribute = name.rpartition(".")
+        found = importlib.import_module(module)
+        assert hasattr(found, attribute) or importlib.util.find_spec(name), f"{page.name} names {name}"
