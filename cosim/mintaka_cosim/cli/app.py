@@ -1,0 +1,77 @@
+"""All commands by name. Heavy imports happen inside the commands, so that `mintaka --help` is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mintaka_cosim.cli import cosim, data, demo, doctor, generate, report, run, show, train
+from mintaka_cosim.cli.support import INTERRUPTED, user_sentence, warn
+
+
+class Group(TyperGroup):
+    """Turns users' errors into one sentence and exit status 1, and Ctrl-C into 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            warn("interrupted: what was being written is as it was before")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            sentence = user_sentence(error)
+            if sentence is None:
+                raise
+            warn(sentence)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="mintaka",
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mintaka {version('mintaka')}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Spiking neural networks, from training to bit-exact Verilog.
+
+    The way of a network: [b]train[/b] a recipe, [b]export[/b] the artifact, [b]show[/b] and [b]run[/b] it,
+    [b]generate[/b] Verilog, [b]cosim[/b] it against the reference, [b]report[/b]. [b]demo[/b] does it all.
+    """
+
+
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("export")(train.export)
+app.command("show")(show.show)
+app.command("run")(run.run)
+app.command("generate")(generate.generate)
+app.command("cosim")(cosim.cosim)
+app.command("report")(report.report)
+
+
+def main() -> None:
+    """Entry point of the program `mintaka`."""
+    app()

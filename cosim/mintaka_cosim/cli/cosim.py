@@ -1,0 +1,137 @@
+"""mintaka cosim"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mintaka_cosim.cli.support import (
+    ArtifactArgument,
+    JsonOption,
+    LanesOption,
+    UsageError,
+    console,
+    emit_json,
+    parse_lanes,
+    progress_bar,
+    shown,
+    warn,
+    written,
+)
+
+if TYPE_CHECKING:
+    from mintaka.data import Dataset
+    from mintaka_cosim.bench import CosimResult
+
+
+def cosim(
+    artifact: ArtifactArgument,
+    data: Annotated[str, typer.Option("--data", help="A data set's name, or an .npz file; its test split is used.")],
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="The first N samples of the test split (default: all).")
+    ] = None,
+    lanes: LanesOption = "auto",
+    taps: Annotated[
+        bool, typer.Option("--taps", help="Compare every spike, membrane and K, not only logits and counters.")
+    ] = False,
+    stalls: Annotated[bool, typer.Option("--stalls", help="Random pauses on both streams.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the pauses.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the figures go (default: beside the artifact, cosim*.json).")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", help="A folder that keeps Verilog, jobs and logs (default: temporary).")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Simulate the generated Verilog on a data set and compare it with the reference.
+
+    Exit status 0 only where everything asked for was compared and nothing differs, cycles included.
+
+    Example: [b]mintaka cosim runs/demo/network.safetensors --data digits --samples 50 --taps --stalls[/b]
+    """
+    from mintaka.artifact import load
+    from mintaka.data import load_dataset, network_inputs
+    from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS
+    from mintaka_cosim.bench import cosim as simulate_and_compare
+
+    network = load(artifact)
+    wanted = parse_lanes(lanes)
+    dataset = load_dataset(data)
+    available = len(dataset.test_x)
+    if samples is not None and samples > available:
+        raise UsageError(f"--samples {samples}: the test split of {dataset.name} has {available}")
+    inputs = network_inputs(network, dataset.test_x[:samples], dataset.bits)
+    with progress_bar("co-simulating", quiet=json) as progress:
+        result = simulate_and_compare(
+            network,
+            wanted,
+            inputs,
+            taps=taps,
+            stalls=RANDOM_STALLS if stalls else NO_STALLS,
+            seed=seed,
+            work_dir=work,
+            progress=progress,
+        )
+    path = out if out is not None else artifact.parent / out_name(result)
+    figures = save_figures(result, path, dataset, len(inputs))
+    if json:
+        emit_json(figures)
+    else:
+        _print(figures, path)
+    if not result.verified:
+        warn(result.sentence if not result.bit_exact else "the cycles differ from the cycle model")
+        raise typer.Exit(1)
+
+
+OUT_NAMES = ("cosim.json", "cosim-stalls.json", "cosim-taps.json", "cosim-taps-stalls.json")
+
+
+def out_name(result: CosimResult) -> str:
+    """One of OUT_NAMES, by the mode, so that a report finds all of them."""
+    return OUT_NAMES[2 * result.taps + result.stalls.any]
+
+
+def save_figures(result: CosimResult, path: Path, dataset: Dataset, samples: int) -> dict[str, Any]:
+    """Write the figures, with the accuracy on the first `samples` of the test split, to `path`; return them."""
+    from json import dumps
+
+    figures: dict[str, Any] = {"data": dataset.name, "split": "test", **result.to_json()}
+    if result.recording is not None:
+        figures["accuracy"] = float((result.recording.classes == dataset.test_y[:samples]).mean())
+    with written(path, "w") as file:
+        file.write(dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _print(figures: dict[str, Any], path: Path) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console()
+    colour = "green" if figures["bit_exact"] else "red"
+    out.print(f"[b {colour}]{escape(figures['verdict'])}[/b {colour}]")
+    if "layers" not in figures:
+        out.print(f"figures: {shown(path)}")
+        return
+    model = {True: "exactly as predicted", False: "[red]not as predicted[/red]", None: "stalled: no prediction applies"}
+    interval, latency = figures["interval_cycles"], figures["latency_cycles"]
+    out.print(
+        f"{interval:,.1f} cycles per sample, latency {latency:,} (simulated; {model[figures['cycles_as_predicted']]})"
+    )
+    out.print(f"{figures['sops_per_sample']:,.1f} SOPs per sample (counted by the hardware)")
+    if figures["resets"]:
+        out.print(f"{figures['resets']} resets in mid-sample, each followed by equal values")
+    table = Table(box=None, pad_edge=False)
+    for name in ("layer", "lanes", "SOPs per sample", "busy cycles", "utilisation"):
+        table.add_column(name, justify="left" if name == "layer" else "right")
+    for name, row in figures["layers"].items():
+        cells = (f"{row['sops_per_sample']:,.1f}", f"{row['busy_per_sample']:,.1f}", f"{row['utilisation']:.1%}")
+        table.add_row(name, str(figures["lanes"][name]), *cells)
+    out.print(table)
+    out.print(
+        f"accuracy {figures['accuracy']:.2%} of {figures['requested']:,} samples of {figures['data']} (test split)"
+    )
+    out.print(f"{figures['seconds']:.1f} s, of which {figures['build_seconds']:.1f} s build; figures: {shown(path)}")

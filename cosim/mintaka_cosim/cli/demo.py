@@ -1,0 +1,110 @@
+"""mintaka demo"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mintaka_cosim.cli.cosim import OUT_NAMES, out_name, save_figures
+from mintaka_cosim.cli.report import write_report
+from mintaka_cosim.cli.support import JsonOption, UsageError, console, emit_json, progress_bar, warn
+
+if TYPE_CHECKING:
+    from mintaka.artifact import Network
+    from mintaka.data import Dataset
+    from mintaka_cosim.bench import CosimResult
+    from mintaka_hw.plan import Plan
+
+STALLED_SAMPLES = 40
+
+
+def demo(
+    recipe: Annotated[Path, typer.Option("--recipe", help="What to train.")] = Path("recipes/digits.toml"),
+    run: Annotated[Path, typer.Option("--run", help="The run folder.")] = Path("runs/demo"),
+    json: JsonOption = False,
+) -> None:
+    """Everything once: train digits, export, generate Verilog, co-simulate every spike, report.
+
+    Takes about a minute. Exit status 0 only where nothing differs.
+
+    Example: [b]mintaka demo[/b]
+    """
+    begin = time.monotonic()
+    if not recipe.is_file():
+        raise UsageError(f"{recipe}: there is no such file: start in the project's folder, or give --recipe")
+    network, dataset = _train(recipe, run, quiet=json)
+    plan = _plan(network)
+    results = _simulate(plan, dataset, run, quiet=json)
+    from mintaka_cosim.report import build_report, print_report
+
+    found = build_report(run)
+    write_report(found, run)
+    if json:
+        emit_json(found.to_json())
+    else:
+        print_report(found, console())
+        console().print(f"\n{time.monotonic() - begin:.0f} s in all")
+    wrong = [result for result in results if not result.verified]
+    if wrong:
+        warn(wrong[0].sentence if not wrong[0].bit_exact else "the cycles differ from the cycle model")
+        raise typer.Exit(1)
+
+
+def _say(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
+    from rich.console import Console
+
+    from mintaka.data import load_dataset
+    from mintaka.train import export, load_recipe, progress_bar, train
+
+    loaded = load_recipe(recipe)
+    _say(f"1/4  training {loaded.name}", quiet=quiet)
+    for name in OUT_NAMES:  # figures of an earlier artifact
+        (run / name).unlink(missing_ok=True)
+    shutil.rmtree(run / "verilog", ignore_errors=True)
+    with progress_bar(Console(stderr=True, quiet=quiet)) as progress:
+        train(loaded, run, resume=False, progress=progress)
+    return export(run), load_dataset(loaded.dataset)
+
+
+def _plan(network: Network) -> Plan:
+    from mintaka_hw.plan import make_plan
+
+    return make_plan(network, "auto")
+
+
+def _simulate(plan: Plan, dataset: Dataset, run: Path, *, quiet: bool) -> list[CosimResult]:
+    """All test samples with taps, some with stalls, and all through the Verilog as it is shipped."""
+    import tempfile
+
+    from mintaka.data import network_inputs
+    from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, cosim_design
+    from mintaka_hw.verilog import generate
+
+    inputs = network_inputs(plan.network, dataset.test_x, dataset.bits)
+    lanes = ", ".join(f"{name} on {number} lanes" for name, number in plan.lanes.items())
+    _say(f"2/4  generating Verilog: {lanes}", quiet=quiet)
+    shipped = generate(plan, run / "verilog")
+    results = []
+    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
+        tapped = generate(plan, Path(temporary) / "verilog", taps=True)
+        todo: list[tuple[str, Any, Any, Any]] = [
+            ("3/4  co-simulating every spike, membrane and sum", tapped, inputs, NO_STALLS),
+            ("     again with random stalls on both streams", tapped, inputs[:STALLED_SAMPLES], RANDOM_STALLS),
+            ("4/4  co-simulating the Verilog as shipped", shipped, inputs, NO_STALLS),
+        ]
+        for title, design, chosen, stalls in todo:
+            with progress_bar(title, quiet=quiet) as progress:
+                result = cosim_design(plan, design, chosen, stalls=stalls, seed=1, progress=progress)
+            save_figures(result, run / out_name(result), dataset, len(chosen))
+            results.append(result)
+    return results

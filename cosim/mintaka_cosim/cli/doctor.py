@@ -1,0 +1,63 @@
+"""mintaka doctor"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown, warn
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Check every tool and simulate one gate to prove it.
+
+    Example: [b]mintaka doctor[/b]
+    """
+    from dataclasses import asdict
+
+    from mintaka_cosim.bench.errors import CosimError
+    from mintaka_cosim.toolchain import ToolchainError, tools
+
+    found = tools()
+    gate: dict[str, object] = {"ok": False, "seconds": None, "problem": "not tried, because a tool is missing"}
+    if all(tool.ok for tool in found):
+        from mintaka_cosim.bench.gate import simulate_gate
+
+        try:
+            check = simulate_gate()
+            gate = {"ok": True, "seconds": round(check.seconds, 1), "cached": check.cached, "problem": None}
+        except (CosimError, ToolchainError) as error:
+            gate["problem"] = str(error)
+    healthy = bool(gate["ok"])
+    if json:
+        rows = [{**asdict(tool), "ok": tool.ok} for tool in found]
+        emit_json({"ok": healthy, "tools": rows, "gate": gate})
+    else:
+        _print(found, gate)
+        for tool in found:
+            if not tool.ok:
+                warn(f"{tool.name}: {tool.problem}; {tool.advice}")
+        if not healthy and all(tool.ok for tool in found):
+            warn(f"the one-gate simulation failed: {gate['problem']}")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _print(found: list, gate: dict[str, object]) -> None:  # type: ignore[type-arg]
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "tool", "version", "what for", "where"):
+        table.add_column(column, overflow="fold")
+    for tool in found:
+        mark = "[green]ok[/green]" if tool.ok else "[red]missing[/red]"
+        table.add_row(
+            mark, tool.name, tool.version or "-", tool.purpose, "-" if tool.where is None else shown(Path(tool.where))
+        )
+    out = console()
+    out.print(table)
+    if gate["ok"]:
+        note = ", built before" if gate.get("cached") else ""
+        out.print(f"[green]ok[/green]  one gate simulated in Verilator under cocotb ({gate['seconds']} s{note})")
+    else:
+        out.print("[red]failed[/red]  one-gate simulation")

@@ -1,0 +1,55 @@
+"""mintaka generate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mintaka_cosim.cli.support import ArtifactArgument, JsonOption, LanesOption, console, emit_json, parse_lanes, shown
+
+
+def generate(
+    artifact: ArtifactArgument,
+    out: Annotated[Path, typer.Option("--out", help="The folder for the Verilog and design.json.", metavar="DIR")],
+    lanes: LanesOption = "auto",
+    taps: Annotated[
+        bool, typer.Option("--taps", help="Bring every spike, membrane and K out as ports, for verification.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Generate the accelerator's Verilog.
+
+    Example: [b]mintaka generate runs/demo/network.safetensors --lanes hidden=16,head=2 --out verilog[/b]
+    """
+    from mintaka.artifact import load
+    from mintaka_hw.plan import make_plan
+    from mintaka_hw.verilog import generate as generate_verilog
+
+    network = load(artifact)
+    plan = make_plan(network, parse_lanes(lanes))
+    design = generate_verilog(plan, out, taps=taps)
+    cycles = None
+    if network.vectors is not None:
+        from mintaka_hw.estimate import predict_cycles
+
+        cycles = predict_cycles(plan, network.vectors.inputs).interval
+    facts: dict[str, Any] = {
+        "verilog": str(design.verilog),
+        "design": str(out / "design.json"),
+        "top": design.top,
+        "lanes": dict(plan.lanes),
+        "memory_bits": plan.memory_bits,
+        "taps": taps,
+        "estimated_cycles_per_sample": cycles,
+    }
+    if json:
+        emit_json(facts)
+        return
+    say = console()
+    say.print(f"{shown(design.verilog)}: module {design.top}, {plan.memory_bits:,} bits of memory")
+    for layer in plan.layers:
+        say.print(f"  {layer.name}: {layer.size_in} inputs, {layer.size_out} neurons on {layer.lanes} lanes")
+    if cycles is not None:
+        say.print(f"  {cycles:,.1f} cycles per sample (estimated, on the artifact's test vectors)")

@@ -1,0 +1,45 @@
+"""mintaka report"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mintaka_cosim.cli.support import JsonOption, console, emit_json, warn, written
+from mintaka_cosim.cli.train import RunArgument
+
+if TYPE_CHECKING:
+    from mintaka_cosim.report import Report
+
+
+def report(run: RunArgument, json: JsonOption = False) -> None:
+    """Report a run on the terminal, in RUN/report.html and in RUN/report.json.
+
+    Exit status 1 where a co-simulation of the run found a difference.
+
+    Example: [b]mintaka report runs/demo[/b]
+    """
+    from mintaka_cosim.report import build_report, print_report
+
+    found = build_report(run)
+    write_report(found, run)
+    if json:
+        emit_json(found.to_json())
+    else:
+        print_report(found, console())
+    if found.bit_exact is False or found.cycles_as_predicted is False:
+        warn("the hardware differs from the reference or from its cycle model")
+        raise typer.Exit(1)
+
+
+def write_report(found: Report, run: Path) -> None:
+    """report.html and report.json in the run's folder."""
+    from json import dumps
+
+    from mintaka_cosim.report import render_html
+
+    for name, text in (("report.html", render_html(found)), ("report.json", dumps(found.to_json(), indent=2) + "\n")):
+        with written(run / name, "w") as file:
+            file.write(text)

@@ -1,0 +1,180 @@
+"""What all commands share: output for people and machines, progress, arguments, users' errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from mintaka.artifact import Network
+    from mintaka_hw.plan import Lanes
+
+INTERRUPTED = 130
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
+ArtifactArgument = Annotated[Path, typer.Argument(help="The artifact, a .safetensors file.", metavar="ARTIFACT")]
+LanesOption = Annotated[
+    str, typer.Option(help="Lanes: a number for every layer, 'auto', or LAYER=NUMBER,...", metavar="N|auto|LAYER=N,...")
+]
+
+
+class UsageError(ValueError):
+    """The user's request makes no sense; the message is one sentence."""
+
+
+# Exceptions whose message is made for the user. By name, so that nothing heavy is imported to know them.
+USER_ERRORS = frozenset(
+    {
+        "ArtifactError",
+        "CosimError",
+        "DataError",
+        "LayerError",
+        "PlanError",
+        "RecipeError",
+        "ReportError",
+        "ToolchainError",
+        "TrainError",
+        "UsageError",
+    }
+)
+
+
+def user_sentence(error: Exception) -> str | None:
+    """The sentence for the user, or None where the error is a defect of the program."""
+    if any(kind.__name__ in USER_ERRORS for kind in type(error).__mro__):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror.lower()}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory: use fewer samples"
+    return None
+
+
+def warn(sentence: str) -> None:
+    """One sentence on stderr."""
+    print(f"mintaka: {sentence}", file=sys.stderr)
+
+
+def console() -> Console:
+    """For people, on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def emit_json(value: Any) -> None:
+    """For machines, on stdout."""
+    json.dump(value, sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, as a function of (done, total). Without a terminal it says begin and end in one line each."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    error = Console(stderr=True)
+    if quiet or not error.is_terminal:
+        if not quiet:
+            print(f"{what} ...", file=sys.stderr, flush=True)
+        yield _no_progress
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=error) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _no_progress(done: int, total: int) -> None:
+    """For machines and logs."""
+
+
+def parse_lanes(text: str) -> Lanes:
+    """`8`, `auto` or `hidden=16,head=2`."""
+    if text == "auto":
+        return "auto"
+    if "=" not in text:
+        return _lane_number(text, text)
+    lanes: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        if not name.strip() or name.strip() in lanes:
+            raise UsageError(f"--lanes {text}: '{part}' is not LAYER=NUMBER with each layer once")
+        lanes[name.strip()] = _lane_number(number, text)
+    return lanes
+
+
+def _lane_number(number: str, text: str) -> int:
+    try:
+        return int(number)
+    except ValueError:
+        raise UsageError(f"--lanes {text}: '{number}' is not a number; wanted is N, auto or LAYER=N,...") from None
+
+
+def load_inputs(path: Path, network: Network) -> np.ndarray:
+    """`x` of an .npz file as a checked batch for `network`."""
+    import zipfile
+
+    import numpy as np
+
+    from mintaka.data import network_inputs
+
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise UsageError(f"{path} is an .npy file; an .npz with an array 'x' is wanted")
+            if "x" not in file.files:
+                found = ", ".join(map(repr, file.files)) or "nothing"
+                raise UsageError(f"{path} has no array 'x' (it holds {found})")
+            x = file["x"]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{path} is not an intact .npz file ({str(error).splitlines()[0]:.100})") from None
+    if x.dtype.kind == "b":
+        x = x.astype(np.uint8)
+    if x.dtype.kind not in "iu":
+        raise UsageError(f"{path}: x has dtype {x.dtype}; integers are wanted")
+    if x.ndim == 0 or x.size == 0:
+        raise UsageError(f"{path}: x holds no sample")
+    if int(x.min()) < 0:
+        raise UsageError(f"{path}: x holds {int(x.min())}; inputs are 0 and above")
+    return network_inputs(network, x, max(1, int(x.max()).bit_length()))
+
+
+@contextlib.contextmanager
+def written(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """A file that appears at `path` only when everything has been written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def shown(path: Path) -> str:
+    """A path as the user would write it: relative where it lies below the current folder."""
+    absolute = path.absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path)

@@ -1,0 +1,72 @@
+"""mintaka train, mintaka export"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown
+
+RunArgument = Annotated[Path, typer.Argument(help="A run folder, as train makes it.", metavar="RUN")]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, a .toml file.", metavar="RECIPE")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run folder (default: runs/NAME of the recipe).")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of resuming the folder's run.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a network; a run that was interrupted is resumed.
+
+    Example: [b]mintaka train recipes/digits.toml --run runs/digits[/b]
+    """
+    from rich.console import Console
+
+    from mintaka.train import load_recipe, progress_bar
+    from mintaka.train import train as train_recipe
+
+    loaded = load_recipe(recipe)
+    folder = run if run is not None else Path("runs") / loaded.name
+    with progress_bar(Console(stderr=True, quiet=json)) as progress:
+        result = train_recipe(loaded, folder, resume=not fresh, progress=progress)
+    facts: dict[str, Any] = {
+        "run": str(folder),
+        "float_accuracy": result.float_accuracy,
+        "integer_accuracy": result.integer_accuracy,
+        "epochs": len(result.history),
+        "seconds": round(result.seconds, 1),
+    }
+    if json:
+        emit_json(facts)
+        return
+    baseline = "" if result.float_accuracy is None else f"float {result.float_accuracy:.2%}, "
+    console().print(
+        f"test accuracy: {baseline}integer {result.integer_accuracy:.2%} ({result.seconds:.0f} s of training)"
+    )
+    print(f"next: mintaka export {shown(folder)}", file=sys.stderr)
+
+
+def export(run: RunArgument, json: JsonOption = False) -> None:
+    """Write the artifact of a finished training: RUN/network.safetensors.
+
+    Example: [b]mintaka export runs/digits[/b]
+    """
+    from mintaka.artifact import content_hash
+    from mintaka.train import export as export_run
+
+    network = export_run(run)
+    facts = {
+        "artifact": str(run / "network.safetensors"),
+        "hash": content_hash(network),
+        "float_accuracy": network.provenance.get("float_accuracy"),
+        "integer_accuracy": network.provenance.get("integer_accuracy"),
+    }
+    if json:
+        emit_json(facts)
+    else:
+        console().print(f"{shown(run / 'network.safetensors')}: {facts['hash']}")

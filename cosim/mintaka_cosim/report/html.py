@@ -1,0 +1,60 @@
+"""A report as one HTML file without any external resource."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from mintaka_cosim.report.chart import Series, line_chart
+from mintaka_cosim.report.model import KINDS, Report
+
+
+def render_html(report: Report) -> str:
+    """The whole page."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = _number
+    template = resources.files("mintaka_cosim.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    accuracy, loss = curves(report.history)
+    return environment.from_string(template).render(
+        r=report, kinds=KINDS, accuracy_svg=accuracy, loss_svg=loss, provenance=_flat(report.provenance)
+    )
+
+
+def curves(history: tuple[dict[str, Any], ...]) -> tuple[str, str]:
+    """Accuracy and loss over all epochs as SVG (empty where the history has none); the quantized phase is marked."""
+    epochs = list(range(1, len(history) + 1))
+    phases = [row.get("phase") for row in history]
+    marks = {phases.index("qat") + 1: "integer network from here"} if "qat" in phases[1:] else None
+
+    def series(*wanted: tuple[str, str, str]) -> list[Series]:
+        return [
+            Series(name, style, [float(row[key]) for row in history])
+            for key, name, style in wanted
+            if all(isinstance(row.get(key), int | float) for row in history)
+        ]
+
+    accuracy = series(("train_accuracy", "training", "first"), ("test_accuracy", "test", "second"))
+    loss = series(("loss", "training", "first"))
+    return (
+        line_chart(epochs, accuracy, x_label="epoch", percent=True, marks=marks),
+        line_chart(epochs, loss, x_label="epoch", percent=False, marks=marks),
+    )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested provenance as rows of a table."""
+    rows: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows |= _flat(value, f"{prefix}{key}.")
+        else:
+            rows[f"{prefix}{key}"] = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return rows
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

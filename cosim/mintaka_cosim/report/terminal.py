@@ -1,0 +1,61 @@
+"""A report on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from mintaka_cosim.report.model import Report
+
+COLOURS = {True: "green", False: "red", None: "yellow"}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Verdict, key figures, layers, paths."""
+    colour = COLOURS[report.bit_exact]
+    console.print(
+        Panel(
+            f"[b {colour}]{escape(report.verdict)}[/b {colour}]",
+            title=f"[b]{escape(report.name)}[/b]",
+            subtitle=escape(report.description),
+            border_style=colour,
+        )
+    )
+    figures = Table(box=None, pad_edge=False, show_header=False)
+    figures.add_column(justify="left")
+    figures.add_column(justify="right")
+    figures.add_column(style="dim")
+    for figure in report.figures:
+        note = f"{figure.kind}; {figure.note}" if figure.note else figure.kind
+        figures.add_row(escape(figure.label), f"[b]{escape(figure.text)}[/b]", escape(note))
+    console.print(figures)
+    console.print()
+    layers = Table(box=None, pad_edge=False)
+    for name in ("layer", "shape", "W bits", "U bits", "lanes", "memory bits", "SOPs", "busy cycles", "utilisation"):
+        layers.add_column(name, justify="left" if name in ("layer", "shape") else "right")
+    for row in report.layers:
+        layers.add_row(
+            escape(row.name),
+            row.shape,
+            _text(row.weight_bits, ","),
+            _text(row.membrane_bits, ","),
+            _text(row.lanes, ","),
+            _text(row.memory_bits, ","),
+            _text(row.sops_per_sample, ",.1f"),
+            _text(row.busy_per_sample, ",.1f"),
+            _text(row.utilisation, ".1%"),
+        )
+    console.print(layers)
+    console.print()
+    for comparison in report.comparisons:
+        mark = "[green]equal[/green] " if comparison.bit_exact else "[red]differs[/red]"
+        cycles = {True: ", cycles as predicted", False: ", [red]cycles not as predicted[/red]", None: ""}
+        console.print(f"{mark} {escape(comparison.title)}: {comparison.samples:,} samples{cycles[comparison.cycles]}")
+    for what, path in report.paths.items():
+        console.print(f"{what}: [b]{escape(path)}[/b]", soft_wrap=True)
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,126 @@
+"""What an artifact holds, in numbers for people: widths, memories, bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from mintaka.artifact import LeakTerm, Network, Node, network_bounds, signals
+from mintaka.artifact.reference import current
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One node. Bits of memory are the artifact's own (values times their declared width), before any folding into
+    lanes; `max_sops` bounds the synaptic operations of one sample. None where a pool has no such thing."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    shape_in: tuple[int, ...]
+    shape_out: tuple[int, ...]
+    weights: int
+    nonzero_weights: int
+    weight_bits: int | None
+    membrane_bits: int | None
+    k_bits: int | None
+    threshold: tuple[int, int] | None
+    reset: str | None
+    leak: str | None
+    weight_memory_bits: int
+    membrane_memory_bits: int
+    max_sops: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A whole network. Its figures follow from the artifact alone."""
+
+    name: str
+    hash: str
+    time_steps: int
+    input_kind: str
+    input_shape: tuple[int, ...]
+    input_bits: int
+    classes: int
+    layers: tuple[LayerSummary, ...]
+
+    @property
+    def weight_memory_bits(self) -> int:
+        return sum(layer.weight_memory_bits for layer in self.layers)
+
+    @property
+    def membrane_memory_bits(self) -> int:
+        return sum(layer.membrane_memory_bits for layer in self.layers)
+
+    @property
+    def max_sops(self) -> int:
+        return sum(layer.max_sops for layer in self.layers)
+
+
+def summarize(network: Network) -> Summary:
+    """The summary of a checked network."""
+    from mintaka.artifact import content_hash
+
+    bounds = network_bounds(network)
+    return Summary(
+        name=network.name,
+        hash=content_hash(network),
+        time_steps=network.time_steps,
+        input_kind=network.input.kind,
+        input_shape=network.input.shape,
+        input_bits=network.input.bits,
+        classes=network.classes,
+        layers=tuple(
+            _layer(network, node, bounds[node.name].k.signed_bits if node.name in bounds else None)
+            for node in network.nodes
+        ),
+    )
+
+
+def leak_text(leak: tuple[LeakTerm, ...]) -> str:
+    """For example "V - (V >> 3)"."""
+    text = ""
+    for term in leak:
+        value = f"(V >> {term.shift})" if term.shift else "V"
+        text += (" - " if term.sign < 0 else " + ") + value
+    return text.removeprefix(" + ").strip() or "0"
+
+
+def max_sops(network: Network, node: Node) -> int:
+    """Synaptic operations of one sample in which every input bit is set and every neuron always spikes."""
+    found = 0
+    sources = signals(network)
+    for edge in node.inputs:
+        if edge.weight is None:
+            continue
+        source = sources[edge.node]
+        most = source.operations(np.full((1, *source.shape), source.max_value, np.int64))
+        once = int(current(edge, node, most, (edge.weight.values != 0).astype(np.int64)).sum())
+        found += once * (1 if source.static else network.time_steps - edge.delay)
+    return found
+
+
+def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
+    weights = [edge.weight for edge in node.inputs if edge.weight is not None]
+    neuron = node.neuron
+    return LayerSummary(
+        name=node.name,
+        op=node.op if node.pool is None else f"{node.pool.kind} pool",
+        inputs=tuple(edge.node + (" (step before)" if edge.delay else "") for edge in node.inputs),
+        shape_in=node.shape_in,
+        shape_out=node.shape_out,
+        weights=sum(W.values.size for W in weights),
+        nonzero_weights=sum(int((W.values != 0).sum()) for W in weights),
+        weight_bits=max((W.bits for W in weights), default=None),
+        membrane_bits=None if neuron is None else neuron.membrane_bits,
+        k_bits=k_bits,
+        threshold=None if neuron is None else (int(neuron.threshold.values.min()), int(neuron.threshold.values.max())),
+        reset=None if neuron is None else neuron.reset,
+        leak=None if neuron is None else leak_text(neuron.leak),
+        weight_memory_bits=sum(W.values.size * W.bits for W in weights),
+        membrane_memory_bits=0 if neuron is None else prod(node.shape_out) * neuron.membrane_bits,
+        max_sops=max_sops(network, node),
+    )
