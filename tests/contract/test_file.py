@@ -164,6 +164,19 @@ def test_versions(artifact: Path, version: object, reason: str) -> None:
     assert refused(artifact) == reason
 
 
+def test_a_newer_minor_version(artifact: Path) -> None:
+    """It loads where it holds nothing new; otherwise the sentence says why the new thing is not known."""
+    document, tensors = files.pull_apart(artifact)
+    document["format"] = "1.7"
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert describe(load(artifact)) == describe(samples.everything())
+    document["nodes"][0]["neuron"]["refractory"] = 2
+    files.put_together(artifact, files.sealed(document, tensors), tensors)
+    assert refused(artifact) == (
+        "node 'conv', 'neuron' has the unknown field 'refractory' (the file has the newer format 1.7)"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -21,6 +21,7 @@ from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.schema import FORMAT_VERSION, Network
 
 METADATA_KEY = "mintaka"
+KNOWN = ".".join(map(str, FORMAT_VERSION))
 NO_HASH = "sha256:" + "0" * 64
 HASH = re.compile(r'\{"hash":"(sha256:[0-9a-f]{64})"')
 
@@ -63,8 +64,13 @@ def load(path: Path | str) -> Network:
         text, tensors = _read(path)
         document = _parse(text)
         _check_hash(text, tensors)
-        network = from_document(document, tensors)
-        check(network)
+        try:
+            network = from_document(document, tensors)
+            check(network)
+        except ArtifactError as error:
+            if document["format"] == KNOWN:
+                raise
+            raise ArtifactError(f"{error} (the file has the newer format {document['format']})") from None
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from None
     return network
@@ -119,12 +125,11 @@ def _parse(text: str) -> Json:
     match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", version) if isinstance(version, str) else None
     if match is None:
         raise ArtifactError(f"its format version is {version!r:.40}, which is none")
-    known = ".".join(map(str, FORMAT_VERSION))
     major = int(match[1])
     if major > FORMAT_VERSION[0]:
-        raise ArtifactError(f"it has format {version}, but this Mintaka reads up to {known}: update Mintaka")
+        raise ArtifactError(f"it has format {version}, but this Mintaka reads up to {KNOWN}: update Mintaka")
     if major < FORMAT_VERSION[0]:
-        raise ArtifactError(f"it has format {version}, which was never released; this Mintaka reads {known}")
+        raise ArtifactError(f"it has format {version}, which was never released; this Mintaka reads {KNOWN}")
     return document
 
 
