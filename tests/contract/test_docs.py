@@ -6,15 +6,18 @@ import importlib
 import importlib.util
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract import samples
+from typer.main import get_command
 
 from mintaka.artifact import save
 from mintaka.artifact.document import to_document
+from mintaka_cosim.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -90,3 +93,31 @@ def test_named_files_exist(page: Path) -> None:
         module, _, attribute = name.rpartition(".")
         found = importlib.import_module(module)
         assert hasattr(found, attribute) or importlib.util.find_spec(name), f"{page.name} names {name}"
+
+
+def commands(page: Path) -> list[list[str]]:
+    lines = [shlex.split(line, comments=True) for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_exist(page: Path) -> None:
+    """Every command in a shell block or in backquotes exists, and takes the options it is shown with."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    inline = [shlex.split(text) for text in re.findall(r"`((?:mintaka|make) [^`]*)`", page.read_text())]
+    for program, *arguments in [*commands(page), *inline]:
+        if program == "make":
+            assert set(arguments) <= targets, arguments
+        else:
+            assert program == "mintaka"
+            parse(get_command(app), arguments, strict=[program, *arguments] not in inline)
+
+
+def parse(group: Any, arguments: list[str], *, strict: bool) -> None:
+    """Parse as the command line would, without running anything; inline mentions may lack their arguments."""
+    command, info = group, "mintaka"
+    while hasattr(command, "commands"):
+        info, *arguments = arguments
+        assert info in command.commands, f"there is no command '{info}'"
+        command = command.commands[info]
+    command.make_context(info, arguments, resilient_parsing=not strict)

@@ -583,11 +583,13 @@ def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
         shapes = [(-1,), (1, -1), (-1, 1), (1, *old.shape), (*old.shape, 1), old.shape[::-1]]
         tensors[name] = old.reshape(data.draw(st.sampled_from(shapes)))
     elif how == "retype":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             tensors[name] = old.astype(data.draw(st.sampled_from(sorted(files.DTYPES))))
     elif how == "value":
-        info = np.iinfo(old.dtype)
-        old.flat[data.draw(st.integers(0, old.size - 1))] = data.draw(st.sampled_from((info.min, info.max, -1, 1, 0)))
+        if old.size and old.dtype.kind in "iu":
+            info = np.iinfo(old.dtype)
+            value = data.draw(st.sampled_from((info.min, info.max, max(-1, info.min), 1, 0)))
+            old.flat[data.draw(st.integers(0, old.size - 1))] = value
     elif how == "swap":
         other = data.draw(st.sampled_from(sorted(tensors)))
         tensors[name], tensors[other] = tensors[other], tensors[name]
