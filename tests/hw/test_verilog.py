@@ -6,12 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from handmade import dense_network
 
-from mintaka.artifact import Network, content_hash, save
+from mintaka.artifact import Network, Output, content_hash, save
 from mintaka_hw.plan import make_plan
 from mintaka_hw.verilog import generate
 from mintaka_hw.verilog.generate import module_name
@@ -85,3 +86,20 @@ def test_another_artifact_gives_another_hash_port(tmp_path: Path) -> None:
     second = generate(make_plan(other), tmp_path / "b").verilog.read_text()
     assert f"64'h{content_hash(NETWORK)[7:23]}" in first
     assert f"64'h{content_hash(other)[7:23]}" in second
+
+
+@pytest.mark.parametrize(
+    "names", [("logits", "head"), ("hidden", "logits"), ("i", "o"), ("clk", "rst"), ("module", "begin"), ("a", "a_tap")]
+)
+def test_any_node_name_is_fine(tmp_path: Path, names: tuple[str, str]) -> None:
+    """A node's name meets neither another module, nor a port, nor a word of Verilog."""
+    network = dense_network([4, 3, 2])
+    hidden, head = network.nodes
+    nodes = (
+        replace(hidden, name=names[0]),
+        replace(head, name=names[1], inputs=(replace(head.inputs[0], node=names[0]),)),
+    )
+    renamed = replace(network, nodes=nodes, output=Output(names[1]))
+    text = generate(make_plan(renamed, 1), tmp_path, taps=True).verilog.read_text()
+    for name in names:
+        assert re.search(rf"output {name}_done;", text)

@@ -62,7 +62,7 @@ class Accelerator(wiring.Component):
         cores: list[DenseCore] = []
         for layer in self.plan.layers:
             core = DenseCore(layer)
-            m.submodules[layer.name] = core
+            m.submodules[f"layer_{layer.name}"] = core  # prefixed: a node may be named "logits"
             if cores:
                 wiring.connect(m, cores[-1].o, core.i)
             cores.append(core)
