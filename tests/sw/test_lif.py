@@ -81,9 +81,7 @@ def _plain(current: Tensor, G: Tensor, T: Tensor, B: Tensor, R: Tensor, lif: LIF
 @pytest.mark.parametrize("shape", [(5, 3, 4), (3, 4), (4, 2, 3, 2, 2), (2, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("leak", LEAKS)
-def test_gradients_equal_autograd_through_a_loop(
-    leak: str, reset: str, shape: tuple[int, ...], integer: bool
-) -> None:
+def test_gradients_equal_autograd_through_a_loop(leak: str, reset: str, shape: tuple[int, ...], integer: bool) -> None:
     rng = torch.Generator().manual_seed(len(leak) + sum(shape))
     static = len(shape) in (2, 4)
     steps = 4 if static else shape[0]

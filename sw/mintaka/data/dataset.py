@@ -71,7 +71,7 @@ def encode(x: np.ndarray, bits: int, source: Input, time_steps: int) -> np.ndarr
     else:
         shapes = f"the data has shape {['N', *x.shape[1:]]}, the input {['N', *steps, *source.shape]}"
         raise DataError(f"{shapes}: they do not fit")
-    if int(ready.max()) >= 2**source.bits:
+    if ready.size and int(ready.max()) >= 2**source.bits:
         raise DataError(f"the data holds {int(ready.max())}, but the input has {source.bits} bits")
     return ready.astype(input_dtype(source.bits))
 

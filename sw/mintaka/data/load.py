@@ -94,7 +94,7 @@ def _load_npz(path: Path) -> Dataset:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no intact .npz file ({str(error).splitlines()[0]:.100})") from None

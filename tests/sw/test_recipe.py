@@ -1,0 +1,185 @@
+"""Recipes: what is right loads, what is wrong is named."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mintaka.data import Dataset
+from mintaka.snn.errors import LayerError
+from mintaka.snn.specs import ConvSpec, DenseSpec, PoolSpec, format_leak, parse_leak
+from mintaka.train import RecipeError, load_recipe, parse_recipe, to_toml
+from mintaka.train.recipe import network_input, network_specs
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28)}
+
+
+def recipe_form() -> dict[str, Any]:
+    return {
+        "name": "small",
+        "dataset": "digits",
+        "network": {"time_steps": 3},
+        "train": {"float_epochs": 1, "epochs": 1},
+        "layers": [
+            {"name": "conv", "op": "conv2d", "channels": 4, "kernel": 3, "leak": "V-(V>>3)", "weight_bits": 2},
+            {"name": "pool", "op": "pool2d", "kind": "max", "kernel": 2},
+            {"name": "out", "op": "dense", "units": 10},
+        ],
+    }
+
+
+def data_of(shape: tuple[int, ...], bits: int = 8, classes: int = 10) -> Dataset:
+    x, y = np.zeros((classes, *shape), np.uint8), np.arange(classes)
+    return Dataset("some", x, y, x, y, bits)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_load_and_fit_their_data(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    specs = network_specs(recipe, data_of(SHAPES[recipe.dataset]))
+    assert isinstance(specs[-1], DenseSpec)
+    assert specs[-1].units == 10
+
+
+def test_all_recipes_are_there() -> None:
+    assert {path.stem for path in RECIPES} >= {"digits", "mnist-dense", "mnist-conv", "fashion-conv"}
+
+
+def test_layers_override_the_network() -> None:
+    conv, pool, out = network_specs(parse_recipe(recipe_form()), data_of((1, 8, 8)))
+    assert isinstance(conv, ConvSpec)
+    assert isinstance(pool, PoolSpec)
+    assert isinstance(out, DenseSpec)
+    assert conv.neuron is not None
+    assert (conv.weight_bits, out.weight_bits, conv.neuron.membrane_bits) == (2, 4, 4)
+    assert format_leak(conv.neuron.leak) == "V-(V>>3)"
+    assert pool.pool.stride == (2, 2)
+    assert out.neuron is None
+
+
+def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
+    recipe = parse_recipe(recipe_form() | {"name": 'say "hi" \\ ünï'})
+    (tmp_path / "r.toml").write_text(to_toml(recipe), encoding="utf-8")
+    again = load_recipe(tmp_path / "r.toml")
+    assert again == recipe
+    assert to_toml(again) == to_toml(recipe)
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value", "message"),
+    [
+        ((), "datset", "x", "the key 'datset' is unknown; did you mean 'dataset'?"),
+        (("train",), "epoch", 3, "the key 'train.epoch' is unknown; did you mean 'train.epochs'?"),
+        (("network",), "membrane_bit", 3, "'network.membrane_bit' is unknown; did you mean 'network.membrane_bits'?"),
+        (("layers", 2), "unit", 3, "the key 'layers[2].unit' is unknown; did you mean 'layers[2].units'?"),
+        (("layers", 0), "pading", 3, "the key 'layers[0].pading' is unknown; did you mean 'layers[0].padding'?"),
+        (("layers", 0), "op", "lstm", "layers[0].op is 'lstm'; possible: dense, conv2d, pool2d"),
+        (("train",), "batch", 1, "'train.batch' is 1, but input should be greater than or equal to 2"),
+        (("train",), "batch", "64", "'train.batch' is '64', but input should be a valid integer"),
+        (("train",), "learning_rate", -1.0, "'train.learning_rate' is -1.0, but input should be greater than 0"),
+        (("network",), "weight_bits", 9, "'network.weight_bits' is 9, but input should be less than or equal to 8"),
+        (("network",), "membrane_bits", 1, "'network.membrane_bits' is 1, but input should be greater than"),
+        (("network",), "reset", "soft", "'network.reset' is 'soft', but input should be 'zero' or 'subtract'"),
+        (("network",), "leak", "0.9", "'network.leak' is '0.9', but the leak '0.9' is not a sum of shifts"),
+        (("layers", 0), "membrane_bits", 17, "'layers[0].membrane_bits' is 17, but"),
+        (("layers", 0), "kernel", [3], "'layers[0].kernel"),
+        (("layers", 2), "leak", "V", "layers[2].leak: the last layer is the head, which has no membrane"),
+        (("layers", 2), "name", "Out", "'layers[2].name' is 'Out', but string should match pattern"),
+        ((), "seed", -1, "'seed' is -1, but"),
+        ((), "layers", [], "'layers' is [], but"),
+        ((), "layers", 3, "'layers' is 3, but"),
+        ((), "train", 3, "'train' is 3, but"),
+    ],
+)
+def test_bad_values_are_named(where: tuple[Any, ...], key: str, value: Any, message: str) -> None:
+    form = recipe_form()
+    at: Any = form
+    for part in where:
+        at = at[part]
+    at[key] = value
+    with pytest.raises(RecipeError, match=re.escape(message)) as caught:
+        parse_recipe(form)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_keys_are_named() -> None:
+    form = recipe_form()
+    del form["train"]["epochs"]
+    with pytest.raises(RecipeError, match=r"the key 'train\.epochs' is missing"):
+        parse_recipe(form)
+    form = recipe_form()
+    del form["layers"][2]["units"]
+    with pytest.raises(RecipeError, match=r"the key 'layers\[2\]\.units' is missing"):
+        parse_recipe(form)
+    form = recipe_form()
+    del form["layers"][2]["op"]
+    with pytest.raises(RecipeError, match=r"layers\[2\]\.op is missing"):
+        parse_recipe(form)
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.toml: there is no such file"):
+        load_recipe(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("name = ")
+    with pytest.raises(RecipeError, match=r"bad\.toml is no TOML file"):
+        load_recipe(tmp_path / "bad.toml")
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match=r"bad\.toml is no TOML file"):
+        load_recipe(tmp_path / "bad.toml")
+
+
+def test_data_that_does_not_fit_is_refused() -> None:
+    form = recipe_form()
+    with pytest.raises(LayerError, match=r"layer 'conv' convolves \[64\]"):
+        network_specs(parse_recipe(form), data_of((64,)))
+    with pytest.raises(LayerError, match="layer 'conv': the kernel 3x3 is larger than its padded input 2x2"):
+        network_specs(parse_recipe(form), data_of((1, 2, 2)))
+    with pytest.raises(LayerError, match="layer 'pool': the kernel 2x2 is larger than its input 1x1"):
+        network_specs(parse_recipe(form), data_of((1, 3, 3)))
+    with pytest.raises(RecipeError, match="the head 'out' has 10 outputs, but the data has 11 classes"):
+        network_specs(parse_recipe(form), data_of((1, 8, 8), classes=11))
+    form["layers"] = form["layers"][1:]
+    with pytest.raises(LayerError, match="layer 'pool' pools the direct input"):
+        network_specs(parse_recipe(form), data_of((1, 8, 8)))
+    form["layers"] = form["layers"][:1]
+    with pytest.raises(LayerError, match="layer 'pool'"):
+        network_specs(parse_recipe(form | {"network": {"time_steps": 3, "input": "spikes"}}), data_of((1, 8, 8)))
+
+
+def test_input_kinds() -> None:
+    def source(kind: str, shape: tuple[int, ...], bits: int = 8) -> Any:
+        form = recipe_form() | {"network": {"time_steps": 3, "input": kind}}
+        return network_input(parse_recipe(form), data_of(shape, bits))
+
+    assert (source("direct", (9,)).bits, source("spikes", (9,)).bits) == (8, 1)
+    assert source("spikes", (3, 9), 1).shape == (9,)
+    assert source("counts", (3, 2, 4, 4)).shape == (2, 4, 4)
+    for kind, shape, message in [
+        ("direct", (3, 9), "with time steps"),
+        ("counts", (9,), "without steps"),
+        ("counts", (4, 9), "'network.time_steps' is 3, but the data has 4 steps"),
+        ("spikes", (3, 9), "say 'counts'"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            source(kind, shape)
+
+
+@pytest.mark.parametrize(
+    "text", ["V", "0", "V>>1", "V-(V>>3)", "-(V>>2)+V", "(V>>1)+(V>>2)-(V>>31)+V", " V - ( V >> 3 ) "]
+)
+def test_leaks(text: str) -> None:
+    leak = parse_leak(text)
+    assert parse_leak(format_leak(leak)) == leak
+    V = 1000
+    value = eval(text, {"V": V})
+    assert sum(term.sign * (V >> term.shift) for term in leak) == value
+
+
+@pytest.mark.parametrize("text", ["", "V>>", "V V", "VV", "V>>1>>2", "V*2", "V>>32", "V+V+V+V+V", "0.5", "U>>1", "V-"])
+def test_leaks_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match="the leak"):
+        parse_leak(text)

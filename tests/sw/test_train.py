@@ -1,0 +1,262 @@
+"""Training on real digits: it learns, it resumes with the same bits, and its export says what is true."""
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from mintaka.artifact import content_hash, load, run
+from mintaka.data import load_dataset, network_inputs
+from mintaka.snn.errors import LayerError
+from mintaka.train import (
+    Recipe,
+    RecipeError,
+    Step,
+    TrainError,
+    build,
+    export,
+    load_recipe,
+    parse_recipe,
+    progress_bar,
+    to_toml,
+    train,
+)
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def small(**changes: Any) -> Recipe:
+    """Two float and three quantized epochs of a conv net on digits, about half a second each."""
+    form: dict[str, Any] = {
+        "name": "small",
+        "dataset": "digits",
+        "seed": 5,
+        "network": {"time_steps": 2},
+        "train": {"float_epochs": 2, "epochs": 3, "batch": 128, "shift_pixels": 1, "frozen_share": 0.34},
+        "layers": [
+            {"name": "conv", "op": "conv2d", "channels": 6, "kernel": 3, "stride": 2, "padding": 1},
+            {"name": "pool", "op": "pool2d", "kind": "sum", "kernel": 2},
+            {"name": "hidden", "op": "dense", "units": 20, "reset": "subtract"},
+            {"name": "out", "op": "dense", "units": 10},
+        ],
+    }
+    return parse_recipe(form | changes)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed, exported."""
+    folder = tmp_path_factory.mktemp("straight")
+    train(small(), folder)
+    export(folder)
+    return folder
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [("float", 1, 4), ("float", 2, 11), ("qat", 1, 1), ("qat", 2, 5), ("qat", 3, 9)])
+def test_interrupted_and_resumed_gives_the_same_bits(at: tuple[str, int, int], straight: Path, tmp_path: Path) -> None:
+    def stop(step: Step) -> None:
+        if (step.phase, step.epoch, step.batch) == at:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(small(), tmp_path, progress=stop)
+    with pytest.raises(TrainError, match=r"train again to resume it|train first"):
+        export(tmp_path)
+    train(small(), tmp_path)
+    assert content_hash(export(tmp_path)) == content_hash(load(straight / "network.safetensors"))
+
+
+SCRIPT = """
+import sys
+from mintaka.train import load_recipe, train
+train(load_recipe(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_killed_for_real(straight: Path, tmp_path: Path) -> None:
+    """SIGKILL somewhere behind the first checkpoint, in another process."""
+    folder = tmp_path / "run"
+    (tmp_path / "r.toml").write_text(to_toml(small()))
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, tmp_path / "r.toml", folder])
+    deadline = time.monotonic() + 60
+    while not (folder / "checkpoint.pt").is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() in (0, -signal.SIGKILL)
+    assert (folder / "checkpoint.pt").is_file()
+    train(small(), folder)
+    assert content_hash(export(folder)) == content_hash(load(straight / "network.safetensors"))
+    files = ["checkpoint.pt", "history.csv", "history.json", "network.safetensors", "recipe.toml"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+
+
+def test_another_seed_gives_other_bits(straight: Path, tmp_path: Path) -> None:
+    train(small(seed=6), tmp_path)
+    assert content_hash(export(tmp_path)) != content_hash(load(straight / "network.safetensors"))
+
+
+def test_a_finished_run_is_not_trained_again(straight: Path) -> None:
+    steps: list[Step] = []
+    before = (straight / "checkpoint.pt").read_bytes()
+    result = train(small(), straight, progress=steps.append)
+    assert steps == []
+    assert (straight / "checkpoint.pt").read_bytes() == before
+    assert len(result.history) == 5
+
+
+def test_threads_and_global_generators_are_left_alone(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    train(small(), tmp_path)
+    assert torch.get_num_threads() == before
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_history(straight: Path) -> None:
+    form = json.loads((straight / "history.json").read_text())
+    with (straight / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["phase"], int(row["epoch"])) for row in rows] == [
+        ("float", 1), ("float", 2), ("qat", 1), ("qat", 2), ("qat", 3)
+    ]  # fmt: skip
+    assert [float(row["loss"]) for row in rows] == [epoch["loss"] for epoch in form["epochs"]]
+    assert (form["seed"], form["threads"], form["torch"]) == (5, 1, torch.__version__)
+    assert load_recipe(straight / "recipe.toml") == small()
+
+
+def test_export_says_what_is_true(straight: Path) -> None:
+    network = load(straight / "network.safetensors")
+    data = load_dataset("digits")
+    inputs = network_inputs(network, data.test_x, data.bits)
+    result = run(network, inputs)
+    said = network.provenance
+    assert said["integer_accuracy"] == np.mean(result.classes == data.test_y)
+    history = json.loads((straight / "history.json").read_text())["epochs"]
+    assert said["integer_accuracy"] == history[-1]["test_accuracy"]
+    assert said["float_accuracy"] == history[1]["test_accuracy"]
+    assert (said["seed"], said["dataset"]["name"], said["recipe"]["name"]) == (5, "digits", "small")
+    assert network.vectors is not None
+    np.testing.assert_array_equal(run(network, network.vectors.inputs).logits, network.vectors.logits)
+
+
+def test_digits_are_learned(tmp_path: Path) -> None:
+    """The demo's recipe: at least 95 % in integers, within a point of the float network."""
+    recipe = load_recipe(RECIPES / "digits.toml")
+    result = train(recipe, tmp_path)
+    assert result.float_accuracy is not None
+    assert result.float_accuracy >= 0.95
+    assert result.integer_accuracy >= 0.95
+    assert abs(result.integer_accuracy - result.float_accuracy) <= 0.01
+    assert export(tmp_path).provenance["integer_accuracy"] == result.integer_accuracy
+
+
+@pytest.mark.parametrize("weight_bits", [1, 8])
+@pytest.mark.parametrize("kind", ["spikes", "counts"])
+def test_other_inputs_and_widths_learn(kind: str, weight_bits: int, tmp_path: Path) -> None:
+    """Own arrays: bars that move, as counts per step, or a picture as spikes; far above the chance of a quarter."""
+    rng = np.random.default_rng(0)
+    y = np.arange(600) % 4
+    x = rng.integers(0, 8, (600, 3, 16))
+    for sample, label in enumerate(y):
+        x[sample, :, 4 * label : 4 * label + 4] += 7
+    if kind == "spikes":
+        x = x[:, 0]
+    np.savez(tmp_path / "own.npz", x=x, y=y)
+    form = {
+        "name": "own",
+        "dataset": str(tmp_path / "own.npz"),
+        "network": {"time_steps": 3, "input": kind, "weight_bits": weight_bits, "leak": "V-(V>>2)"},
+        "train": {"float_epochs": 0, "epochs": 8, "batch": 50, "learning_rate": 0.01},
+        "layers": [{"name": "hid", "op": "dense", "units": 24}, {"name": "out", "op": "dense", "units": 4}],
+    }
+    result = train(parse_recipe(form), tmp_path / "run")
+    assert result.float_accuracy is None
+    assert result.integer_accuracy > 0.9
+    network = export(tmp_path / "run")
+    assert network.input.kind == kind
+    assert network.provenance["integer_accuracy"] == result.integer_accuracy
+
+
+def test_folders_of_others_are_refused(straight: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="holds a run of another recipe"):
+        train(small(seed=7), straight)
+    with pytest.raises(TrainError, match="holds no checkpoint: train first"):
+        export(tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes((straight / "checkpoint.pt").read_bytes()[:1000])
+    with pytest.raises(TrainError, match=r"checkpoint\.pt is no intact checkpoint: delete it to start anew"):
+        train(small(), tmp_path)
+    torch.save({"hello": 1}, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainError, match="written by another version"):
+        train(small(), tmp_path)
+    result = train(small(), tmp_path, resume=False)
+    assert len(result.history) == 5
+
+
+def test_changed_data_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "own.npz"
+    x, y = rng.integers(0, 9, (40, 6)), np.arange(40) % 2
+    np.savez(path, x=x, y=y)
+    form = {
+        "name": "own",
+        "dataset": str(path),
+        "network": {"time_steps": 1},
+        "train": {"float_epochs": 1, "epochs": 1, "batch": 16},
+        "layers": [{"name": "hid", "op": "dense", "units": 4}, {"name": "out", "op": "dense", "units": 2}],
+    }
+    train(parse_recipe(form), tmp_path / "run")
+    np.savez(path, x=x + 1, y=y)
+    with pytest.raises(TrainError, match="holds a run on other data of the same name"):
+        train(parse_recipe(form), tmp_path / "run")
+    with pytest.raises(TrainError, match="is not the one that"):
+        export(tmp_path / "run")
+
+
+def test_nothing_is_written_before_recipe_and_data_fit(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    layers = [{"name": "conv", "op": "conv2d", "channels": 2, "kernel": 9}, {"name": "out", "op": "dense", "units": 10}]
+    with pytest.raises(LayerError, match="layer 'conv': the kernel 9x9"):
+        train(small(layers=layers), folder)
+    np.savez(tmp_path / "own.npz", x=np.ones((9, 4), int), y=np.arange(9) % 2)
+    with pytest.raises(RecipeError, match="moves images"):
+        train(small(dataset=str(tmp_path / "own.npz"), layers=layers[1:]), folder)
+    assert not folder.exists()
+
+
+def test_divergence_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mintaka.snn.network.SNN.scores", lambda _, logits: logits * float("nan"))
+    with pytest.raises(TrainError, match=r"the loss is not finite in float epoch 1: lower 'train\.learning_rate'"):
+        train(small(), tmp_path)
+
+
+def test_progress_bar_draws() -> None:
+    out = io.StringIO()
+    with progress_bar(Console(file=out, force_terminal=True, width=100)) as show:
+        show(Step("float", 1, 1, 1, 2, 0.5))
+        show(Step("float", 1, 1, 2, 2, 0.5, 0.875))
+        show(Step("qat", 1, 2, 1, 2, 0.25))
+    text = out.getvalue()
+    assert "float baseline" in text
+    assert "test 87.50%" in text
+    assert "loss 0.250" in text
+
+
+def test_build_is_untrained_and_fits() -> None:
+    snn = build(small(), load_dataset("digits"))
+    assert snn(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
