@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from strategies import inputs_for, networks
 
 from mintaka.artifact import (
+    ArtifactError,
     ConvGeometry,
     Edge,
     Input,
@@ -342,6 +343,23 @@ def test_samples_are_independent() -> None:
         alone = run(network, x[i : i + 1])
         assert (alone.logits[0] == together.logits[i]).all()
         assert alone.total_sops[0] == together.total_sops[i]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        (np.zeros((1, 2), np.int64), "the input has dtype int64; direct of 3 bits are uint8"),
+        (np.zeros((1, 3), np.uint8), r"the input has shape \[1, 3\]; \['N', 2\] is wanted"),
+        (np.zeros((1, 4, 2), np.uint8), r"the input has shape \[1, 4, 2\]; \['N', 2\] is wanted"),
+        (np.zeros((0, 2), np.uint8), "the input holds no sample"),
+        (np.full((1, 2), 8, np.uint8), "the input holds 8; 3 bits end at 7"),
+        (np.uint8(3), "the input has shape"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(inputs: np.ndarray, reason: str) -> None:
+    network = one_neuron(lif([4]), [[1, 2]], kind="direct", bits=3)
+    with pytest.raises(ArtifactError, match=reason):
+        run(network, np.asarray(inputs))
 
 
 def test_no_trace_unless_asked() -> None:

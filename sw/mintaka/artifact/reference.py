@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mintaka.artifact.checks import check_inputs
 from mintaka.artifact.schema import ConvGeometry, Edge, LeakTerm, Network, Neuron, Node, Pool
 from mintaka.artifact.signals import signals
 
@@ -106,10 +107,13 @@ def per_channel(values: np.ndarray, like: np.ndarray) -> np.ndarray:
 def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
     """Run a batch.
 
-    inputs : unsigned integers, (N, *shape) for direct input, (N, T, *shape) otherwise.
+    inputs : uint8 (up to 8 bits) or uint16, (N, *shape) for direct input, (N, T, *shape) otherwise.
+
+    Raises ArtifactError where `inputs` is no batch for `network`.
     """
+    check_inputs(network, inputs)
     N, T = len(inputs), network.time_steps
-    x_all = np.asarray(inputs).astype(np.int64)
+    x_all = inputs.astype(np.int64)
     signal = signals(network)
     zeros = {n.name: np.zeros((N, *n.shape_out), np.int64) for n in network.nodes}
     membrane = {n.name: zeros[n.name] for n in network.nodes if n.neuron is not None}
