@@ -130,6 +130,27 @@ def test_foreign_safetensors(tmp_path: Path) -> None:
     assert refused(path) == "this is a safetensors file, but not a Mintaka artifact"
 
 
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}, "tensor 'w' has dtype BF16; an artifact holds I8,"),
+        ({"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}, "tensor 'w' has dtype F8_E4M3; an artifact"),
+        ({"dtype": "I8", "shape": [2**40], "data_offsets": [0, 4]}, "this is not an intact safetensors file ("),
+        ({"dtype": "I8", "shape": [2**62, 2**62], "data_offsets": [0, 4]}, "this is not an intact safetensors file ("),
+        ({"dtype": "I8", "shape": [0, 2**63], "data_offsets": [0, 0]}, "this is not an intact safetensors file ("),
+        ({"dtype": "I8", "shape": [-4], "data_offsets": [0, 4]}, "this is not an intact safetensors file ("),
+        ({"dtype": "I8", "shape": [4], "data_offsets": [0, 2**50]}, "this is not an intact safetensors file ("),
+        ({"dtype": "I8", "shape": [1] * 200, "data_offsets": [0, 1]}, "this is not an intact safetensors file ("),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_headers_that_promise_too_much(tmp_path: Path, entry: Json, reason: str) -> None:
+    path = tmp_path / "x.safetensors"
+    header = json.dumps({"__metadata__": {"mintaka": "{}"}, "w": entry}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * min(4, entry["data_offsets"][1]))
+    assert refused(path).startswith(reason)
+
+
 def test_every_truncation(artifact: Path) -> None:
     data = artifact.read_bytes()
     for length in range(0, len(data), 7):
@@ -279,11 +300,11 @@ RULES: list[tuple[Change, str]] = [
     (lambda _, t: t.update(more=np.zeros(3, np.int8)), "the tensor 'more' is used by nothing"),
     (
         array("conv.weight", lambda a: a.astype(np.float32)),
-        "tensor 'conv.weight' has dtype float32, but an artifact holds integers only",
+        "tensor 'conv.weight' has dtype F32; an artifact holds I8, I16, I32, I64, U8, U16",
     ),
     (
         array("conv.weight", lambda a: a.astype(bool)),
-        "tensor 'conv.weight' has dtype bool, but an artifact holds integers only",
+        "tensor 'conv.weight' has dtype BOOL; an artifact holds I8, I16, I32, I64, U8, U16",
     ),
     (
         array("conv.weight", lambda a: a.astype(np.int16)),

@@ -22,6 +22,7 @@ from mintaka.artifact.schema import FORMAT_VERSION, Network
 
 METADATA_KEY = "mintaka"
 KNOWN = ".".join(map(str, FORMAT_VERSION))
+DTYPES = ("I8", "I16", "I32", "I64", "U8", "U16")  # as safetensors calls them
 NO_HASH = "sha256:" + "0" * 64
 HASH = re.compile(r'\{"hash":"(sha256:[0-9a-f]{64})"')
 
@@ -106,15 +107,16 @@ def _read(path: Path) -> tuple[str, Tensors]:
             metadata = file.metadata() or {}
             if METADATA_KEY not in metadata:
                 raise ArtifactError("this is a safetensors file, but not a Mintaka artifact")
+            for name in file.keys():  # noqa: SIM118
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in DTYPES:
+                    raise ArtifactError(f"tensor '{name}' has dtype {dtype}; an artifact holds {', '.join(DTYPES)}")
             tensors = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except ArtifactError:
         raise
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, MemoryError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArtifactError(f"this is not an intact safetensors file ({reason:.120})") from None
-    for name, values in tensors.items():
-        if values.dtype.kind not in "iu":
-            raise ArtifactError(f"tensor '{name}' has dtype {values.dtype}, but an artifact holds integers only")
     return metadata[METADATA_KEY], tensors
 
 
