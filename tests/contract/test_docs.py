@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,15 @@ from typer.main import get_command
 
 from mintaka.artifact import save
 from mintaka.artifact.document import to_document
+from mintaka.train.recipe import (
+    ConvRecipe,
+    DenseRecipe,
+    NetworkRecipe,
+    PoolRecipe,
+    Recipe,
+    TrainRecipe,
+    parse_recipe,
+)
 from mintaka_cosim.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -121,3 +131,20 @@ def parse(group: Any, arguments: list[str], *, strict: bool) -> None:
         assert info in command.commands, f"there is no command '{info}'"
         command = command.commands[info]
     command.make_context(info, arguments, resilient_parsing=not strict)
+
+
+def test_the_page_of_recipes_is_whole() -> None:
+    page = ROOT / "docs" / "recipes.md"
+    (example,) = blocks(page, "toml")
+    recipe = parse_recipe(tomllib.loads(example))
+    assert [layer.name for layer in recipe.layers] == ["hidden", "output"]
+    rows = re.findall(r"^\| (`.*?) \|(.*)$", page.read_text(), re.MULTILINE)
+    documented = {key: rest for keys, rest in rows for key in re.findall(r"`(\w+)`", keys)}
+    models = (Recipe, NetworkRecipe, TrainRecipe, DenseRecipe, ConvRecipe, PoolRecipe)
+    fields = {key for model in models for key in model.model_fields} - {"network", "train", "layers"}
+    assert set(documented) == fields
+    for model in (NetworkRecipe, TrainRecipe):
+        for key, field in model.model_fields.items():
+            default = documented[key].split("|")[1].strip().strip('`"')
+            if key not in ConvRecipe.model_fields:  # those rows are the ones of the layers
+                assert default == ("" if field.is_required() else str(field.default).replace("0.002", "2e-3")), key

@@ -401,7 +401,7 @@ def assert_equal(network: Network, x: np.ndarray, simulator: Simulator) -> None:
             assert high <= bounds[name].sums[edge].hi
 
 
-@settings(suppress_health_check=[*HealthCheck], max_examples=6 * settings().max_examples)
+@settings(suppress_health_check=[*HealthCheck], max_examples=10 * settings().max_examples)
 @given(st.data())
 def test_the_stranger_agrees(tmp_path: Path, data: st.DataObject) -> None:
     """Every K, s, U, logit, class and operation count, on generated networks; all within the proven intervals."""
