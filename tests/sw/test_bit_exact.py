@@ -34,10 +34,10 @@ def neurons(draw: st.DrawFn) -> NeuronSpec:
 
 
 @st.composite
-def stacks(draw: st.DrawFn) -> tuple[Input, list[Spec]]:
-    """An input and layers that fit."""
+def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
+    """An input and layers that fit; `images`: convolutions and pools first."""
     kind = draw(st.sampled_from(["direct", "direct", "spikes", "counts"]))
-    shape = draw(st.one_of(st.tuples(SIZES, st.integers(3, 8), st.integers(3, 8)), st.tuples(st.integers(1, 20))))
+    shape = draw(st.tuples(SIZES, st.integers(3, 8), st.integers(3, 8)) if images else st.tuples(st.integers(1, 20)))
     source = Input("input", shape, kind, 1 if kind == "spikes" else draw(st.integers(1, 8)))
     specs: list[Spec] = []
     for index in range(draw(st.sampled_from([1, 2, 2, 3, 0]))):
@@ -45,9 +45,8 @@ def stacks(draw: st.DrawFn) -> tuple[Input, list[Spec]]:
         signal = flow(source, [*specs, DenseSpec("head", 1, 2, None)])[-2]
         ops = ["dense"]
         if len(signal.shape) == 3:
-            ops += ["conv2d", "conv2d"]
-            if index > 0 or kind == "spikes":
-                ops.append("pool2d")
+            pool = ["pool2d", "pool2d"] if index > 0 or kind == "spikes" else []
+            ops = ["conv2d", "conv2d", *pool, *(["dense"] if index > 0 else [])]
         op = draw(st.sampled_from(ops))
         bits = draw(st.integers(1, 8))
         if op == "dense":
@@ -80,9 +79,9 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, images: bool) -> Case:
     """A quantized network in some state of training, and inputs for it."""
-    source, specs = draw(stacks())
+    source, specs = draw(stacks(images))
     steps = draw(st.integers(1, 6))
     snn = SNN(source, steps, specs, seed=draw(st.integers(0, 2**31)))
     rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
@@ -127,9 +126,11 @@ def assert_is(network: Network, snn: SNN, record: Recorder, logits: Tensor, inpu
             np.testing.assert_array_equal(actual.transpose(0, 1).double().numpy(), wanted, err_msg=name)
 
 
-@settings(max_examples=150)
-@given(cases())
-def test_forward_is_the_reference(case: Case) -> None:
+@pytest.mark.parametrize("images", [True, False])
+@settings(max_examples=120)
+@given(data=st.data())
+def test_forward_is_the_reference(images: bool, data: st.DataObject) -> None:
+    case = data.draw(cases(images))
     snn = case.snn.eval()
     network = to_artifact(snn, "case")
     for training in (False, True):
@@ -141,10 +142,12 @@ def test_forward_is_the_reference(case: Case) -> None:
     assert_same(run(network, case.inputs, trace=True), run_fast(network, case.inputs, trace=True))
 
 
-@settings(max_examples=30)
-@given(cases())
-def test_training_steps_keep_it_so(case: Case) -> None:
+@pytest.mark.parametrize("images", [True, False])
+@settings(max_examples=25)
+@given(data=st.data())
+def test_training_steps_keep_it_so(images: bool, data: st.DataObject) -> None:
     """After real updates with batch statistics the export still equals the frozen and the eval forward."""
+    case = data.draw(cases(images))
     snn = case.snn
     optimizer = torch.optim.Adam(snn.parameters(), lr=0.05)
     target = torch.zeros(len(case.inputs), dtype=torch.int64)

@@ -54,10 +54,14 @@ def shift_right(x: Tensor, shift: int) -> Tensor:
 
 def leaked(V: Tensor, leak: tuple[LeakTerm, ...]) -> Tensor:
     """The sum of the leak's terms, each floored on its own; a new tensor."""
-    U = torch.zeros_like(V)
+    total: Tensor | None = None
     for term in leak:
-        U.add_(shift_right(V, term.shift), alpha=term.sign)
-    return U
+        part = (V * 2.0**-term.shift).floor_() if term.shift else V
+        if total is None:
+            total = -part if term.sign < 0 else part if term.shift else part.clone()
+        else:
+            total.add_(part, alpha=term.sign)
+    return torch.zeros_like(V) if total is None else total
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

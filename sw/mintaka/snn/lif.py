@@ -35,12 +35,7 @@ class LIF:
         """U = clip(leak(V)); a new tensor."""
         if not self.integer:
             return V * self.slope
-        if len(self.leak) == 1 and self.leak[0].sign == 1:  # the usual case, in two passes
-            term = self.leak[0]
-            U = (V * 2.0**-term.shift).floor_() if term.shift else V.clone()
-        else:
-            U = leaked(V, self.leak)
-        return U.clamp_(-self.membrane_max, self.membrane_max)
+        return leaked(V, self.leak).clamp_(-self.membrane_max, self.membrane_max)
 
     def step(self, K: Tensor, threshold: Tensor, reset_by: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step from K (N, C, ...), with per-channel tensors shaped (C, 1, ...): spikes (bool), membrane U."""
