@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from contract import samples
 from typer.main import get_command
 
-from mintaka.artifact import save
+from mintaka.artifact import LeakTerm, run, save
 from mintaka.artifact.document import to_document
 from mintaka.train.recipe import (
     ConvRecipe,
@@ -28,6 +29,10 @@ from mintaka.train.recipe import (
     parse_recipe,
 )
 from mintaka_cosim.cli.app import app
+from mintaka_hw.estimate.cycles import LIST_LATENCY, RESULT_LATENCY
+from mintaka_hw.plan import make_plan
+from mintaka_hw.plan.layer import CHUNK_ELEMENTS, STATE_DISTANCE
+from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -148,3 +153,55 @@ def test_the_page_of_recipes_is_whole() -> None:
             default = documented[key].split("|")[1].strip().strip('`"')
             if key not in ConvRecipe.model_fields:  # those rows are the ones of the layers
                 assert default == ("" if field.is_required() else str(field.default).replace("0.002", "2e-3")), key
+
+
+def test_the_worked_example_is_what_the_reference_computes() -> None:
+    """The table of docs/semantics.md, number by number."""
+    text = (ROOT / "docs" / "semantics.md").read_text()
+    rows = re.findall(
+        r"^\| \d+ \| ([01 ]+) \| (\S+) \| (.*?) \| ([01]) \| (\S+) \| (.*?) \| (\S+) \|", text, re.MULTILINE
+    )
+    assert len(rows) == 6
+    leak = (LeakTerm(1, 0), LeakTerm(-1, 2))
+    neuron = samples.lif([4], reset_by=[4], leak=leak, membrane_bits=3)
+    network = samples.one_neuron(neuron, [[5, -2, 3]], bias=[-1], steps=6)
+    result = run(network, np.array([[x.split() for x, *_ in rows]], np.uint8), trace=True)
+    trace = result.trace["a"]
+    assert trace.s is not None
+    assert trace.u is not None
+    for t, (_, current, k_sum, s, V, leaked, U) in enumerate(rows):
+        before = 0 if t == 0 else int(rows[t - 1][-1])
+        k_terms, K = k_sum.split(" = ")
+        leak_terms, kept = leaked.split(" = ")
+        assert eval(k_terms) == int(K) == before + int(current) - 1 == trace.k[0, t, 0]
+        assert int(s) == trace.s[0, t, 0]
+        assert int(V) == (int(K) - 4 if s == "1" else int(K))
+        assert eval(leak_terms) == int(kept) == int(V) - (int(V) >> 2)
+        assert int(U) == trace.u[0, t, 0]
+    (stated,) = re.findall(r"In the worked example above: [\d+ ]+ = (\d+) SOPs", text)
+    assert result.sops["a"].tolist() == [int(stated)]
+
+
+def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("### Ports") :]
+    documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
+    network = samples.one_neuron(samples.lif([4]), [[5, -2, 3]])
+    design = generate(make_plan(network), tmp_path, taps=True)
+    verilog = design.verilog.read_text()
+    top = verilog[verilog.index(f"module {design.top}(") :]
+    (ports,) = re.findall(r"\((.*?)\);", top, re.DOTALL)[:1]
+    found = {re.sub("^(a|head)_", "L_", port.strip()) for port in ports.split(",")}
+    assert found == documented | {"clk", "rst"}
+
+
+def test_the_cycle_costs_are_the_documented_ones() -> None:
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text().split())
+    for sentence in (
+        f"a chunk is {CHUNK_ELEMENTS} spikes",
+        f"a list can be replayed {LIST_LATENCY} cycles after its last word",
+        f"its word leaves {RESULT_LATENCY} cycles after its last slot",
+        f"starts at least {STATE_DISTANCE} cycles after the last slot",
+        f"only with fewer than {STATE_DISTANCE} groups",
+    ):
+        assert sentence in text
