@@ -8,9 +8,11 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ KEPT_BUILDS = 64
 WARNINGS = ("-Wno-lint",)
 # The simulation's own code; large designs spend minutes in the compiler at -O3 and gain a tenth.
 OPTIMIZE = ("-O3", "--x-assign", "fast")
+# Verilator's own library, the same for every design: its objects are compiled once and handed on.
+RUNTIME = "verilated*.[od]"
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,10 @@ class BenchRunner(Verilator):
     cocotb would make every signal of the design public (`--public-flat-rw`), which slows it by a factor.
     """
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, before_make: Callable[[], None] | None = None) -> None:
         super().__init__()
         self._processes = processes
+        self._before_make = before_make
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(toolchain.verilator())
@@ -72,6 +77,8 @@ class BenchRunner(Verilator):
 
     def _execute_cmds(self, cmds: Sequence[Sequence[str]], cwd: Any, stdout: Any = None) -> None:
         for command in cmds:
+            if command[0] == "make" and self._before_make is not None:
+                self._before_make()
             status = self._processes.run(command, cwd=Path(cwd), env=self.env, out=stdout)
             if status:
                 raise RuntimeError(f"exit status {status}")
@@ -82,10 +89,10 @@ def build_cocotb(verilog: Path, top: str) -> Build:
     public = f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
     key = _key("cocotb", verilog, top, public, str(cocotb_tools.config.libs_dir), sys.version)
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, before_make: Callable[[], None]) -> None:
         ports = folder / "public.vlt"
         ports.write_text(public)
-        runner = BenchRunner(Processes())
+        runner = BenchRunner(Processes(), before_make)
         with _quiet_environment():
             runner.build(
                 sources=[ports, verilog],
@@ -102,7 +109,7 @@ def build_native(verilog: Path, top: str, harness: Path, ports: str) -> Build:
     """The design linked with the C++ `harness`, which includes `ports` as mintaka_ports.h."""
     key = _key("native", verilog, top, harness.read_text(), ports)
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, before_make: Callable[[], None]) -> None:
         (folder / "mintaka_ports.h").write_text(ports)
         verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
         verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"-O2 -I{folder}"]
@@ -110,6 +117,8 @@ def build_native(verilog: Path, top: str, harness: Path, ports: str) -> Build:
         compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", "OPT_FAST=-O2"]
         with (folder / "build.log").open("w") as log:
             for command in (verilate, compile_):
+                if command is compile_:
+                    before_make()
                 status = Processes().run(command, cwd=folder, env=toolchain.simulation_env(), out=log)
                 if status:
                     raise RuntimeError(f"exit status {status}")
@@ -117,11 +126,19 @@ def build_native(verilog: Path, top: str, harness: Path, ports: str) -> Build:
     return _cached(key, top, make)
 
 
-def _key(kind: str, verilog: Path, *more: str) -> str:
-    """Hash of the Verilog, the memory images beside it, the options and the tools' versions."""
+def _tools_key(kind: str) -> str:
+    """Hash of the options and of the tools' versions and place."""
     digest = hashlib.sha256()
-    versions = (toolchain.verilator_version(), toolchain.compiler_version())
-    for text in (kind, *more, *WARNINGS, *OPTIMIZE, *versions):
+    tools = (toolchain.verilator_version(), toolchain.compiler_version(), str(toolchain.verilator_root()))
+    for text in (kind, *WARNINGS, *OPTIMIZE, *tools):
+        digest.update(f"{len(text)}:{text}".encode())
+    return digest.hexdigest()
+
+
+def _key(kind: str, verilog: Path, *more: str) -> str:
+    """Hash of the Verilog, the memory images beside it, and what `_tools_key` holds."""
+    digest = hashlib.sha256(_tools_key(kind).encode())
+    for text in more:
         digest.update(f"{len(text)}:{text}".encode())
     try:
         for path in (verilog, *sorted(verilog.parent.glob("*.hex"))):
@@ -131,7 +148,7 @@ def _key(kind: str, verilog: Path, *more: str) -> str:
     return f"{kind}-{digest.hexdigest()[:24]}"
 
 
-def _cached(key: str, top: str, make: Callable[[Path], None]) -> Build:
+def _cached(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]) -> Build:
     root = cache_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -146,13 +163,15 @@ def _cached(key: str, top: str, make: Callable[[Path], None]) -> Build:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         begin = time.monotonic()
+        runtime = root / f"runtime-{_tools_key(key.partition('-')[0])[:24]}"
         try:
-            make(folder)
+            make(folder, partial(_copy_runtime, runtime, folder))
         except RuntimeError as error:
             log = folder / "build.log"
             lines = log.read_text(errors="replace").splitlines() if log.exists() else []
             said = next((line for line in lines if "rror" in line), lines[-1] if lines else str(error))
             raise CosimError(f"Verilator or the C++ compiler failed: {said:.200} (all of it: {log})") from None
+        _keep_runtime(folder, runtime)
         for path in folder.iterdir():
             if path.name not in (top, "build.log"):
                 path.unlink() if path.is_file() else shutil.rmtree(path)
@@ -160,6 +179,24 @@ def _cached(key: str, top: str, make: Callable[[Path], None]) -> Build:
         seconds = time.monotonic() - begin
     _prune(root)
     return Build(folder, folder / top, seconds)
+
+
+def _copy_runtime(runtime: Path, folder: Path) -> None:
+    """New copies are newer than everything that Verilator wrote, so make takes them as they are."""
+    for path in runtime.glob(RUNTIME):
+        shutil.copy(path, folder)
+
+
+def _keep_runtime(folder: Path, runtime: Path) -> None:
+    """Through a temporary folder: other builds may do the same at this moment."""
+    if runtime.exists():
+        return
+    temporary = Path(tempfile.mkdtemp(dir=runtime.parent, prefix="."))
+    for path in folder.glob(RUNTIME):
+        shutil.copy(path, temporary)
+    with contextlib.suppress(OSError):
+        temporary.rename(runtime)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _prune(root: Path) -> None:

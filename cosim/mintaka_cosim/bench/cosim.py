@@ -236,7 +236,8 @@ def compare(found: Recording, expected: Result, head: str, first: int) -> list[D
 
 
 def _order(difference: Difference) -> tuple[int, int]:
-    return difference.sample, -1 if difference.neuron is None else difference.neuron
+    """By sample; a logit before what follows from it."""
+    return difference.sample, 2**32 if difference.neuron is None else difference.neuron
 
 
 def _beats(design: Design, inputs: np.ndarray) -> np.ndarray:

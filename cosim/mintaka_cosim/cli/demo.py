@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -70,7 +69,6 @@ def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
     _say(f"1/4  training {loaded.name}", quiet=quiet)
     for name in OUT_NAMES:  # figures of an earlier artifact
         (run / name).unlink(missing_ok=True)
-    shutil.rmtree(run / "verilog", ignore_errors=True)
     with progress_bar(Console(stderr=True, quiet=quiet)) as progress:
         train(loaded, run, resume=False, progress=progress)
     return export(run), load_dataset(loaded.dataset)

@@ -1,0 +1,104 @@
+"""The small designs that the tests of this folder share, so that each is built once."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from handmade import dense_network
+
+from mintaka.artifact import LeakTerm, Network
+from mintaka.artifact.document import input_dtype
+from mintaka_cosim.cli import app
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its lanes (padded groups wanted) and how likely an input bit is set."""
+
+    network: Network
+    lanes: dict[str, int]
+    density: float
+
+    def inputs(self, samples: int, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        source = self.network.input
+        planes = rng.random((*self.network.input_shape(samples), source.bits)) < self.density
+        values = (planes << np.arange(source.bits)).sum(-1)
+        return values.astype(input_dtype(source.bits))
+
+
+DIRECT = Case(
+    dense_network((20, 13, 6), kind="direct", bits=3, time_steps=3, input_shift=1, threshold=3, seed=1),
+    {"hidden1": 4, "head": 6},
+    0.4,
+)
+SPIKES = Case(
+    dense_network(
+        (11, 9, 7, 3),
+        time_steps=4,
+        weight_bits=2,
+        membrane_bits=5,
+        leak=(LeakTerm(1, 0), LeakTerm(-1, 2)),
+        reset="subtract",
+        threshold=1,
+        seed=2,
+    ),
+    {"hidden1": 4, "hidden2": 7, "head": 2},
+    0.5,
+)
+COUNTS = Case(
+    dense_network((9, 8, 4), kind="counts", bits=2, time_steps=2, weight_bits=1, membrane_bits=3, threshold=0, seed=3),
+    {"hidden1": 3, "head": 1},
+    0.5,
+)
+CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS}
+
+
+@dataclass
+class Called:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Called:
+    """Run the command line in this process."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["mintaka", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            app()
+    code = stop.value.code
+    captured = capsys.readouterr()
+    return Called(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+
+SMALL_RECIPE = """
+name = "tiny digits"
+dataset = "digits"
+seed = 3
+[network]
+time_steps = 2
+input = "direct"
+weight_bits = 4
+membrane_bits = 4
+leak = "V>>1"
+reset = "zero"
+[train]
+float_epochs = 2
+epochs = 3
+[[layers]]
+name = "hidden"
+op = "dense"
+units = 12
+[[layers]]
+name = "output"
+op = "dense"
+units = 10
+"""

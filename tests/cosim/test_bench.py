@@ -1,0 +1,164 @@
+"""Both benches on small designs: every value equal, under stalls and resets too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cosim.small import CASES, COUNTS, DIRECT, SPIKES
+
+from mintaka.artifact import ArtifactError, run
+from mintaka_cosim.bench import RANDOM_STALLS, CosimError, Stalls, cosim, cosim_design, simulate
+from mintaka_cosim.bench.build import build_cocotb
+from mintaka_cosim.bench.layout import layout_of
+from mintaka_cosim.bench.processes import Processes
+from mintaka_cosim.bench.recording import COUNTERS
+from mintaka_cosim.bench.verify import run_cocotb
+from mintaka_hw.plan import make_plan
+from mintaka_hw.verilog import Design, generate
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_value_is_equal_back_to_back(name: str) -> None:
+    case = CASES[name]
+    x = case.inputs(samples := 40)  # two simulations side by side
+    result = cosim(case.network, case.lanes, x, taps=True, processes=2)
+    assert result.sentence.startswith("bit-exact: 40 samples, ")
+    assert result.bit_exact
+    assert result.verified
+    assert result.cycles_as_predicted is True
+    hidden = sum(node.size_out for node in case.network.nodes[:-1])
+    values = samples * case.network.time_steps * hidden
+    assert (result.counts.samples, result.counts.spikes, result.counts.membranes) == (samples, values, values)
+    assert result.counts.sums == values + samples * case.network.time_steps * case.network.classes
+    assert result.counts.logits == samples * case.network.classes
+    assert result.resets == 4
+    assert result.chunks == (0, 20)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_value_is_equal_under_stalls(name: str) -> None:
+    case = CASES[name]
+    for seed, stalls in ((1, RANDOM_STALLS), (2, Stalls(0, 80, 16)), (3, Stalls(80, 0, 1))):
+        result = cosim(case.network, case.lanes, case.inputs(12, seed), taps=True, stalls=stalls, seed=seed)
+        assert result.bit_exact, result.sentence
+        assert result.cycles_as_predicted is None
+        assert result.resets == 4
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fast_bench_counts_and_cycles(name: str) -> None:
+    case = CASES[name]
+    x = case.inputs(64)
+    result = cosim(case.network, case.lanes, x, processes=2)
+    assert result.verified
+    assert result.cycles_as_predicted is True
+    expected = run(case.network, x)
+    recording = result.recording
+    assert recording is not None
+    assert np.array_equal(recording.logits, expected.logits)
+    assert np.array_equal(recording.classes, expected.classes)
+    for layer, sops in expected.sops.items():
+        assert np.array_equal(result.sops[layer], sops)
+    assert (result.latency_cycles > 0).all()
+    assert result.interval_cycles > 0
+    assert all(0 < part <= 1 for part in result.utilisation.values())
+
+
+def test_fast_bench_under_stalls_is_slower_and_equal() -> None:
+    x = DIRECT.inputs(24)
+    free = cosim(DIRECT.network, DIRECT.lanes, x, processes=1)
+    stalled = cosim(DIRECT.network, DIRECT.lanes, x, stalls=RANDOM_STALLS, seed=9, processes=1)
+    again = cosim(DIRECT.network, DIRECT.lanes, x, stalls=RANDOM_STALLS, seed=9, processes=1)
+    assert stalled.bit_exact
+    assert stalled.interval_cycles > free.interval_cycles
+    assert stalled.recording is not None
+    assert again.recording is not None
+    assert np.array_equal(stalled.recording.cycles, again.recording.cycles)
+
+
+@pytest.mark.parametrize("name", ["direct", "spikes"])
+def test_simulate_gives_the_references_result(name: str) -> None:
+    case = CASES[name]
+    x = case.inputs(33)
+    expected = run(case.network, x, trace=True)
+    found = simulate(case.network, x, lanes=case.lanes, trace=True)
+    assert np.array_equal(found.logits, expected.logits)
+    assert np.array_equal(found.classes, expected.classes)
+    for mine, theirs in ((found.sops, expected.sops), (found.spikes, expected.spikes)):
+        assert mine.keys() == theirs.keys()
+        assert all(np.array_equal(mine[layer], theirs[layer]) for layer in theirs)
+    assert found.trace.keys() == expected.trace.keys()
+    for layer, trace in expected.trace.items():
+        assert np.array_equal(found.trace[layer].k, trace.k)
+        if trace.s is not None:
+            assert np.array_equal(found.trace[layer].s, trace.s)
+            assert np.array_equal(found.trace[layer].u, trace.u)
+
+
+def test_progress_ends_with_all_samples() -> None:
+    seen: list[tuple[int, int]] = []
+    x = SPIKES.inputs(20)
+    cosim(SPIKES.network, SPIKES.lanes, x, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (20, 20)
+    assert all(0 <= done <= total == 20 for done, total in seen)
+
+
+def test_work_folder_keeps_the_jobs(tmp_path: Path) -> None:
+    result = cosim(COUNTS.network, COUNTS.lanes, COUNTS.inputs(3), taps=True, work_dir=tmp_path)
+    assert result.bit_exact
+    report = json.loads((tmp_path / "simulation_0" / "stream.json").read_text())
+    assert report["counts"]["samples"] == 3
+    assert (tmp_path / "verilog" / "design.json").is_file()
+
+
+def test_bad_inputs_are_refused() -> None:
+    with pytest.raises(ArtifactError, match="shape"):
+        cosim(DIRECT.network, DIRECT.lanes, DIRECT.inputs(3)[:, :-1])
+    with pytest.raises(ValueError, match="input_percent is 95"):
+        Stalls(95, 0)
+    with pytest.raises(ValueError, match="longest_cycles is 3"):
+        Stalls(5, 0, 3)
+
+
+def test_a_bench_that_does_not_exist_does_not_pass(tmp_path: Path) -> None:
+    design = generate(make_plan(COUNTS.network, COUNTS.lanes), tmp_path, taps=True)
+    built = build_cocotb(design.verilog, design.top)
+    with pytest.raises(CosimError, match="of the benches strea ran none"):
+        run_cocotb(built, "mintaka_cosim.bench.tb_stream", ["strea"], tmp_path, Processes(), {})
+
+
+@pytest.mark.parametrize("taps", [True, False])
+def test_a_design_that_hangs_is_stopped(tmp_path: Path, taps: bool) -> None:
+    plan = make_plan(COUNTS.network, COUNTS.lanes)
+    design = generate(plan, tmp_path, taps=taps)
+    stuck = _stuck(design)
+    with pytest.raises(CosimError, match=r"nothing happened for \d+ cycles"):
+        cosim_design(plan, stuck, COUNTS.inputs(2))
+
+
+def _stuck(design: Design) -> Design:
+    """A module with the design's ports that takes everything and never gives anything."""
+    layout = layout_of(design.info)
+    outputs = {"i_ready": 1, "o_valid": 1, "o_logit": layout.logit_width, "o_class": 8, "o_last": 1, "o_cycles": 32}
+    for layer in layout.layers:
+        outputs |= {f"{layer.name}_{name}": 32 for name in COUNTERS} | {f"{layer.name}_done": 1}
+        if layer.tapped:
+            outputs |= {f"{layer.name}_tap_{name}": layer.lanes * width for name, (width, _) in layer.fields.items()}
+            outputs[f"{layer.name}_tap_valid"] = 1
+    ports = ["input clk", "input rst", "input i_valid", "input o_ready"]
+    ports += [f"input [{layout.elements * layout.bits - 1}:0] i_data"]
+    ports += [f"output [{width - 1}:0] {name}" for name, width in outputs.items()]
+    values = "".join(f"  assign {name} = {int(name == 'i_ready')};\n" for name in outputs)
+    path = design.verilog.with_name("stuck.v")
+    path.write_text(f"module {design.top}({', '.join(ports)});\n{values}endmodule\n")
+    return Design(path, design.top, design.info)
+
+
+def test_verilog_that_does_not_compile_is_one_sentence(tmp_path: Path) -> None:
+    design = generate(make_plan(COUNTS.network, COUNTS.lanes), tmp_path)
+    design.verilog.write_text(design.verilog.read_text() + "\nnonsense")
+    with pytest.raises(CosimError, match=r"Verilator or the C\+\+ compiler failed: .*syntax error"):
+        cosim_design(make_plan(COUNTS.network, COUNTS.lanes), design, COUNTS.inputs(2))

@@ -1,0 +1,164 @@
+"""The scoreboard finds broken cores, and names exactly the first difference."""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cosim.small import DIRECT
+
+from mintaka.artifact import LeakTerm, run
+from mintaka_cosim.bench import NO_STALLS, Difference, cosim, cosim_design
+from mintaka_cosim.bench.job import Job
+from mintaka_cosim.bench.scoreboard import MismatchError, Scoreboard
+from mintaka_hw.plan import make_plan
+from mintaka_hw.rtl import lif
+from mintaka_hw.verilog import Design, generate
+
+SAMPLES = 6
+
+
+def flipped(design: Design) -> Design:
+    """Neurons that fire below their threshold."""
+    text, count = re.subn(r"> (\$signed\(\\?threshold)", r"< \1", design.verilog.read_text())
+    assert count == DIRECT.lanes["hidden1"]
+    path = design.verilog.with_name("flipped.v")
+    path.write_text(text)
+    return Design(path, design.top, design.info)
+
+
+def test_a_flipped_compare_is_caught_at_its_first_neuron(tmp_path: Path) -> None:
+    plan = make_plan(DIRECT.network, DIRECT.lanes)
+    x = DIRECT.inputs(SAMPLES)
+    result = cosim_design(plan, flipped(generate(plan, tmp_path, taps=True)), x, seed=7)
+    assert not result.bit_exact
+    assert not result.verified
+    assert result.differences == 1
+    expected = run(DIRECT.network, x, trace=True).trace["hidden1"]
+    assert expected.s is not None
+    assert expected.u is not None
+    T = DIRECT.network.node("hidden1").neuron.threshold.values  # type: ignore[union-attr]
+    K = expected.k[0, 0]
+    neuron = int(np.flatnonzero(K != T)[0])  # K > T and K < T differ wherever K is not T
+    first = result.first_difference
+    assert first is not None
+    assert (first.sample, first.step, first.layer, first.neuron) == (0, 0, "hidden1", neuron)
+    assert first.expected == {"K": K[neuron], "s": expected.s[0, 0, neuron], "U": expected.u[0, 0, neuron]}
+    fires = int(K[neuron] < T[neuron])
+    kept = 0 if fires else int(K[neuron])
+    assert first.actual == {"K": K[neuron], "s": fires, "U": int(np.clip(kept >> 1, -7, 7))}
+    assert result.sentence == f"not bit-exact: {first} (seed 7)"
+    assert f"sample 0, step 0, layer 'hidden1', neuron {neuron}: expected K = {K[neuron]}, " in result.sentence
+
+
+def test_a_wrong_leak_is_caught_where_it_first_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = lif.leaked
+    monkeypatch.setattr(
+        lif, "leaked", lambda value, leak: right(value, tuple(LeakTerm(t.sign, t.shift + 1) for t in leak))
+    )
+    x = DIRECT.inputs(SAMPLES)
+    result = cosim(DIRECT.network, DIRECT.lanes, x, taps=True)
+    expected = run(DIRECT.network, x, trace=True).trace["hidden1"]
+    assert expected.s is not None
+    assert expected.u is not None
+    kept = np.where(expected.s == 1, 0, expected.k)
+    wrong = np.clip(kept >> 2, -7, 7)
+    step, neuron = (int(i) for i in np.argwhere(wrong[0] != expected.u[0])[0])
+    assert step == 0  # later steps start from other membranes
+    first = result.first_difference
+    assert first is not None
+    assert (first.sample, first.step, first.layer, first.neuron) == (0, 0, "hidden1", neuron)
+    assert first.expected["U"] == expected.u[0, 0, neuron]
+    assert first.actual == {"K": expected.k[0, 0, neuron], "s": expected.s[0, 0, neuron], "U": wrong[0, 0, neuron]}
+
+
+def test_the_fast_bench_catches_a_flipped_compare(tmp_path: Path) -> None:
+    plan = make_plan(DIRECT.network, DIRECT.lanes)
+    result = cosim_design(plan, flipped(generate(plan, tmp_path)), DIRECT.inputs(SAMPLES))
+    assert not result.bit_exact
+    assert result.differences > 1
+    assert result.counts.samples < SAMPLES
+    assert result.first_difference is not None
+    assert "logit" in result.first_difference.expected
+    assert result.to_json()["first_difference"]["sentence"] == str(result.first_difference)
+
+
+# ---- the scoreboard alone, fed by hand
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    plan = make_plan(DIRECT.network, DIRECT.lanes)
+    design = generate(plan, tmp_path, taps=True)
+    expected = run(DIRECT.network, DIRECT.inputs(2), trace=True)
+    empty = np.zeros((2, 1, 1), np.uint32)
+    return Job(
+        tmp_path, design.info, 0, NO_STALLS, 10, empty, expected.trace, expected.logits, expected.sops
+    )  # the chunk begins at sample 10
+
+
+def group(job: Job, sample: int, step: int, number: int) -> dict[str, list[int]]:
+    """The right values of hidden1's group; padding lanes hold something else."""
+    trace = job.traces["hidden1"]
+    layer = job.layer("hidden1")
+    part = slice(number * layer.lanes, (number + 1) * layer.lanes)
+    values = {name: getattr(trace, name)[sample, step, part].tolist() for name in ("k", "s", "u")}
+    return {name: row + [99] * (layer.lanes - len(row)) for name, row in values.items()}
+
+
+def test_right_values_are_counted_and_padding_is_ignored(job: Job) -> None:
+    board = Scoreboard(job, 2)
+    layer = job.layer("hidden1")
+    for sample in range(2):
+        for step in range(3):
+            for number in range(layer.groups):
+                board.tap("hidden1", group(job, sample, step, number))
+    assert board.counts.spikes == board.counts.membranes == board.counts.sums == 2 * 3 * 13
+    with pytest.raises(MismatchError, match="sample 12"):
+        board.tap("hidden1", group(job, 0, 0, 0))
+
+
+@pytest.mark.parametrize("field", ["k", "s", "u"])
+def test_one_wrong_value_is_named(job: Job, field: str) -> None:
+    board = Scoreboard(job, 2)
+    board.tap("hidden1", group(job, 0, 0, 0))
+    wrong = group(job, 0, 0, 1)
+    wrong[field][2] ^= 1
+    with pytest.raises(MismatchError) as caught:
+        board.tap("hidden1", wrong)
+    symbol = {"k": "K", "s": "s", "u": "U"}[field]
+    found = caught.value.difference
+    assert (found.sample, found.step, found.layer, found.neuron) == (10, 0, "hidden1", 4 + 2)
+    assert {name for name in found.expected if found.expected[name] != found.actual[name]} == {symbol}
+
+
+def test_wrong_counters_logits_classes_and_ends_are_named(job: Job) -> None:
+    right = int(job.sops["hidden1"][0])
+    with pytest.raises(
+        MismatchError, match=f"sample 10, layer 'hidden1': expected SOPs = {right}; .* SOPs = {right + 1}"
+    ):
+        Scoreboard(job, 2).counted("hidden1", right + 1)
+    logits = job.logits[0].tolist()
+    with pytest.raises(MismatchError, match="layer 'head', neuron 0: expected logit"):
+        Scoreboard(job, 2).logit(logits[0] + 1, None)
+    with pytest.raises(MismatchError, match="neuron 0: expected last = 0; the hardware has last = 1"):
+        Scoreboard(job, 2).logit(logits[0], 0)
+    best = int(np.argmax(logits))
+    for klass, match in ((None, "expected last = 1"), (best + 1, f"expected class = {best}"), (best, None)):
+        board = Scoreboard(job, 2)
+        for value in logits[:-1]:
+            board.logit(value, None)
+        with pytest.raises(MismatchError, match=match) if match else nullcontext():
+            board.logit(logits[-1], klass)
+    assert (board.counts.samples, board.counts.logits) == (1, 6)
+    assert not board.complete
+
+
+def test_a_difference_reads_as_a_sentence() -> None:
+    text = str(Difference(3, "hidden", {"K": 5, "s": 1, "U": 0}, {"K": 5, "s": 0, "U": 2}, step=1, neuron=7))
+    assert text == (
+        "sample 3, step 1, layer 'hidden', neuron 7: expected K = 5, s = 1, U = 0; the hardware has K = 5, s = 0, U = 2"
+    )
