@@ -243,6 +243,13 @@ def test_what_cannot_be_read_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        save(samples.everything(), tmp_path / "taken")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
 # ---------------------------------------------------------------- rules behind the hash
 
 FIRST, CONV, OR, SUM, DENSE, HEAD = 0, 0, 1, 2, 3, 4
