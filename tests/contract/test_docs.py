@@ -123,6 +123,8 @@ def test_commands_exist(page: Path) -> None:
     for program, *arguments in [*commands(page), *inline]:
         if program == "make":
             assert set(arguments) <= targets, arguments
+        elif program == "source":
+            assert arguments == [".venv/bin/activate"]
         else:
             assert program == "mintaka"
             parse(get_command(app), arguments, strict=[program, *arguments] not in inline)
