@@ -114,6 +114,26 @@ def test_groups_come_after_what_they_read(network: Network) -> None:
     assert done == {network.input.name, *(node.name for node in network.nodes)}
 
 
+def test_a_delayed_edge_may_point_forward_to_a_loop() -> None:
+    """'first' reads the step before of 'loop', which comes later in the list and reads itself."""
+    rng = np.random.default_rng(0)
+
+    def edge(source: str, delay: int, size: int) -> Edge:
+        return Edge(source, delay, IntTensor(rng.integers(-7, 8, (4, size)).astype(np.int8), 4))
+
+    neuron = Neuron(_vector([2] * 4), ">", "zero", None, (LeakTerm(1, 1),), 6)
+    first = Node("first", "dense", (edge("loop", 1, 4), edge("x", 0, 5)), (4,), (4,), neuron=neuron)
+    loop = Node("loop", "dense", (edge("x", 0, 5), edge("loop", 1, 4)), (5,), (4,), neuron=neuron)
+    head = Node("head", "dense", (edge("first", 0, 4),), (4,), (4,))
+    network = Network("forward", 6, Input("x", (5,), "spikes", 1), (first, loop, head), Output("head"))
+    check(network)
+    assert [[node.name for node in group] for group in groups_in_order(network)] == [["loop"], ["first"], ["head"]]
+    x = rng.integers(0, 2, (7, 6, 5)).astype(np.uint8)
+    expected = run(network, x, trace=True)
+    assert min(v.min() for v in expected.spikes.values()) > 0
+    assert_same(expected, run_fast(network, x, trace=True))
+
+
 def test_wrong_inputs_are_refused() -> None:
     with pytest.raises(ArtifactError, match="dtype float64"):
         run_fast(_two_layers(3), np.zeros((1, 3)))

@@ -63,6 +63,26 @@ def test_running_statistics() -> None:
     assert norm.running_mean.tolist() == [2, -20]
 
 
+def test_training_and_eval_normalise_alike() -> None:
+    """The running statistics of one batch fold as the batch's own do, for either sign of gamma."""
+    norm = Norm(4)
+    norm.integer = True
+    norm.gamma.data = torch.tensor([1.0, -1.0, 0.5, -2.0])
+    norm.beta.data = torch.tensor([0.5, 0.5, -1.0, 2.0])
+    raw = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).mul(20).add(7).round()
+    for _ in range(2):
+        norm.restart()
+        norm.train()
+        ours = norm(raw * norm.sign())
+        norm.eval()
+        for field in ("gain", "threshold", "bias", "reset_by"):
+            torch.testing.assert_close(getattr(norm.folded(), field), getattr(ours, field), rtol=1e-6, atol=1e-6)
+        norm.gamma.data.neg_()
+        # A changed sign flips the weights, so the same sums, negated, have the same statistics negated.
+        flipped = fold(norm.gamma, norm.beta, (raw * norm.sign()).mean(0), raw.var(0, correction=0), norm.eps)
+        torch.testing.assert_close(norm.folded().bias, flipped.bias)
+
+
 def test_float_network_is_a_plain_one() -> None:
     """Full precision: dense -> BatchNorm -> LIF with threshold 1, written the usual way, gives the same spikes."""
     neuron = NeuronSpec(4, parse_leak("V-(V>>2)"), "subtract")

@@ -260,8 +260,7 @@ class _Engine:
                 assert stage.lif is not None
                 assert stage.threshold is not None
                 R = None if stage.reset_by is None else per_channel(stage.reset_by, K)
-                fired, membrane[name] = stage.lif.step(K, per_channel(stage.threshold, K), R)
-                now[name] = fired.to(stage.dtype)
+                now[name], membrane[name] = stage.lif.step(K, per_channel(stage.threshold, K), R)
                 steps[name].append((now[name], K, membrane[name]) if self.trace else (now[name],))
             before = now
         for name, values in steps.items():

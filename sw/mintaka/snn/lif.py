@@ -38,12 +38,9 @@ class LIF:
         return leaked(V, self.leak).clamp_(-self.membrane_max, self.membrane_max)
 
     def step(self, K: Tensor, threshold: Tensor, reset_by: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One step from K (N, C, ...), with per-channel tensors shaped (C, 1, ...): spikes (bool), membrane U."""
-        s = threshold < K
-        if self.reset == "zero":
-            return s, self.store(K.masked_fill(s, 0))
-        assert reset_by is not None
-        return s, self.store(K - s * reset_by)
+        """One step from K (N, C, ...), with per-channel tensors shaped (C, 1, ...): spikes (0 or 1), membrane U."""
+        s = (threshold < K).to(K.dtype)
+        return s, self.store(torch.addcmul(K, s, K if reset_by is None else reset_by, value=-1))
 
 
 @dataclass(frozen=True)
@@ -89,8 +86,7 @@ def scan(
             K[t] = now
         else:
             torch.add(now, U, out=K[t])
-        fired, U = lif.step(K[t], theta, R)
-        s[t] = fired
+        s[t], U = lif.step(K[t], theta, R)
         if U_all is not None:
             U_all[t] = U
     return Scan(K, s, U_all)

@@ -60,13 +60,8 @@ class _Spikes(torch.autograd.Function):
 
 def _kept(K: Tensor, s: Tensor, R: Tensor | None, lif: LIF) -> Tensor:
     """dU/dK at each step, (T, N, C, ...)."""
-    if lif.reset == "zero":
-        keep = 1 - s
-        V = K * keep
-    else:
-        assert R is not None
-        keep = torch.ones_like(s)
-        V = K - s * R
+    V = torch.addcmul(K, s, K if R is None else R, value=-1)
+    keep = 1 - s if lif.reset == "zero" else torch.ones_like(s)
     if lif.integer:
         keep.mul_(leaked(V, lif.leak).abs_() <= lif.membrane_max)
     return keep.mul_(lif.slope)
