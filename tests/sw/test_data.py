@@ -151,6 +151,13 @@ def test_a_failing_tool_is_quoted(files: dict[str, bytes], tmp_path: Path, monke
         fetch("mnist", tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert files
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match=r"mnist cannot be stored in .*file: Not a directory"):
+        fetch("mnist", tmp_path / "file")
+
+
 def test_unknown_names_are_refused() -> None:
     for call in (load_dataset, fetch, status):
         with pytest.raises(DataError, match="there is no data set 'cifar'; known: digits, mnist, fashion-mnist"):

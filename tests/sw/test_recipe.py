@@ -49,6 +49,14 @@ def test_all_recipes_are_there() -> None:
     assert {path.stem for path in RECIPES} >= {"digits", "mnist-dense", "mnist-conv", "fashion-conv"}
 
 
+def test_whole_numbers_are_fine_where_fractions_are_wanted() -> None:
+    form = recipe_form()
+    form["train"] |= {"frozen_share": 1, "learning_rate": 1}
+    assert parse_recipe(form).train.frozen_share == 1
+    form["layers"][0]["kernel"] = [3, 2]
+    assert parse_recipe(form).layers[0].kernel == [3, 2]  # type: ignore[union-attr]
+
+
 def test_layers_override_the_network() -> None:
     conv, pool, out = network_specs(parse_recipe(recipe_form()), data_of((1, 8, 8)))
     assert isinstance(conv, ConvSpec)

@@ -239,6 +239,23 @@ def test_nothing_is_written_before_recipe_and_data_fit(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_starting_anew_forgets_the_old_run(tmp_path: Path) -> None:
+    def stop(step: Step) -> None:
+        raise KilledError(step)
+
+    train(small(), tmp_path)
+    export(tmp_path)
+    with pytest.raises(KilledError):
+        train(small(seed=9), tmp_path, resume=False, progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
+
+
+def test_a_run_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(TrainError, match=r"the run folder .*file cannot be written: File exists"):
+        train(small(), tmp_path / "file")
+
+
 def test_divergence_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mintaka.snn.network.SNN.scores", lambda _, logits: logits * float("nan"))
     with pytest.raises(TrainError, match=r"the loss is not finite in float epoch 1: lower 'train\.learning_rate'"):

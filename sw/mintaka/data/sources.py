@@ -138,6 +138,13 @@ def fetch_source(source: Source, root: Path) -> dict[str, Path]:
     if found:
         source.read(found)
         return found
+    try:
+        return _fetch(source, root)
+    except OSError as error:
+        raise DataError(f"{source.name} cannot be stored in {root}: {error.strerror or error}") from None
+
+
+def _fetch(source: Source, root: Path) -> dict[str, Path]:
     target = root / source.name
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as scratch:

@@ -1,5 +1,21 @@
 """Spiking networks in torch: quantized training layers and the fast integer engine."""
 
+from mintaka.snn.errors import LayerError
+from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
+from mintaka.snn.network import SNN
+from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, PoolSpec, Spec, format_leak, parse_leak
 
-__all__ = ["run_fast"]
+__all__ = [
+    "SNN",
+    "ConvSpec",
+    "DenseSpec",
+    "LayerError",
+    "NeuronSpec",
+    "PoolSpec",
+    "Spec",
+    "format_leak",
+    "parse_leak",
+    "run_fast",
+    "to_artifact",
+]

@@ -30,6 +30,7 @@ from mintaka.train.progress import Callback, Step
 from mintaka.train.recipe import Recipe, network_input, network_specs, to_toml
 
 PHASES = ("float", "qat")
+OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
 
 
@@ -68,6 +69,8 @@ def train(
     run = _Run(recipe, dataset, Path(run_dir))
     if resume:
         run.resume()
+    else:
+        run.forget()
     with _threads(recipe.train.threads):
         run.go(progress or _silent)
     return run.result()
@@ -158,9 +161,17 @@ class _Run:
         restore(self.snn, checkpoint)
         self.optimizer.load_state_dict(checkpoint.optimizer)
 
+    def forget(self) -> None:
+        """Remove what an earlier run left, so that it is not taken for this one's."""
+        for file in OUTPUTS:
+            (self.folder / file).unlink(missing_ok=True)
+
     def go(self, progress: Callback) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / "recipe.toml", self.toml.encode())
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / "recipe.toml", self.toml.encode())
+        except OSError as error:
+            raise TrainError(f"the run folder {self.folder} cannot be written: {error.strerror}") from None
         for phase in PHASES[PHASES.index(self.phase) :]:
             if phase != self.phase:
                 self.phase, self.done = phase, 0
