@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,21 @@ class Summary:
         return sum(layer.membrane_memory_bits for layer in self.layers)
 
     @property
-    def max_sops(self) -> int:
+    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested provenance as rows: "train.epochs" -> "40"."""
+    rows: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            for index, each in enumerate(value):
+                rows[f"{prefix}{key}.{index}"] = ", ".join(f"{name} {text}" for name, text in flat(each).items())
+        else:
+            rows[f"{prefix}{key}"] = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return rows
+
+
+def max_sops(self) -> int:
         return sum(layer.max_sops for layer in self.layers)
 
 
@@ -82,11 +97,27 @@ def summarize(network: Network) -> Summary:
 
 def leak_text(leak: tuple[LeakTerm, ...]) -> str:
     """For example "V - (V >> 3)"."""
+    if len(leak) == 1 and leak[0].sign > 0 and leak[0].shift:
+        return f"V >> {leak[0].shift}"
     text = ""
     for term in leak:
         value = f"(V >> {term.shift})" if term.shift else "V"
         text += (" - " if term.sign < 0 else " + ") + value
     return text.removeprefix(" + ").strip() or "0"
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested provenance as rows: "train.epochs" -> "40"."""
+    rows: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            for index, each in enumerate(value):
+                rows[f"{prefix}{key}.{index}"] = ", ".join(f"{name} {text}" for name, text in flat(each).items())
+        else:
+            rows[f"{prefix}{key}"] = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return rows
 
 
 def max_sops(network: Network, node: Node) -> int:

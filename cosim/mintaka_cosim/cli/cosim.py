@@ -11,7 +11,7 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
-    UsageError,
+    RequestError,
     console,
     emit_json,
     parse_lanes,
@@ -62,7 +62,7 @@ def cosim(
     dataset = load_dataset(data)
     available = len(dataset.test_x)
     if samples is not None and samples > available:
-        raise UsageError(f"--samples {samples}: the test split of {dataset.name} has {available}")
+        raise RequestError(f"--samples {samples}: the test split of {dataset.name} has {available}")
     inputs = network_inputs(network, dataset.test_x[:samples], dataset.bits)
     with progress_bar("co-simulating", quiet=json) as progress:
         result = simulate_and_compare(

@@ -11,7 +11,7 @@ import typer
 
 from mintaka_cosim.cli.cosim import OUT_NAMES, out_name, save_figures
 from mintaka_cosim.cli.report import write_report
-from mintaka_cosim.cli.support import JsonOption, UsageError, console, emit_json, progress_bar, warn
+from mintaka_cosim.cli.support import JsonOption, RequestError, console, emit_json, progress_bar, warn
 
 if TYPE_CHECKING:
     from mintaka.artifact import Network
@@ -35,7 +35,7 @@ def demo(
     """
     begin = time.monotonic()
     if not recipe.is_file():
-        raise UsageError(f"{recipe}: there is no such file: start in the project's folder, or give --recipe")
+        raise RequestError(f"{recipe}: there is no such file: start in the project's folder, or give --recipe")
     network, dataset = _train(recipe, run, quiet=json)
     plan = _plan(network)
     results = _simulate(plan, dataset, run, quiet=json)

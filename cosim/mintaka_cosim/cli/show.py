@@ -54,25 +54,36 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     from rich.markup import escape
     from rich.table import Table
 
+    from mintaka_cosim.summary import flat
+
     out = console()
     out.print(f"[b]{escape(summary.name)}[/b]  {escape(path)}")
     out.print(f"{summary.hash}")
     kind = {"direct": "direct (the same at every step)", "spikes": "spikes", "counts": "counts per step"}
     out.print(
         f"input {_shape(summary.input_shape)}, {summary.input_bits} bits, {kind[summary.input_kind]}; "
-        f"{summary.time_steps} time steps; {summary.classes} classes\n"
+        f"{summary.time_steps} time steps; {summary.classes} classes\n",
+        soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
-    names = ("layer", "op", "reads", "out", "weights", "W bits", "U bits", "K bits", "threshold", "reset", "leak")
-    for name in (*names, "SOPs at most"):
-        numeric = name.endswith("bits") or name in ("weights", "SOPs at most")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=name == "layer")
+    for name in ("layer", "op", "reads", "out", "weights", "W bits", "SOPs at most"):
+        table.add_column(name, justify="right" if name in ("weights", "W bits", "SOPs at most") else "left")
     for layer in summary.layers:
-        limits = "-" if layer.threshold is None else f"{layer.threshold[0]}..{layer.threshold[1]}"
-        cells = [layer.weight_bits, layer.membrane_bits, layer.k_bits, limits, layer.reset, layer.leak]
-        row = [layer.name, layer.op, ", ".join(layer.inputs), _shape(layer.shape_out)]
-        row += [f"{layer.weights:,}" if layer.weights else "-"]
-        table.add_row(*row, *("-" if c is None else str(c) for c in cells), f"{layer.max_sops:,}")
+        weights = f"{layer.weights:,}" if layer.weights else "-"
+        bits = "-" if layer.weight_bits is None else str(layer.weight_bits)
+        shape = _shape(layer.shape_out)
+        table.add_row(layer.name, layer.op, ", ".join(layer.inputs), shape, weights, bits, f"{layer.max_sops:,}")
+    out.print(table)
+    table = Table(box=None, pad_edge=False)
+    for name in ("neurons", "K bits", "U bits", "threshold", "reset", "leak"):
+        table.add_column(name, justify="right" if name.endswith("bits") else "left")
+    for layer in summary.layers:
+        if layer.threshold is not None:
+            cells = (layer.k_bits, layer.membrane_bits, "{}..{}".format(*layer.threshold), layer.reset, layer.leak)
+            table.add_row(layer.name, *map(str, cells))
+        elif layer.k_bits is not None:
+            table.add_row(layer.name, str(layer.k_bits), "-", "none: sums over the steps")
+    out.print()
     out.print(table)
     out.print(
         f"\nartifact: {summary.weight_memory_bits:,} weight bits, {summary.membrane_memory_bits:,} membrane bits, "
@@ -86,8 +97,10 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
         for memory in hardware["memories"]:
             size = f"{memory['depth']:,} x {memory['width']} = {memory['bits']:,} bits"
             out.print(f"  {memory['layer']}.{memory['name']}: {size}")
-    for key, value in network.provenance.items():
-        out.print(f"{escape(str(key))}: {escape(str(value))}")
+    if network.provenance:
+        out.print()
+    for key, value in flat(network.provenance).items():
+        out.print(f"{escape(key)}: {escape(value)}", soft_wrap=True)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -29,7 +29,7 @@ LanesOption = Annotated[
 ]
 
 
-class UsageError(ValueError):
+class RequestError(ValueError):
     """The user's request makes no sense; the message is one sentence."""
 
 
@@ -45,7 +45,7 @@ USER_ERRORS = frozenset(
         "ReportError",
         "ToolchainError",
         "TrainError",
-        "UsageError",
+        "RequestError",
     }
 )
 
@@ -55,7 +55,8 @@ def user_sentence(error: Exception) -> str | None:
     if any(kind.__name__ in USER_ERRORS for kind in type(error).__mro__):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
+        name = error.filename2 if error.filename2 is not None else error.filename  # of a rename the target
+        return f"{name}: {(error.strerror or type(error).__name__).lower()}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}"
     if isinstance(error, MemoryError):
@@ -113,7 +114,7 @@ def parse_lanes(text: str) -> Lanes:
     for part in text.split(","):
         name, _, number = part.partition("=")
         if not name.strip() or name.strip() in lanes:
-            raise UsageError(f"--lanes {text}: '{part}' is not LAYER=NUMBER with each layer once")
+            raise RequestError(f"--lanes {text}: '{part}' is not LAYER=NUMBER with each layer once")
         lanes[name.strip()] = _lane_number(number, text)
     return lanes
 
@@ -122,7 +123,7 @@ def _lane_number(number: str, text: str) -> int:
     try:
         return int(number)
     except ValueError:
-        raise UsageError(f"--lanes {text}: '{number}' is not a number; wanted is N, auto or LAYER=N,...") from None
+        raise RequestError(f"--lanes {text}: '{number}' is not a number; wanted is N, auto or LAYER=N,...") from None
 
 
 def load_inputs(path: Path, network: Network) -> np.ndarray:
@@ -134,27 +135,28 @@ def load_inputs(path: Path, network: Network) -> np.ndarray:
     from mintaka.data import network_inputs
 
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such file")
+        raise RequestError(f"{path}: there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves the file of a damaged archive open.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UsageError(f"{path} is an .npy file; an .npz with an array 'x' is wanted")
+                raise RequestError(f"{path} is an .npy file; an .npz with an array 'x' is wanted")
             if "x" not in file.files:
                 found = ", ".join(map(repr, file.files)) or "nothing"
-                raise UsageError(f"{path} has no array 'x' (it holds {found})")
+                raise RequestError(f"{path} has no array 'x' (it holds {found})")
             x = file["x"]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, UsageError):
+        if isinstance(error, RequestError):
             raise
-        raise UsageError(f"{path} is not an intact .npz file ({str(error).splitlines()[0]:.100})") from None
+        raise RequestError(f"{path} is not an intact .npz file ({str(error).splitlines()[0]:.100})") from None
     if x.dtype.kind == "b":
         x = x.astype(np.uint8)
     if x.dtype.kind not in "iu":
-        raise UsageError(f"{path}: x has dtype {x.dtype}; integers are wanted")
+        raise RequestError(f"{path}: x has dtype {x.dtype}; integers are wanted")
     if x.ndim == 0 or x.size == 0:
-        raise UsageError(f"{path}: x holds no sample")
+        raise RequestError(f"{path}: x holds no sample")
     if int(x.min()) < 0:
-        raise UsageError(f"{path}: x holds {int(x.min())}; inputs are 0 and above")
+        raise RequestError(f"{path}: x holds {int(x.min())}; inputs are 0 and above")
     return network_inputs(network, x, max(1, int(x.max()).bit_length()))
 
 

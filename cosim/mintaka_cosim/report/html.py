@@ -9,6 +9,7 @@ import jinja2
 
 from mintaka_cosim.report.chart import Series, line_chart
 from mintaka_cosim.report.model import KINDS, Report
+from mintaka_cosim.summary import flat
 
 
 def render_html(report: Report) -> str:
@@ -20,7 +21,7 @@ def render_html(report: Report) -> str:
     template = resources.files("mintaka_cosim.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     accuracy, loss = curves(report.history)
     return environment.from_string(template).render(
-        r=report, kinds=KINDS, accuracy_svg=accuracy, loss_svg=loss, provenance=_flat(report.provenance)
+        r=report, kinds=KINDS, accuracy_svg=accuracy, loss_svg=loss, provenance=flat(report.provenance)
     )
 
 
@@ -43,17 +44,6 @@ def curves(history: tuple[dict[str, Any], ...]) -> tuple[str, str]:
         line_chart(epochs, accuracy, x_label="epoch", percent=True, marks=marks),
         line_chart(epochs, loss, x_label="epoch", percent=False, marks=marks),
     )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested provenance as rows of a table."""
-    rows: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows |= _flat(value, f"{prefix}{key}.")
-        else:
-            rows[f"{prefix}{key}"] = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return rows
 
 
 def _number(value: float | None, form: str) -> str:

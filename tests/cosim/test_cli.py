@@ -1,0 +1,269 @@
+"""The command line: help, results, and one sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cosim.small import DIRECT, SPIKES, call
+
+from mintaka.artifact import run, save
+
+Capture = pytest.CaptureFixture[str]
+COMMANDS = ["demo", "doctor", "train", "export", "show", "run", "generate", "cosim", "report"]
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    path = tmp_path / "network.safetensors"
+    save(DIRECT.network, path)
+    return path
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    """Inputs for DIRECT with labels, as a data set of 40 test samples too."""
+    path = tmp_path / "samples.npz"
+    x = DIRECT.inputs(40)
+    y = np.arange(40) % 6
+    np.savez(path, x=x, y=y, x_test=x, y_test=run(DIRECT.network, x).classes)
+    return path
+
+
+@pytest.mark.parametrize(
+    "command", [*([name] for name in COMMANDS), *(["data", x] for x in ("list", "fetch", "check"))]
+)
+def test_help_has_an_example(capsys: Capture, command: list[str]) -> None:
+    done = call(capsys, *command, "--help")
+    assert done.status == 0
+    assert f"Example: mintaka {' '.join(command)}" in " ".join(done.out.split())
+
+
+def test_main_help_names_every_command(capsys: Capture) -> None:
+    done = call(capsys, "--help")
+    assert done.status == 0
+    assert all(f" {name} " in done.out for name in (*COMMANDS, "data"))
+
+
+def test_show(capsys: Capture, artifact: Path) -> None:
+    done = call(capsys, "show", artifact)
+    assert done.status == 0
+    assert all(word in done.out for word in ("hidden1", "head", "sha256:", "V >> 1", "SOPs"))
+    facts = json.loads(call(capsys, "show", artifact, "--json").out)
+    assert facts["hash"].startswith("sha256:")
+    hidden, head = facts["layers"]
+    assert hidden["weight_memory_bits"] == 20 * 13 * 4
+    assert hidden["membrane_memory_bits"] == 13 * 4
+    # every one of three bit-planes, once per sample; then every spike at each of three steps
+    assert hidden["max_sops"] == 3 * hidden["nonzero_weights"]
+    assert head["max_sops"] == 3 * head["nonzero_weights"]
+    assert facts["max_sops"] == hidden["max_sops"] + head["max_sops"]
+    assert facts["hardware"]["memory_bits"] == sum(memory["bits"] for memory in facts["hardware"]["memories"])
+
+
+def test_the_bound_of_sops_is_reached(artifact: Path, capsys: Capture) -> None:
+    facts = json.loads(call(capsys, "show", artifact, "--json").out)
+    most = np.full(DIRECT.network.input_shape(1), 7, np.uint8)
+    assert int(run(DIRECT.network, most).sops["hidden1"][0]) == facts["layers"][0]["max_sops"]
+
+
+def test_run_gives_the_same_arrays_on_every_backend(
+    capsys: Capture, artifact: Path, samples: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for backend in ("reference", "fast", "rtl"):
+        out = tmp_path / f"{backend}.npz"
+        words = ["run", artifact, "--input", samples, "--backend", backend, "--out", out, "--trace"]
+        done = call(capsys, *words, "--lanes", "hidden1=4,head=6", "--json")
+        assert done.status == 0, done.err
+        assert json.loads(done.out)["samples"] == 40
+        with np.load(out) as arrays:
+            found[backend] = dict(arrays)
+    wanted = found["reference"]
+    layers = {"sops/hidden1", "sops/head", "k/hidden1", "k/head", "spikes/hidden1", "membranes/hidden1"}
+    assert set(wanted) == {"logits", "classes", "sops"} | layers
+    assert wanted["logits"].shape == (40, 6)
+    assert wanted["spikes/hidden1"].shape == (40, 3, 13)
+    assert all(values.dtype == np.int64 for values in wanted.values())
+    for backend in ("fast", "rtl"):
+        assert set(found[backend]) == set(wanted)
+        for name, values in wanted.items():
+            assert np.array_equal(found[backend][name], values), (backend, name)
+
+
+def test_generate_is_deterministic(capsys: Capture, artifact: Path, tmp_path: Path) -> None:
+    texts = []
+    for folder in ("a", "b"):
+        done = call(capsys, "generate", artifact, "--lanes", "4", "--out", tmp_path / folder, "--json")
+        assert done.status == 0
+        facts = json.loads(done.out)
+        assert facts["lanes"] == {"hidden1": 4, "head": 4}
+        texts.append(Path(facts["verilog"]).read_text())
+    assert texts[0] == texts[1]
+    assert str(tmp_path) not in texts[0]
+
+
+def test_cosim_and_report(capsys: Capture, artifact: Path, samples: Path) -> None:
+    words = ["cosim", artifact, "--data", samples, "--lanes", "hidden1=4,head=6"]
+    done = call(capsys, *words, "--samples", "12", "--taps", "--stalls", "--seed", "5")
+    assert done.status == 0, done.err
+    assert "bit-exact: 12 samples, 468 spikes, 468 membrane values compared, 0 differ" in " ".join(done.out.split())
+    done = call(capsys, *words, "--json")
+    assert done.status == 0, done.err
+    figures = json.loads(done.out)
+    assert figures["compared"]["samples"] == 40
+    assert figures["accuracy"] == 1.0  # the labels are the reference's classes
+    assert figures["cycles_as_predicted"] is True
+    assert {path.name for path in artifact.parent.glob("cosim*.json")} == {"cosim.json", "cosim-taps-stalls.json"}
+    done = call(capsys, "report", artifact.parent, "--json")
+    assert done.status == 0, done.err
+    report = json.loads(done.out)
+    assert report["bit_exact"] is True
+    assert json.loads((artifact.parent / "report.json").read_text()) == report
+    assert "bit-exact" in (artifact.parent / "report.html").read_text()
+
+
+def test_data(capsys: Capture, samples: Path) -> None:
+    listed = json.loads(call(capsys, "data", "list", "--json").out)
+    assert {"digits", "mnist", "fashion-mnist"} <= {each["name"] for each in listed}
+    assert "yes" in call(capsys, "data", "list").out
+    facts = json.loads(call(capsys, "data", "check", "digits", "--json").out)
+    assert (facts["train"], facts["test"], facts["shape"], facts["classes"]) == (1347, 450, [1, 8, 8], 10)
+    assert json.loads(call(capsys, "data", "check", samples, "--json").out)["test"] == 40
+
+
+# ---- mistakes
+
+
+# {t} is a folder with the artifact, the samples and the files of `spoil`.
+MISTAKES = {
+    "no artifact": ("show {t}/none", "there is no such file"),
+    "foreign artifact": ("show {t}/samples.npz", "samples.npz"),
+    "truncated artifact": ("show {t}/damaged.safetensors", "damaged.safetensors"),
+    "unknown layer": ("show {t}/network.safetensors --lanes none=3", "'none'"),
+    "bad lanes": ("generate {t}/network.safetensors --lanes x --out {t}/v", "'x' is not a number"),
+    "half lanes": ("generate {t}/network.safetensors --lanes head= --out {t}/v", "'' is not a number"),
+    "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
+    "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "1 to 1024"),
+    "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
+    "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "not an intact .npz"),
+    "no x": ("run {t}/network.safetensors --input {t}/z.npz --out {t}/y.npz", "no array 'x'"),
+    "wrong shape": ("run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz", "do not fit"),
+    "reals": ("run {t}/network.safetensors --input {t}/reals.npz --out {t}/y.npz", "integers are wanted"),
+    "negative": ("run {t}/network.safetensors --input {t}/negative.npz --out {t}/y.npz", "x holds -1"),
+    "too large": ("run {t}/network.safetensors --input {t}/large.npz --out {t}/y.npz", "3 bits"),
+    "empty": ("run {t}/network.safetensors --input {t}/empty.npz --out {t}/y.npz", "no sample"),
+    "out is a folder": ("run {t}/network.safetensors --input {t}/samples.npz --out {t}", "is a directory"),
+    "unknown data": ("cosim {t}/network.safetensors --data mnits", "mnits"),
+    "too many samples": ("cosim {t}/network.safetensors --data {t}/samples.npz --samples 41", "has 40"),
+    "data do not fit": ("cosim {t}/network.safetensors --data digits", "do not fit"),
+    "unknown recipe": ("train {t}/none.toml", "none.toml"),
+    "no recipe": ("train {t}/network.safetensors", "network.safetensors"),
+    "nothing trained": ("export {t}", "no checkpoint"),
+    "no run": ("report {t}/none", "no such file"),
+    "demo elsewhere": ("demo --recipe {t}/none.toml", "no such file"),
+    "unknown arrays": ("data check {t}/none.npz", "no such file"),
+}
+
+
+@pytest.fixture
+def spoil(artifact: Path, samples: Path, tmp_path: Path) -> Path:
+    """The folder with files that are wrong in one way each."""
+    (tmp_path / "damaged.safetensors").write_bytes(artifact.read_bytes()[:100])
+    (tmp_path / "damaged.npz").write_bytes(samples.read_bytes()[:90])
+    np.savez(tmp_path / "z.npz", z=np.ones(3))
+    np.savez(tmp_path / "shape.npz", x=np.ones((3, 5), np.uint8))
+    np.savez(tmp_path / "reals.npz", x=np.ones((3, 20)))
+    np.savez(tmp_path / "negative.npz", x=-np.ones((3, 20), np.int64))
+    np.savez(tmp_path / "large.npz", x=np.full((3, 20), 8))
+    np.savez(tmp_path / "empty.npz", x=np.ones((0, 20), np.int64))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("machine", [False, True])
+def test_a_mistake_is_one_sentence(capsys: Capture, spoil: Path, name: str, machine: bool) -> None:
+    command, expected = MISTAKES[name]
+    words = [word.format(t=spoil) for word in command.split()]
+    done = call(capsys, *words, *(["--json"] if machine else []))
+    assert done.status == 1
+    assert done.out == ""
+    lines = [line for line in done.err.splitlines() if line and not line.endswith(" ...")]
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("mintaka: ")
+    assert expected in lines[0]
+    assert "Traceback" not in done.err
+    assert not (spoil / "y.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["shwo"],
+        ["show"],
+        ["run", "x", "--backend", "gpu", "--input", "x", "--out", "y"],
+        ["cosim", "x", "--data", "digits", "--samples", "0"],
+        ["cosim", "x", "--data", "digits", "--nonsense"],
+    ],
+)
+def test_usage_errors_exit_with_2(capsys: Capture, words: list[str]) -> None:
+    done = call(capsys, *words)
+    assert done.status == 2
+    assert done.out == ""
+    assert "Traceback" not in done.err
+
+
+def test_ctrl_c_exits_with_130(capsys: Capture, monkeypatch: pytest.MonkeyPatch, artifact: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mintaka.artifact.load", interrupt)
+    done = call(capsys, "show", artifact)
+    assert done.status == 130
+    assert done.err.startswith("mintaka: interrupted")
+
+
+def test_defects_of_the_program_are_not_hidden(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, artifact: Path
+) -> None:
+    def defect(*_: object) -> None:
+        raise IndexError("a defect")
+
+    monkeypatch.setattr("mintaka.artifact.load", defect)
+    with pytest.raises(IndexError, match="a defect"):
+        call(capsys, "show", artifact)
+
+
+def test_a_failed_write_leaves_the_old_file(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, artifact: Path, samples: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "old.npz"
+    out.write_text("old")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", str(out))
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    done = call(capsys, "run", artifact, "--input", samples, "--out", out)
+    assert done.status == 1
+    assert "no space left on device" in done.err
+    assert out.read_text() == "old"
+    assert not list(tmp_path.glob(".old*"))
+
+
+def test_network_without_hardware_is_shown_but_not_generated(capsys: Capture, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    network = SPIKES.network
+    first = network.nodes[0]
+    delayed = replace(first, inputs=(replace(first.inputs[0], delay=1),))
+    path = tmp_path / "network.safetensors"
+    save(replace(network, nodes=(delayed, *network.nodes[1:])), path)
+    done = call(capsys, "show", path)
+    assert done.status == 0
+    assert "hardware: none, because node 'hidden1'" in " ".join(done.out.split())
+    done = call(capsys, "generate", path, "--out", tmp_path / "v")
+    assert done.status == 1
+    assert "node 'hidden1'" in done.err

@@ -1,0 +1,165 @@
+"""Reports say what the files say, and refuse files that do not belong together."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cosim.small import DIRECT, call
+
+from mintaka.artifact import content_hash, save
+from mintaka_cosim.report import ReportError, build_report, render_html
+from mintaka_cosim.report.chart import Series, line_chart
+from mintaka_hw.plan import make_plan
+from mintaka_hw.verilog import generate
+
+ABOUT = {"float_accuracy": 0.9, "integer_accuracy": 0.92, "dataset": {"name": "toys <b>", "test_samples": 40}}
+NETWORK = replace(DIRECT.network, provenance=ABOUT)
+LAYERS = {
+    name: {"sops_per_sample": 9.5, "events_per_sample": events, "busy_per_sample": busy, "utilisation": events / busy}
+    for name, events, busy in (("hidden1", 30.0, 40.0), ("head", 10.0, 10.0))
+}
+
+
+def cosim_json(**changes: Any) -> dict[str, Any]:
+    return {
+        "artifact_hash": content_hash(NETWORK),
+        "verdict": "bit-exact: 40 samples, 40 logits compared, 0 differ",
+        "bit_exact": True,
+        "cycles_as_predicted": True,
+        "compared": {"samples": 40, "spikes": 1560, "membranes": 1560, "sums": 2280, "logits": 240},
+        "differences": 0,
+        "resets": 4,
+        "taps": True,
+        "stalls": {"input_percent": 0, "output_percent": 0, "longest_cycles": 1},
+        "seed": 0,
+        "lanes": {"hidden1": 4, "head": 6},
+        "accuracy": 0.92,
+        "interval_cycles": 51.5,
+        "latency_cycles": 80,
+        "sops_per_sample": 120.0,
+        "layers": LAYERS,
+        **changes,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    save(NETWORK, tmp_path / "network.safetensors")
+    generate(make_plan(NETWORK, DIRECT.lanes), tmp_path / "verilog")
+    (tmp_path / "cosim-taps.json").write_text(json.dumps(cosim_json()))
+    epochs = [
+        {"phase": phase, "epoch": n, "loss": 1 / n, "train_accuracy": 0.8 + n / 100, "test_accuracy": 0.8}
+        for phase in ("float", "qat")
+        for n in (1, 2, 3)
+    ]
+    (tmp_path / "history.json").write_text(json.dumps({"epochs": epochs}))
+    return tmp_path
+
+
+def test_figures_and_their_kinds(run: Path) -> None:
+    report = build_report(run, relative_to=run)
+    assert report.bit_exact is True
+    assert report.cycles_as_predicted is True
+    found = {figure.key: (figure.text, figure.kind) for figure in report.figures}
+    assert found["float_accuracy"] == ("90.00%", "measured")
+    assert found["integer_accuracy"] == ("92.00%", "measured")
+    assert found["cycles_per_sample"] == ("51.5", "simulated")
+    assert found["sops_per_sample"] == ("120.0", "simulated")
+    assert found["utilisation"] == (f"{(4 * 30 + 6 * 10) / (4 * 40 + 6 * 10):.1%}", "simulated")
+    design = json.loads((run / "verilog" / "design.json").read_text())
+    bits = sum(memory["bits"] for layer in design["layers"] for memory in layer["memories"])
+    assert found["memory_bits"] == (f"{bits:,} bits", "exact")
+    assert report.paths["Artifact"] == "network.safetensors"
+    assert report.paths["Verilog"] == "verilog/mintaka_handmade.v"
+    assert [row.lanes for row in report.layers] == [4, 6]
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href", "data", "srcset", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_self_contained_and_escaped(run: Path) -> None:
+    text = render_html(build_report(run, relative_to=run))
+    page = Page(text)
+    assert page.loads == []
+    assert not {"script", "link", "iframe", "img"} & set(page.tags)
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert "prefers-color-scheme: dark" in text
+    assert page.tags.count("svg") == 2
+    assert "integer network from here" in page.text
+    assert "bit-exact: 40 samples" in page.text
+    assert "toys <b>" in page.text  # escaped in the source
+    assert "<b>" not in text.split("<h2>Provenance")[1]
+    assert str(run) not in text
+
+
+def test_a_difference_is_shown_and_exits_with_1(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = "not bit-exact: sample 3, step 1, layer 'hidden1', neuron 2: expected K = 1; the hardware has K = 2"
+    wrong = {key: value for key, value in cosim_json().items() if key != "layers"}
+    wrong |= {"verdict": verdict, "bit_exact": False, "differences": 1, "taps": False}
+    (run / "cosim.json").write_text(json.dumps(wrong))
+    report = build_report(run)
+    assert report.bit_exact is False
+    assert report.verdict == verdict
+    assert 'class="verdict bad"' in render_html(report)
+    done = call(capsys, "report", run)
+    assert done.status == 1
+    assert "not bit-exact" in done.out
+
+
+def test_without_a_cosimulation_nothing_is_claimed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "cosim-taps.json").unlink()
+    report = build_report(run)
+    assert report.bit_exact is None
+    assert "not co-simulated yet" in report.verdict
+    assert not [figure for figure in report.figures if figure.kind == "simulated"]
+    assert "bit-exact" not in Page(render_html(report)).text
+    assert call(capsys, "report", run).status == 0
+
+
+@pytest.mark.parametrize("name", ["cosim.json", "verilog/design.json"])
+def test_files_of_another_artifact_are_refused(run: Path, name: str) -> None:
+    (run / name).write_text(json.dumps(cosim_json(artifact_hash="sha256:" + "0" * 64)))
+    with pytest.raises(ReportError, match="belongs to another artifact"):
+        build_report(run)
+
+
+@pytest.mark.parametrize(("name", "text"), [("cosim.json", "{"), ("cosim.json", "[]"), ("history.json", "{}")])
+def test_damaged_files_are_refused(run: Path, name: str, text: str) -> None:
+    (run / name).write_text(text)
+    with pytest.raises(ReportError, match=name):
+        build_report(run)
+
+
+def test_chart_scales_are_round_and_hold_the_data() -> None:
+    svg = line_chart([1, 2, 3], [Series("a", "first", [0.913, 0.95, 1.0])], x_label="epoch", percent=True)
+    points = re.search(r'points="([^"]*)"', svg)
+    assert points is not None
+    heights = [float(pair.split(",")[1]) for pair in points[1].split()]
+    assert heights == sorted(heights, reverse=True)  # up is smaller
+    assert all(0 <= y <= 240 for y in heights)
+    assert "100%" in svg
+    assert line_chart([1], [Series("a", "first", [0.5])], x_label="epoch", percent=False) == ""
+    flat = line_chart([1, 2], [Series("a", "first", [0.5, 0.5])], x_label="epoch", percent=False)
+    assert "NaN" not in flat
+    assert "nan" not in flat
