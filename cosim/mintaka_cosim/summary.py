@@ -57,21 +57,7 @@ class Summary:
         return sum(layer.membrane_memory_bits for layer in self.layers)
 
     @property
-    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested provenance as rows: "train.epochs" -> "40"."""
-    rows: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows |= flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
-            for index, each in enumerate(value):
-                rows[f"{prefix}{key}.{index}"] = ", ".join(f"{name} {text}" for name, text in flat(each).items())
-        else:
-            rows[f"{prefix}{key}"] = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return rows
-
-
-def max_sops(self) -> int:
+    def max_sops(self) -> int:
         return sum(layer.max_sops for layer in self.layers)
 
 
