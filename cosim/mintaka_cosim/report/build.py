@@ -69,7 +69,7 @@ _CHANCES = ("input_percent", "output_percent")
 
 def _comparison(run: dict[str, Any]) -> Comparison:
     stalled = any(run["stalls"][name] for name in _CHANCES)
-    how = "every value of every layer and step (cocotb)" if run["taps"] else "the Verilog as shipped (C++)"
+    how = "every value (cocotb)" if run["taps"] else "the Verilog as shipped (C++)"
     pace = f"random stalls from seed {run['seed']}" if stalled else "back to back"
     counts = run["compared"]
     return Comparison(

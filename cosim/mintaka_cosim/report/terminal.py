@@ -33,8 +33,8 @@ def print_report(report: Report, console: Console) -> None:
     console.print(figures)
     console.print()
     layers = Table(box=None, pad_edge=False)
-    for name in ("layer", "shape", "W bits", "U bits", "lanes", "memory bits", "SOPs", "busy cycles", "utilisation"):
-        layers.add_column(name, justify="left" if name in ("layer", "shape") else "right")
+    for name in ("layer", "shape", "W", "U", "lanes", "bits", "SOPs", "busy", "utilised"):
+        layers.add_column(name, justify="left" if name in ("layer", "shape") else "right", no_wrap=True)
     for row in report.layers:
         layers.add_row(
             escape(row.name),
@@ -48,11 +48,12 @@ def print_report(report: Report, console: Console) -> None:
             _text(row.utilisation, ".1%"),
         )
     console.print(layers)
+    console.print("[dim]W, U: bits of weights and membranes; SOPs and busy cycles per sample (simulated)[/dim]")
     console.print()
     for comparison in report.comparisons:
-        mark = "[green]equal[/green] " if comparison.bit_exact else "[red]differs[/red]"
+        mark = "[green]equal[/green]  " if comparison.bit_exact else "[red]differs[/red]"
         cycles = {True: ", cycles as predicted", False: ", [red]cycles not as predicted[/red]", None: ""}
-        console.print(f"{mark} {escape(comparison.title)}: {comparison.samples:,} samples{cycles[comparison.cycles]}")
+        console.print(f"{mark} {comparison.samples:,} samples, {escape(comparison.title)}{cycles[comparison.cycles]}")
     for what, path in report.paths.items():
         console.print(f"{what}: [b]{escape(path)}[/b]", soft_wrap=True)
 
