@@ -45,7 +45,7 @@ test: $(STAMP) lint ## lint and all tests (under 10 minutes on 2 cores)
 
 .PHONY: test-long
 test-long: $(STAMP) ## long sweeps: the full MNIST test set through the Verilog
-	MINTAKA_LONG=1 $(BIN)/pytest -m long -n 0 tests/cosim
+	MINTAKA_LONG=1 $(BIN)/pytest -m long -n 0 -s tests/cosim
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy and the import rules
