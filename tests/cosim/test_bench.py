@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +168,23 @@ def test_verilog_that_does_not_compile_is_one_sentence(tmp_path: Path) -> None:
     design.verilog.write_text(design.verilog.read_text() + "\nnonsense")
     with pytest.raises(CosimError, match=r"Verilator or the C\+\+ compiler failed: .*syntax error"):
         cosim_design(make_plan(COUNTS.network, COUNTS.lanes), design, COUNTS.inputs(2))
+
+
+def test_an_interrupt_leaves_no_child_behind(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mintaka_cosim.bench.processes import Processes\n"
+        "Processes().run(['sh', '-c', 'echo $$ > pid; exec sleep 60'], cwd=Path(sys.argv[1]), env={}, out=None)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    restore = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell may have set it to ignore
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=restore) as child:
+        pid = tmp_path / "pid"
+        deadline = time.monotonic() + 60
+        while not (pid.exists() and pid.read_text().strip()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        _, error = child.communicate(timeout=30)
+    assert "KeyboardInterrupt" in error
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)

@@ -33,6 +33,10 @@ class Processes:
             self._running.add(child)
         try:
             return child.wait()
+        except BaseException:  # Ctrl-C: nothing is left running
+            child.terminate()
+            child.wait()
+            raise
         finally:
             with self._lock:
                 self._running.discard(child)
