@@ -7,7 +7,7 @@ import pytest
 from handmade import dense_network
 from hypothesis import given, note
 from hypothesis import strategies as st
-from strategies import dense_chains, random_inputs
+from strategies import networks, random_inputs
 
 from mintaka.artifact import Network, run
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
@@ -17,12 +17,21 @@ from mintaka_hw.plan import Plan, make_plan
 
 
 def small_chains() -> st.SearchStrategy[Network]:
-    return dense_chains(max_size=12, max_hidden=2, max_steps=6, max_input_bits=6)
+    return networks(chain=True, max_size=12, max_hidden=3, max_steps=4, max_input_bits=6).filter(buildable)
+
+
+def buildable(network: Network) -> bool:
+    """All but a head of several pixels."""
+    return network.head.op == "dense" or network.head.size_out == network.head.channels
 
 
 def draw_plan(data: st.DataObject, network: Network) -> Plan:
     """Lanes that divide nothing included."""
-    lanes = {node.name: data.draw(st.integers(1, node.size_out), label=node.name) for node in network.nodes}
+    lanes = {
+        node.name: data.draw(st.integers(1, node.channels), label=node.name)
+        for node in network.nodes
+        if node.pool is None
+    }
     return make_plan(network, lanes)
 
 

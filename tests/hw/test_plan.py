@@ -15,7 +15,7 @@ from strategies import dense_chains, networks, random_inputs
 from mintaka.artifact import Edge, Network, TestVectors, run
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, PlanError, make_plan
-from mintaka_hw.rtl.dense import DenseCore
+from mintaka_hw.rtl.layer import LayerCore
 
 SMALL = dense_network([12, 8, 3])
 
@@ -90,7 +90,7 @@ def test_auto_lanes_keep_pace_with_the_largest_layer() -> None:
 def built_bits(layer: LayerPlan) -> int:
     """Bits of all memories in the elaborated core."""
     bits = 0
-    todo = [Fragment.get(DenseCore(layer), None)]
+    todo = [Fragment.get(LayerCore(layer), None)]
     while todo:
         fragment = todo.pop()
         if isinstance(fragment, MemoryInstance):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from handmade import dense_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintaka_hw.plan import LayerPlan, make_plan
+from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.logits import LogitSerializer
 
@@ -39,7 +40,7 @@ def layer_of(size: int, word: int, bits: int) -> LayerPlan:
     """A layer with `size` sources of `bits` bits that come in words of `word` elements."""
     kind = "spikes" if bits == 1 else "counts"
     layer = make_plan(dense_network([size, 3], kind=kind, bits=bits)).layers[0]
-    return LayerPlan(layer.node, layer.lanes, layer.time_steps, word, layer.source, layer.bounds)
+    return replace(layer, incoming=StreamLayout(1, 1, size, word, bits))
 
 
 @given(
@@ -57,7 +58,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
     lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(5)]
     words = []
     for values in lists:
-        padded = values + [rng.randrange(1 << bits) for _ in range(layer.words * word - size)]
+        padded = values + [rng.randrange(1 << bits) for _ in range(layer.lists.words * word - size)]
         for start in range(0, len(padded), word):
             words.append(sum(v << (bits * e) for e, v in enumerate(padded[start : start + word])))
     collector = Collector(layer)

@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 
 from mintaka.artifact import Trace
 from mintaka_cosim.bench.recording import COUNTERS, Recording
-from mintaka_cosim.bench.words import WORD, pack_beats, split_fields
+from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
 from mintaka_hw.plan import LayerPlan, Plan
 from mintaka_hw.rtl import Accelerator
 
@@ -48,7 +48,8 @@ def simulate_amaranth(
     Raises SimulationTimeoutError after `max_cycles` without all results.
     """
     top = Accelerator(plan, taps=True)
-    words = pack_beats(inputs, plan.input_elements, plan.network.input.bits, static=plan.network.input.static)
+    source = plan.network.input
+    words = pack_beats(inputs, plan.input.word_elements, source.bits, static=source.static, order=plan.input_order)
     beats = [sum(int(w) << (WORD * i) for i, w in enumerate(beat)) for beat in words.reshape(-1, words.shape[2])]
     seen = _Seen()
     cycles = 0
@@ -127,10 +128,10 @@ def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
     out = np.array(seen.beats, np.int64).reshape(N, network.classes, 4)
     traces = {}
     for layer in plan.layers:
-        groups = seen.taps[layer.name][: N * network.time_steps * layer.groups]
+        words = seen.taps[layer.name][: N * network.time_steps * layer.states]
         fields = [
-            np.array(part, np.int64).reshape(N, network.time_steps, -1)[:, :, : layer.size_out]
-            for part in zip(*groups, strict=True)
+            arrange(np.array(part, np.int64), network.time_steps, layer.windows, layer.groups, layer.node.shape_out)
+            for part in zip(*words, strict=True)
         ]
         traces[layer.name] = Trace(fields[0], *(fields[1:] or (None, None)))
     return Recording(

@@ -12,13 +12,16 @@ def word_count(width: int) -> int:
     return -(-width // WORD)
 
 
-def pack_beats(inputs: np.ndarray, elements: int, bits: int, *, static: bool) -> np.ndarray:
+def pack_beats(inputs: np.ndarray, elements: int, bits: int, *, static: bool, order: str = "chw") -> np.ndarray:
     """A batch as beats of the input stream.
 
-    inputs : unsigned, (N, *shape) where `static`, else (N, T, *shape); elements go in C order, `elements` of `bits`
-        bits per beat, element e at bit e * bits; missing elements of a list's last beat are zero.
+    inputs : unsigned, (N, *shape) where `static`, else (N, T, *shape); elements go in C order, or for "hwc" with the
+        channels innermost, `elements` of `bits` bits per beat, element e at bit e * bits; missing elements of a
+        list's last beat are zero.
     Returns uint32, (N, beats per sample, words per beat), least significant word first.
     """
+    if order == "hwc":
+        inputs = np.moveaxis(inputs, -3, -1)
     lists = inputs.reshape(len(inputs), 1 if static else inputs.shape[1], -1)
     beats = -(-lists.shape[2] // elements)
     padded = np.zeros((*lists.shape[:2], beats * elements), np.uint16)
@@ -47,3 +50,13 @@ def split_fields(value: int, count: int, width: int, *, signed: bool) -> list[in
     """The same for one Python integer of any width."""
     mask, sign = (1 << width) - 1, 1 << (width - 1) if signed else 0
     return [(((value >> (k * width)) & mask) ^ sign) - sign for k in range(count)]
+
+
+def arrange(lanes: np.ndarray, steps: int, windows: int, groups: int, shape_out: tuple[int, ...]) -> np.ndarray:
+    """Lane values in the order in which they leave a core, as the reference has them.
+
+    lanes : (samples * steps * windows * groups, lanes), in the order sample, step, window, group.
+    Returns (samples, steps, *shape_out): lanes beyond the last channel are dropped, windows are the output's pixels.
+    """
+    by_window = lanes.reshape(-1, steps, windows, groups * lanes.shape[1])[..., : shape_out[0]]
+    return np.moveaxis(by_window, -1, 2).reshape(len(by_window), steps, *shape_out)

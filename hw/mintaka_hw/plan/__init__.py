@@ -1,6 +1,20 @@
 """The plan: how many lanes each layer gets, and every width and memory that follows from the artifact."""
 
-from mintaka_hw.plan.layer import LayerPlan, MemoryPlan
+from mintaka_hw.plan.layer import LayerPlan
+from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.network import Lanes, Plan, PlanError, make_plan
+from mintaka_hw.plan.pool import PoolPlan
+from mintaka_hw.plan.stream import StreamLayout
+from mintaka_hw.plan.window import WindowPlan
 
-__all__ = ["Lanes", "LayerPlan", "MemoryPlan", "Plan", "PlanError", "make_plan"]
+__all__ = [
+    "Lanes",
+    "LayerPlan",
+    "MemoryPlan",
+    "Plan",
+    "PlanError",
+    "PoolPlan",
+    "StreamLayout",
+    "WindowPlan",
+    "make_plan",
+]

@@ -4,44 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Interval, Node, NodeBounds, Signal
+from mintaka.artifact import ConvGeometry, Interval, IntTensor, Node, NodeBounds, Signal
+from mintaka_hw.plan.memory import MemoryPlan
+from mintaka_hw.plan.stream import StreamLayout
+from mintaka_hw.plan.window import WindowPlan
 
 CHUNK_ELEMENTS = 8
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
 LOGIT_FIFO_DEPTH = 2
 STATE_DISTANCE = 4  # cycles from a group's last slot to the first slot that may read the state it stores
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """One memory: `depth` words of `width` bits."""
-
-    name: str
-    depth: int
-    width: int
-
-    @property
-    def bits(self) -> int:
-        return self.depth * self.width
+DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
 
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
-    """A dense layer core with `lanes` lanes (P); neuron j sits in group j // P, lane j % P.
+    """A layer core with `lanes` lanes (P); output channel c sits in group c // P, lane c % P.
 
-    word_elements : source elements per incoming word.
-    source : what the layer reads; a static one is summed once per sample.
+    incoming : the stream that the layer reads.
+    source : what it carries; a static source is summed once per sample.
     bounds : the contract's proven intervals.
+
+    The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
+    is a list of events, replayed once per group.
     """
 
     node: Node
     lanes: int
     time_steps: int
-    word_elements: int
+    incoming: StreamLayout
     source: Signal
     bounds: NodeBounds
 
@@ -56,50 +50,95 @@ class LayerPlan:
         return self.node.neuron is None
 
     @property
-    def size_in(self) -> int:
-        return self.node.size_in
+    def conv(self) -> ConvGeometry | None:
+        return self.node.inputs[0].conv
 
     @property
-    def size_out(self) -> int:
-        return self.node.size_out
+    def windows(self) -> int:
+        """Event lists per time step."""
+        return 1 if self.conv is None else prod(self.node.shape_out[1:])
+
+    @property
+    def channels(self) -> int:
+        """Neurons per window: what the lanes are folded over."""
+        return self.node.shape_out[0]
 
     @property
     def groups(self) -> int:
-        """G: how often the event list is replayed per time step."""
-        return ceil(self.size_out / self.lanes)
+        """G: how often an event list is replayed."""
+        return ceil(self.channels / self.lanes)
 
     @property
-    def element_bits(self) -> int:
-        """Bit-planes per source element; 1 for spikes."""
-        return int(self.source.max_value).bit_length()
+    def states(self) -> int:
+        """Words of state: one per window and group."""
+        return self.windows * self.groups
 
     @property
-    def word_bits(self) -> int:
-        return self.word_elements * self.element_bits
+    def outgoing(self) -> StreamLayout:
+        """The stream of spikes (for the head: of sums) that leaves."""
+        rows, cols = self.node.shape_out[1:] if self.conv is not None else (1, 1)
+        return StreamLayout(rows, cols, self.channels, self.lanes, self.k_width if self.is_head else 1)
 
     @property
-    def words(self) -> int:
-        """Words per event list (per time step; per sample for a static source)."""
-        return ceil(self.size_in / self.word_elements)
+    def lists(self) -> StreamLayout:
+        """What the collector sees per list: the whole source, or the kernel's pixels of one window."""
+        if self.conv is None:
+            return self.incoming
+        kh, kw = self.weight.values.shape[2:]
+        return StreamLayout(kh, kw, self.incoming.channels, self.incoming.channels, self.incoming.element_bits)
+
+    @property
+    def fan_in(self) -> int:
+        """Rows of weights per group."""
+        return self.lists.elements
 
     @property
     def chunk_elements(self) -> int:
-        """Source elements in one entry of the event list: 8 spikes, or one multi-bit number."""
-        return 1 if self.element_bits > 1 else min(CHUNK_ELEMENTS, self.word_elements)
+        """Source elements in one entry of the event list: up to 8 spikes, or one multi-bit number."""
+        return 1 if self.lists.element_bits > 1 else min(CHUNK_ELEMENTS, self.lists.word_elements)
 
     @property
     def chunk_bits(self) -> int:
-        return self.chunk_elements * self.element_bits
+        return self.chunk_elements * self.lists.element_bits
 
     @property
     def word_chunks(self) -> int:
-        return ceil(self.word_elements / self.chunk_elements)
+        return ceil(self.lists.word_elements / self.chunk_elements)
 
     @property
     def list_depth(self) -> int:
         """Most entries that one event list can have."""
-        whole, rest = divmod(self.size_in, self.word_elements)
-        return whole * self.word_chunks + ceil(rest / self.chunk_elements)
+        whole = (self.lists.words_per_pixel - 1) * self.word_chunks
+        return self.lists.pixels * (whole + ceil(self.lists.rest / self.chunk_elements))
+
+    # ---- weights
+
+    @property
+    def weight(self) -> IntTensor:
+        weight = self.node.inputs[0].weight
+        assert weight is not None
+        return weight
+
+    @cached_property
+    def weight_rows(self) -> np.ndarray:
+        """Weights in the order of the lists' elements, int64 (channels, fan_in); 0 where groups leave no synapse."""
+        W = self.weight.values.astype(np.int64)
+        if self.conv is None:
+            pixels = self.incoming.pixels
+            return W.reshape(len(W), -1, pixels).transpose(0, 2, 1).reshape(len(W), -1)
+        groups = self.conv.groups
+        full = np.zeros((len(W), self.incoming.channels, *W.shape[2:]), np.int64)
+        out_size, in_size = len(W) // groups, W.shape[1]
+        for group in range(groups):
+            mine = slice(group * out_size, (group + 1) * out_size)
+            full[mine, group * in_size : (group + 1) * in_size] = W[mine]
+        return full.transpose(0, 2, 3, 1).reshape(len(W), -1)
+
+    @property
+    def stored_weight_bits(self) -> int:
+        """Bits per weight in the memory: 1-bit weights need a second bit where grouping makes some of them zero."""
+        bits = self.weight.bits
+        return 2 if bits == 1 and (self.weight_rows == 0).any() else bits
 
     # ---- proven ranges
 
@@ -109,17 +148,17 @@ class LayerPlan:
 
     @cached_property
     def bias(self) -> np.ndarray:
-        """B per neuron, int64 (size_out,); zeros where the artifact has none."""
+        """B per channel, int64 (channels,); zeros where the artifact has none."""
         if self.node.bias is None:
-            return np.zeros(self.size_out, np.int64)
+            return np.zeros(self.channels, np.int64)
         return self.node.bias.values.astype(np.int64)
 
     @property
     def k(self) -> Interval:
         """K = U + I + B, padding lanes included (they sum nothing, or -1 per event where weights have 1 bit)."""
         lo, hi = min(self.bounds.k.lo, 0), max(self.bounds.k.hi, 0)
-        if self.weight_bits == 1:
-            padding = (-self.size_in * self.source.max_value) >> self.input_shift
+        if self.stored_weight_bits == 1:
+            padding = (-self.fan_in * self.source.max_value) >> self.input_shift
             lo = min(lo, padding * self.time_steps if self.is_head else padding - self.state_max)
         return Interval(lo, hi)
 
@@ -142,17 +181,13 @@ class LayerPlan:
         shift = self.input_shift
         scaled = Interval(self.k.lo << shift, ((self.k.hi + 1) << shift) - 1)
         sums = self.bounds.sums[0]
-        low = sums.lo if self.weight_bits > 1 else min(sums.lo, -self.size_in * self.source.max_value)
+        low = sums.lo
+        if self.stored_weight_bits == 1:  # padding lanes subtract every event
+            low = min(low, -self.fan_in * self.source.max_value)
         bias = Interval(int(self.bias.min()) << shift, int(self.bias.max()) << shift).hull(Interval(0, 0))
         return scaled.hull(bias + Interval(low, sums.hi))
 
     # ---- widths
-
-    @property
-    def weight_bits(self) -> int:
-        weight = self.node.inputs[0].weight
-        assert weight is not None
-        return weight.bits
 
     @property
     def k_width(self) -> int:
@@ -180,36 +215,50 @@ class LayerPlan:
 
     @property
     def state_distance(self) -> int:
-        return STATE_DISTANCE if self.has_state or self.has_current else 1
+        if not (self.has_state or self.has_current):
+            return 1
+        return STATE_DISTANCE + self.state_is_deep
+
+    @property
+    def state_is_deep(self) -> bool:
+        """True where the state sits in a memory that is read a cycle ahead (block RAM) instead of a register file."""
+        return self.states >= DEEP_STATES
 
     @cached_property
     def threshold(self) -> np.ndarray:
-        """T per neuron, int64, clipped to where it still decides: K > T is unchanged for every K that occurs."""
+        """T per channel, int64, clipped to where it still decides: K > T is unchanged for every K that occurs."""
         assert self.node.neuron is not None
         return np.clip(self.node.neuron.threshold.values.astype(np.int64), self.k.lo - 1, self.k.hi)
 
     @cached_property
     def reset_by(self) -> np.ndarray | None:
-        """R per neuron, int64, or None for reset to zero."""
+        """R per channel, int64, or None for reset to zero."""
         neuron = self.node.neuron
         return None if neuron is None or neuron.reset_by is None else neuron.reset_by.values.astype(np.int64)
 
     @property
     def fanout(self) -> np.ndarray:
-        """Synapses (non-zero weights) of every source element, int64 (size_in,)."""
-        weight = self.node.inputs[0].weight
-        assert weight is not None
-        return (weight.values != 0).sum(axis=0).astype(np.int64)
+        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,)."""
+        return (self.weight_rows != 0).sum(axis=0).astype(np.int64)
+
+    @property
+    def counts_units(self) -> bool:
+        """True where a multi-bit element stands for that many spikes (a sum pool's), each an operation of its own."""
+        return self.source.units == "spikes"
 
     @property
     def fifo_depth(self) -> int:
         return LOGIT_FIFO_DEPTH if self.is_head else SPIKE_FIFO_DEPTH
 
-    @property
-    def out_word_bits(self) -> int:
-        return self.lanes * (self.k_width if self.is_head else 1)
-
     # ---- memories
+
+    @property
+    def window_buffer(self) -> WindowPlan | None:
+        """The rows that a convolution's windows are read from."""
+        if self.conv is None:
+            return None
+        kernel = (self.lists.rows, self.lists.cols)
+        return WindowPlan(self.incoming, kernel, self.conv.stride, self.conv.padding, self.node.shape_out[1:])
 
     @property
     def list_address_bits(self) -> int:
@@ -217,7 +266,7 @@ class LayerPlan:
 
     @property
     def element_address_bits(self) -> int:
-        return max(1, (self.size_in - 1).bit_length())
+        return max(1, (self.fan_in - 1).bit_length())
 
     @property
     def memories(self) -> list[MemoryPlan]:
@@ -225,15 +274,17 @@ class LayerPlan:
         P, G = self.lanes, self.groups
         entry = self.element_address_bits + self.chunk_bits
         found = [
-            MemoryPlan("weights", self.size_in * G, P * self.weight_bits),
+            MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
             MemoryPlan("events", 2 * 2**self.list_address_bits, entry),
-            MemoryPlan("fanout", self.size_in, int(self.fanout.max()).bit_length()),
-            MemoryPlan("out_fifo", self.fifo_depth, self.out_word_bits),
+            MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
+            MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
+        if self.window_buffer is not None:
+            found.append(self.window_buffer.memory)
         if self.has_state:
-            found.append(MemoryPlan("state", G, P * self.state_width))
+            found.append(MemoryPlan("state", self.states, P * self.state_width))
         if self.has_current:
-            found.append(MemoryPlan("current", G, P * self.k_width))
+            found.append(MemoryPlan("current", self.states, P * self.k_width))
         for name, values in (("bias", self.bias), ("threshold", None if self.is_head else self.threshold)):
             if values is not None:
                 found.append(MemoryPlan(name, G, P * table_width(values)))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
 from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
-from mintaka_hw.plan.layer import LayerPlan, MemoryPlan
+from mintaka_hw.plan.layer import LayerPlan
+from mintaka_hw.plan.memory import MemoryPlan
+from mintaka_hw.plan.pool import PoolPlan
+from mintaka_hw.plan.stream import StreamLayout
 
 INPUT_WORD_BITS = 32
 MAX_LANES = 1024
@@ -25,15 +28,26 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The accelerator of one network: its layer cores in the order that data takes.
+    """The accelerator of one network: its cores in the order that data takes.
 
-    input_elements : elements of the input per beat of the input stream.
+    input : the input stream. A flat one, or any that a dense layer reads, comes in C order; pictures for a convolution
+        or a pool come pixel by pixel, channels innermost.
     """
 
     network: Network
     artifact_hash: str
-    input_elements: int
-    layers: tuple[LayerPlan, ...]
+    input: StreamLayout
+    stages: tuple[LayerPlan | PoolPlan, ...]
+
+    @property
+    def layers(self) -> tuple[LayerPlan, ...]:
+        """The stages that sum a current."""
+        return tuple(stage for stage in self.stages if isinstance(stage, LayerPlan))
+
+    @property
+    def input_order(self) -> str:
+        """ "chw" or "hwc": how the input's elements follow one another."""
+        return "hwc" if self.input.pixels > 1 else "chw"
 
     def layer(self, name: str) -> LayerPlan:
         """The layer of that name; KeyError where there is none."""
@@ -52,8 +66,8 @@ class Plan:
 
     @property
     def memories(self) -> list[tuple[str, MemoryPlan]]:
-        """Every memory with the name of its layer."""
-        return [(layer.name, memory) for layer in self.layers for memory in layer.memories]
+        """Every memory with the name of its stage."""
+        return [(stage.name, memory) for stage in self.stages for memory in stage.memories]
 
     @property
     def memory_bits(self) -> int:
@@ -72,15 +86,25 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
     nodes = _buildable(network)
     chosen = _lanes(network, nodes, lanes)
     source, bounds = signals(network), network_bounds(network)
-    first = source[network.input.name]
-    elements = min(first.size, max(1, INPUT_WORD_BITS // network.input.bits))
-    layers: list[LayerPlan] = []
-    words = elements
+    stream = first = _input_stream(network, nodes[0])
+    stages: list[LayerPlan | PoolPlan] = []
     for node in nodes:
-        P = chosen[node.name]
-        layers.append(LayerPlan(node, P, network.time_steps, words, source[node.inputs[0].node], bounds[node.name]))
-        words = P
-    return Plan(network, content_hash(network), elements, tuple(layers))
+        if node.op == "pool2d":
+            stages.append(PoolPlan(node, stream))
+        else:
+            signal = source[node.inputs[0].node]
+            stages.append(LayerPlan(node, chosen[node.name], network.time_steps, stream, signal, bounds[node.name]))
+        stream = stages[-1].outgoing
+    return Plan(network, content_hash(network), first, tuple(stages))
+
+
+def _input_stream(network: Network, first: Node) -> StreamLayout:
+    shape, bits = network.input.shape, network.input.bits
+    if first.op == "dense":
+        size = prod(shape)
+        return StreamLayout(1, 1, size, min(size, max(1, INPUT_WORD_BITS // bits)), bits)
+    channels, rows, cols = shape
+    return StreamLayout(rows, cols, channels, channels, bits)
 
 
 def _buildable(network: Network) -> list[Node]:
@@ -88,10 +112,6 @@ def _buildable(network: Network) -> list[Node]:
     before = network.input.name
     for node in network.nodes:
         name = f"node '{node.name}'"
-        if node.op != "dense":
-            raise PlanError(
-                f"{name} is a {node.op}, for which there is no hardware yet: only dense layers are generated"
-            )
         if len(node.inputs) > 1 or node.inputs[0].delay:
             raise PlanError(f"{name} has several or delayed inputs, for which there is no hardware yet")
         if node.inputs[0].node != before:
@@ -105,10 +125,14 @@ def _buildable(network: Network) -> list[Node]:
         raise PlanError(
             f"node '{before}' comes behind the head '{network.output.node}', so nothing reads it: remove it"
         )
+    head = network.head
+    if head.op == "conv2d" and prod(head.shape_out[1:]) > 1:
+        raise PlanError(f"the head '{head.name}' gives {list(head.shape_out)}, but must give one pixel: make it dense")
     return list(network.nodes)
 
 
 def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
+    nodes = [node for node in nodes if node.op != "pool2d"]
     names = [node.name for node in nodes]
     if isinstance(lanes, Mapping):
         for name in lanes:
@@ -120,13 +144,14 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
             raise PlanError(f"lanes are '{lanes}'; a number, 'auto' or LAYER=NUMBER is wanted")
         chosen = auto_lanes(network, nodes)
     else:
-        chosen = {node.name: min(lanes, node.size_out) for node in nodes}
+        chosen = {node.name: min(lanes, node.channels) for node in nodes}
     for name, number in chosen.items():
         if not 1 <= number <= MAX_LANES:
             raise PlanError(f"layer '{name}' has {number} lanes; 1 to {MAX_LANES} are possible")
-        if number > network.node(name).size_out:
-            size = network.node(name).size_out
-            raise PlanError(f"layer '{name}' has {number} lanes for {size} neurons; give it at most {size}")
+        most = network.node(name).channels
+        if number > most:
+            what = "channels" if network.node(name).op == "conv2d" else "neurons"
+            raise PlanError(f"layer '{name}' has {number} lanes for {most} {what}; give it at most {most}")
     return chosen
 
 
@@ -135,27 +160,41 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     events = _events_per_sample(network, nodes)
 
     def slots(node: Node, lanes: int) -> float:
-        return ceil(node.size_out / lanes) * max(events[node.name], network.time_steps)
+        windows = prod(node.shape_out[1:])
+        return ceil(node.channels / lanes) * max(events[node.name], windows * network.time_steps)
 
-    largest = max(nodes, key=lambda node: node.size_in * node.size_out)
-    lanes = {largest.name: min(AUTO_LANES, largest.size_out)}
+    def most(node: Node) -> int:
+        return min(MAX_LANES, node.channels)
+
+    largest = max(nodes, key=lambda node: slots(node, most(node)) * node.channels)
+    lanes = {largest.name: min(AUTO_LANES, largest.channels)}
     pace = slots(largest, lanes[largest.name])
     for node in nodes:
         if node is not largest:
-            fits = (n for n in range(1, min(MAX_LANES, node.size_out)) if slots(node, n) <= pace)
-            lanes[node.name] = next(fits, min(MAX_LANES, node.size_out))
+            fits = (n for n in range(1, most(node)) if slots(node, n) <= pace)
+            lanes[node.name] = next(fits, most(node))
     return lanes
 
 
 def _events_per_sample(network: Network, nodes: list[Node]) -> dict[str, float]:
-    """Mean events that enter each layer per sample: from the test vectors, or assumed."""
+    """Mean events that each layer replays per sample and group, from the test vectors or at an assumed rate.
+
+    A convolution replays a spike in every window that sees it: on average kernel over stride times.
+    """
     source = signals(network)
-    if network.vectors is None:
-        steps = {n.name: 1 if source[n.inputs[0].node].static else network.time_steps for n in nodes}
-        planes = {n.name: int(source[n.inputs[0].node].max_value).bit_length() for n in nodes}
-        return {n.name: ASSUMED_RATE * n.size_in * planes[n.name] * steps[n.name] for n in nodes}
-    inputs = network.vectors.inputs
-    spikes = run(network, inputs).spikes
-    events = {network.input.name: np.bitwise_count(inputs).sum() / len(inputs)}
-    events |= {name: float(count.mean()) for name, count in spikes.items()}
-    return {node.name: float(events[node.inputs[0].node]) for node in nodes}
+    rates: dict[str, float] = {}  # set bits per element and sample
+    if network.vectors is not None:
+        result = run(network, network.vectors.inputs)
+        rates = {name: float(count.mean()) / network.node(name).size_out for name, count in result.spikes.items()}
+        x = network.vectors.inputs
+        rates[network.input.name] = float(np.bitwise_count(x).sum()) / len(x) / source[network.input.name].size
+    events = {}
+    for node in nodes:
+        edge, signal = node.inputs[0], source[node.inputs[0].node]
+        steps = 1 if signal.static else network.time_steps
+        rate = rates.get(edge.node, ASSUMED_RATE * signal.max_value.bit_length() * steps)
+        uses = 1.0
+        if edge.conv is not None and edge.weight is not None:
+            uses = prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
+        events[node.name] = rate * signal.size * uses
+    return events

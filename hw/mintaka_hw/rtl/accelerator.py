@@ -8,9 +8,10 @@ from amaranth.hdl import Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import Plan
-from mintaka_hw.rtl.dense import COUNTER_WIDTH, DenseCore
+from mintaka_hw.plan import Plan, PoolPlan
+from mintaka_hw.rtl.layer import COUNTER_WIDTH, LayerCore
 from mintaka_hw.rtl.logits import LogitSerializer
+from mintaka_hw.rtl.pool import PoolCore
 
 
 class Accelerator(wiring.Component):
@@ -19,8 +20,8 @@ class Accelerator(wiring.Component):
     Attributes
     ----------
     i_valid, i_ready, i_data : stream of input words
-        `plan.input_elements` elements per beat in C order, element e in bits [e * bits +: bits]; a direct input once
-        per sample, spikes and counts once per time step.
+        Element e in bits [e * bits +: bits]; a direct input once per sample, spikes and counts once per time step. Flat
+        and for a dense layer in C order; for a convolution or a pool one pixel per beat, row by row.
     o_valid, o_ready, o_logit, o_class, o_last, o_cycles : stream of logits
         One per beat in class order. With `o_last`, `o_class` is the argmax (lowest index wins) and `o_cycles` the
         cycles since the first beat after reset was accepted.
@@ -36,11 +37,11 @@ class Accelerator(wiring.Component):
         ports: dict[str, Any] = {
             "i_valid": In(1),
             "i_ready": Out(1),
-            "i_data": In(plan.layers[0].word_bits),
+            "i_data": In(plan.input.word_bits),
             "o_valid": Out(1),
             "o_ready": In(1),
             "o_logit": Out(signed(head.k_width)),
-            "o_class": Out(max(1, (head.size_out - 1).bit_length())),
+            "o_class": Out(max(1, (head.channels - 1).bit_length())),
             "o_last": Out(1),
             "o_cycles": Out(COUNTER_WIDTH),
             "artifact_hash": Out(64),
@@ -59,14 +60,15 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        cores: list[DenseCore] = []
-        for layer in self.plan.layers:
-            core = DenseCore(layer)
-            m.submodules[f"layer_{layer.name}"] = core  # prefixed: a node may be named "logits"
+        cores: list[LayerCore | PoolCore] = []
+        for stage in self.plan.stages:
+            core = PoolCore(stage) if isinstance(stage, PoolPlan) else LayerCore(stage)
+            m.submodules[f"layer_{stage.name}"] = core  # prefixed: a node may be named "logits"
             if cores:
                 wiring.connect(m, cores[-1].o, core.i)
             cores.append(core)
-            self._monitor(m, layer.name, core)
+            if isinstance(core, LayerCore):
+                self._monitor(m, stage.name, core)
         m.submodules.logits = logits = LogitSerializer(self.plan.layers[-1])
         wiring.connect(m, cores[-1].o, logits.i)
 
@@ -87,7 +89,7 @@ class Accelerator(wiring.Component):
             m.d.sync += [started.eq(1), self.o_cycles.eq(self.o_cycles + 1)]
         return m
 
-    def _monitor(self, m: Module, name: str, core: DenseCore) -> None:
+    def _monitor(self, m: Module, name: str, core: LayerCore) -> None:
         ports = ["done", "sops", "events", "busy"]
         if self.taps:
             ports += ["tap_valid", "tap_k"] + ([] if core.layer.is_head else ["tap_s", "tap_u"])

@@ -40,7 +40,7 @@ class Collector(wiring.Component):
         self.entry_layout = data.StructLayout({"element": layer.element_address_bits, "bits": layer.chunk_bits})
         super().__init__(
             {
-                "i": In(stream.Signature(layer.word_bits)),
+                "i": In(stream.Signature(layer.lists.word_bits)),
                 "address": In(index + 1),
                 "entry": Out(self.entry_layout),
                 "full": Out(2),
@@ -51,7 +51,7 @@ class Collector(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        layer = self.layer
+        layer, lists = self.layer, self.layer.lists
         m = Module()
         index_bits, chunks = layer.list_address_bits, layer.word_chunks
 
@@ -61,7 +61,7 @@ class Collector(wiring.Component):
         m.d.comb += [read.addr.eq(self.address), self.entry.eq(read.data)]
 
         # ---- the word at hand: its bits and which of its chunks are still to be written
-        word = Signal(layer.word_bits, reset_less=True)
+        word = Signal(lists.word_bits, reset_less=True)
         flags = Signal(chunks)
         base = Signal(layer.element_address_bits + 1)
         valid = Signal()
@@ -79,22 +79,23 @@ class Collector(wiring.Component):
         m.d.comb += closes.eq(finished & last_word)
 
         # ---- accept: the first word of a list waits for its bank
-        position = Signal(range(layer.words)) if layer.words > 1 else Const(0, 1)
+        position = Signal(range(lists.words)) if lists.words > 1 else Const(0, 1)
         target = Signal()
         m.d.comb += target.eq(bank ^ closes)
         free = (position != 0) | ~occupied.bit_select(target, 1)
         m.d.comb += self.i.ready.eq((~valid | finished) & free)
         accept = self.i.valid & self.i.ready
-        is_last = position == layer.words - 1
+        step = self._step(m, accept)
+        is_last = position == lists.words - 1
         incoming = self._inside(self.i.payload, is_last)
         with m.If(accept):
             m.d.sync += [
                 word.eq(incoming),
                 flags.eq(Cat(chunk.any() for chunk in self._chunks(incoming))),
                 last_word.eq(is_last),
-                base.eq(Mux(position == 0, 0, base + layer.word_elements)),
+                base.eq(Mux(position == 0, 0, base + step)),
             ]
-            if layer.words > 1:
+            if lists.words > 1:
                 m.d.sync += position.eq(Mux(is_last, 0, position + 1))
         with m.Elif(valid):
             m.d.sync += flags.eq(rest)
@@ -133,13 +134,23 @@ class Collector(wiring.Component):
 
     def _chunks(self, word: Value) -> list[Value]:
         size = self.layer.chunk_bits
-        return [word[start : start + size] for start in range(0, self.layer.word_bits, size)]
+        return [word[start : start + size] for start in range(0, self.layer.lists.word_bits, size)]
+
+    def _step(self, m: Module, accept: Value) -> Value:
+        """Elements in the word before the one that is accepted: the last of a pixel may be shorter."""
+        lists = self.layer.lists
+        if lists.rest == lists.word_elements or lists.pixels == 1:
+            return Const(lists.word_elements)
+        number, before = Signal(range(max(2, lists.words_per_pixel))), Signal()
+        pixel_ends = number == lists.words_per_pixel - 1
+        with m.If(accept):
+            m.d.sync += [number.eq(Mux(pixel_ends, 0, number + 1)), before.eq(pixel_ends)]
+        return Mux(before, lists.rest, lists.word_elements)
 
     def _inside(self, word: Value, is_last: Value) -> Value:
-        """The word without the bits that lie beyond the source's last element."""
-        layer = self.layer
-        rest = layer.size_in - (layer.words - 1) * layer.word_elements
-        if rest == layer.word_elements:
+        """The word without the bits that lie beyond a flat source's last element, whatever the sender put there."""
+        lists = self.layer.lists
+        if lists.rest == lists.word_elements or lists.pixels > 1:
             return word
-        mask = (1 << (rest * layer.element_bits)) - 1
+        mask = (1 << (lists.rest * lists.element_bits)) - 1
         return Mux(is_last, word & mask, word)

@@ -42,12 +42,12 @@ class LIFParameters:
         neuron = layer.node.neuron
         return cls(
             lanes=layer.lanes,
-            weight_width=max(2, layer.weight_bits),
+            weight_width=max(2, layer.stored_weight_bits),
             start_width=layer.start.signed_bits,
             accumulator_width=layer.accumulator_width,
             k_width=layer.k_width,
             state_width=layer.state_width,
-            planes=layer.element_bits,
+            planes=layer.lists.element_bits,
             input_shift=layer.input_shift,
             leak=None if neuron is None else neuron.leak,
             threshold_width=1 if neuron is None else table_width(layer.threshold),

@@ -22,9 +22,9 @@ class LogitSerializer(wiring.Component):
     def __init__(self, head: LayerPlan):
         self.head = head
         self.layout = data.StructLayout(
-            {"logit": signed(head.k_width), "winner": max(1, (head.size_out - 1).bit_length()), "last": 1}
+            {"logit": signed(head.k_width), "winner": max(1, (head.channels - 1).bit_length()), "last": 1}
         )
-        super().__init__({"i": In(stream.Signature(head.out_word_bits)), "o": Out(stream.Signature(self.layout))})
+        super().__init__({"i": In(stream.Signature(head.outgoing.word_bits)), "o": Out(stream.Signature(self.layout))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         head = self.head
@@ -39,7 +39,7 @@ class LogitSerializer(wiring.Component):
         logit = Signal(signed(width))
         m.d.comb += logit.eq(logits[lane])
         wins = (number == 0) | (logit > best)
-        last = number == head.size_out - 1
+        last = number == head.channels - 1
         word_ends = last | (lane == head.lanes - 1)
         m.d.comb += [
             self.o.valid.eq(self.i.valid),

@@ -13,19 +13,20 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     """One issue slot.
 
     event : 0 in the slot of an empty list, which adds nothing.
-    weight : row of the weight memory, group * size_in + element.
-    element : source element, for the fan-out table; meaningful in group 0.
+    weight : row of the weight memory, group * fan_in + element.
     plane : bit-plane of a multi-bit element.
-    first, last : of its group and step.
+    state : where its group's state is kept, window * groups + group.
+    first, last : of its group and window.
     opening : the sample's first step (no state yet).
     closing : the sample's last step.
     """
     return data.StructLayout(
         {
             "event": 1,
-            "weight": max(1, (layer.size_in * layer.groups - 1).bit_length()),
-            "plane": max(1, (layer.element_bits - 1).bit_length()),
+            "weight": max(1, (layer.fan_in * layer.groups - 1).bit_length()),
+            "plane": max(1, (layer.lists.element_bits - 1).bit_length()),
             "group": max(1, (layer.groups - 1).bit_length()),
+            "state": max(1, (layer.states - 1).bit_length()),
             "first": 1,
             "last": 1,
             "opening": 1,
@@ -35,11 +36,12 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
 
 
 class Replay(wiring.Component):
-    """Walks the collector's lists and issues slots.
+    """Walks the collector's lists, one per window, and issues slots.
 
     A group's first slot waits until the group's state of the step before is stored (`state_distance`) and, where the
     group gives a word, until the output has a place for it (`credit`). Nothing waits behind the first slot, so the
-    datapath needs no stall. A direct input's list is replayed in the first step; later steps are one slot per group.
+    datapath needs no stall. A direct input's list is replayed in the first step; later steps are one slot per window
+    and group.
 
     Attributes
     ----------
@@ -89,25 +91,34 @@ class Replay(wiring.Component):
         bank, index = Signal(), Signal(layer.list_address_bits)
         group = Signal(self.slot.group.shape())
         row = Signal(self.slot.weight.shape())
+        state = Signal(self.slot.state.shape())
         step = Signal(range(max(2, layer.time_steps)))
         opening, closing = step == 0, step == layer.time_steps - 1
         listed = opening if layer.source.static else Const(1, 1)
 
         load, finished = Signal(), Signal()
-        nothing, chunk_last, group_last = Signal(), Signal(), Signal()
+        nothing, chunk_last, group_last, step_last = (
+            Signal(name=n) for n in ("nothing", "chunk_last", "group_last", "step_last")
+        )
         m.d.comb += [
             nothing.eq(~listed | self.empty.bit_select(bank, 1)),
             chunk_last.eq(nothing | (index == Array(self.final)[bank])),
             group_last.eq(group == layer.groups - 1),
+            step_last.eq(state == layer.states - 1),
         ]
         next_bank, next_index = Signal.like(bank), Signal.like(index)
         m.d.comb += [next_bank.eq(bank), next_index.eq(index), self.address.eq(Cat(next_index, next_bank))]
         with m.If(load):
             m.d.comb += next_index.eq(Mux(chunk_last, 0, index + 1))
             with m.If(chunk_last):
-                m.d.sync += [group.eq(Mux(group_last, 0, group + 1)), row.eq(Mux(group_last, 0, row + layer.size_in))]
-                with m.If(group_last):
+                m.d.sync += [
+                    group.eq(Mux(group_last, 0, group + 1)),
+                    row.eq(Mux(group_last, 0, row + layer.fan_in)),
+                    state.eq(Mux(step_last, 0, state + 1)),
+                ]
+                with m.If(step_last):
                     m.d.sync += step.eq(Mux(closing, 0, step + 1))
+                with m.If(group_last):
                     m.d.comb += next_bank.eq(bank ^ listed)
         m.d.sync += [bank.eq(next_bank), index.eq(next_index)]
 
@@ -134,13 +145,14 @@ class Replay(wiring.Component):
                 chunk.event.eq(~nothing),
                 chunk.weight.eq(row + Mux(nothing, 0, self.entry.element)),
                 chunk.group.eq(group),
+                chunk.state.eq(state),
                 chunk.opening.eq(opening),
                 chunk.closing.eq(closing),
                 bits.eq(Mux(nothing, 0, self.entry.bits)),
                 waiting.eq(nothing | (index == 0)),
                 lasts.eq(chunk_last),
                 frees.eq(chunk_last & group_last & listed),
-                ends.eq(chunk_last & group_last & closing),
+                ends.eq(chunk_last & step_last & closing),
                 chunk_bank.eq(bank),
             ]
 
@@ -154,7 +166,7 @@ class Replay(wiring.Component):
             self.ends.eq(ends & (rest == 0)),
             self.release.eq((finished & frees) << chunk_bank),
         ]
-        if layer.element_bits > 1:
+        if layer.lists.element_bits > 1:
             m.d.comb += self.slot.plane.eq(number)
         else:
             m.d.comb += self.slot.weight.eq(chunk.weight + number)
@@ -183,14 +195,14 @@ class Replay(wiring.Component):
     def _state_pending(self, m: Module, chunk: data.View) -> Value:
         """True while the state that `chunk`'s group reads is still on its way to its memory."""
         pending: Value = Const(0, 1)
-        if self.layer.groups >= self.layer.state_distance:
+        if self.layer.states >= self.layer.state_distance:
             return pending  # all other groups come in between, at least a slot each
         valid: Value = self.valid & self.slot.last
-        group: Value = chunk.group
+        state: Value = chunk.state
         for stage in range(1, self.layer.state_distance):
             valid_then = Signal(name=f"issued_valid_{stage}")
-            group_then = Signal.like(chunk.group, name=f"issued_group_{stage}", reset_less=True)
-            m.d.sync += [valid_then.eq(valid), group_then.eq(group)]
-            pending = pending | (valid_then & (group_then == chunk.group))
-            valid, group = valid_then, group_then
+            state_then = Signal.like(chunk.state, name=f"issued_state_{stage}", reset_less=True)
+            m.d.sync += [valid_then.eq(valid), state_then.eq(state)]
+            pending = pending | (valid_then & (state_then == chunk.state))
+            valid, state = valid_then, state_then
         return pending & ~chunk.opening

@@ -8,6 +8,8 @@ import numpy as np
 from amaranth.hdl import C, Module, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
+from mintaka_hw.plan.layer import DEEP_STATES
+
 
 def packed(values: Iterable[int], width: int) -> int:
     """Lane values as one word, lane 0 in the low bits, each in two's complement of `width` bits."""
@@ -36,11 +38,13 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
     return port.data
 
 
-def state(m: Module, name: str, depth: int, width: int, read: Value, write: Value, enable: Value, word: Value) -> Value:
-    """One word per group, read in the same cycle and written at the clock edge; never both at the same address.
+def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: Value, word: Value) -> Value:
+    """One word per window and group, written at the clock edge; never read and written at the same address at once.
 
-    A layer with one group keeps its state in a register. No reset: a sample's first step does not read it.
+    A single word is a register; a few are read in the cycle of `read`; `DEEP_STATES` and more a cycle later, from block
+    RAM. No reset: a sample's first step does not read it.
     """
+    width = len(word)
     if depth == 1:
         kept = Signal(width, name=name, reset_less=True)
         with m.If(enable):
@@ -49,7 +53,7 @@ def state(m: Module, name: str, depth: int, width: int, read: Value, write: Valu
     memory = Memory(shape=unsigned(width), depth=depth, init=[])
     m.submodules[name] = memory
     write_port = memory.write_port()
-    read_port = memory.read_port(domain="comb")
+    read_port = memory.read_port() if depth >= DEEP_STATES else memory.read_port(domain="comb")
     m.d.comb += [
         write_port.addr.eq(write),
         write_port.data.eq(word),

@@ -1,8 +1,8 @@
-"""The dense layer core: collector, replay, weight memory and LIF lanes, with its counters and output queue."""
+"""The layer core: (window reader,) collector, replay, weight memory and LIF lanes, counters and output queue."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -13,12 +13,13 @@ from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import LIFCore, LIFParameters, lanes_of
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.table import group_words, packed, rom, state
+from mintaka_hw.rtl.windows import WindowReader
 
 COUNTER_WIDTH = 32
 
 
-class DenseCore(wiring.Component):
-    """One dense layer. Its cycles are `mintaka_hw.estimate`'s: one per event and group, one for an empty list.
+class LayerCore(wiring.Component):
+    """One dense or conv2d layer. Its cycles are `mintaka_hw.estimate`'s: one per event and group.
 
     Pipeline, from the slot: 0 weight row is addressed | 1 weight and start are there | 2 accumulate | 3 K complete |
     4 result: spikes leave, state is stored.
@@ -27,7 +28,7 @@ class DenseCore(wiring.Component):
     ----------
     i : In(stream of word_bits)
         Words of the source, `word_elements` each.
-    o : Out(stream of out_word_bits)
+    o : Out(stream of outgoing.word_bits)
         A word of `lanes` spikes per group and step, or for the head `lanes` sums per group after the last step.
     done : Out(1)
         One cycle per sample; `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
@@ -40,8 +41,8 @@ class DenseCore(wiring.Component):
         self.layer = layer
         super().__init__(
             {
-                "i": In(stream.Signature(layer.word_bits)),
-                "o": Out(stream.Signature(layer.out_word_bits)),
+                "i": In(stream.Signature(layer.incoming.word_bits)),
+                "o": Out(stream.Signature(layer.outgoing.word_bits)),
                 "done": Out(1),
                 "sops": Out(COUNTER_WIDTH),
                 "events": Out(COUNTER_WIDTH),
@@ -60,7 +61,12 @@ class DenseCore(wiring.Component):
         m.submodules.replay = replay = Replay(layer)
         m.submodules.lanes = lanes = LIFCore(LIFParameters.of(layer))
 
-        wiring.connect(m, wiring.flipped(self.i), collector.i)
+        if layer.window_buffer is None:
+            wiring.connect(m, wiring.flipped(self.i), collector.i)
+        else:
+            m.submodules.windows = windows = WindowReader(layer.window_buffer)
+            wiring.connect(m, wiring.flipped(self.i), windows.i)
+            wiring.connect(m, windows.o, collector.i)
         m.d.comb += [
             collector.address.eq(replay.address),
             collector.release.eq(replay.release),
@@ -117,23 +123,21 @@ class DenseCore(wiring.Component):
         return m
 
     def _weights(self, m: Module, row: Value) -> Value:
-        """The weight memory: row group * size_in + element holds one weight per lane."""
+        """The weight memory: row group * fan_in + element holds one weight per lane."""
         layer = self.layer
-        weight = layer.node.inputs[0].weight
-        assert weight is not None
         rows = []
         for group in range(layer.groups):
-            part = weight.values[group * layer.lanes : (group + 1) * layer.lanes]
-            rows += [packed(self._encoded(column), layer.weight_bits) for column in part.T]
-        return rom(m, "weights", rows, layer.lanes * layer.weight_bits, row)
+            part = layer.weight_rows[group * layer.lanes : (group + 1) * layer.lanes]
+            rows += [packed(self._encoded(column), layer.stored_weight_bits) for column in part.T]
+        return rom(m, "weights", rows, layer.lanes * layer.stored_weight_bits, row)
 
     def _encoded(self, column: list[int]) -> list[int]:
         """Lane weights as stored: two's complement; at 1 bit, 0 is +1 and 1 is -1. Padding adds nothing, or -1."""
-        stored = [int(w) if self.layer.weight_bits > 1 else int(w < 0) for w in column]
-        return stored + [int(self.layer.weight_bits == 1)] * (self.layer.lanes - len(stored))
+        stored = [int(w) if self.layer.stored_weight_bits > 1 else int(w < 0) for w in column]
+        return stored + [int(self.layer.stored_weight_bits == 1)] * (self.layer.lanes - len(stored))
 
     def _decoded(self, word: Value, lane: int) -> Value:
-        bits = self.layer.weight_bits
+        bits = self.layer.stored_weight_bits
         stored = word[lane * bits : (lane + 1) * bits]
         return Cat(1, stored).as_signed() if bits == 1 else stored.as_signed()
 
@@ -144,7 +148,8 @@ class DenseCore(wiring.Component):
         bias_word = rom(m, "bias", group_words(layer.bias, layer.lanes, width), layer.lanes * width, slots[0].group)
 
         def kept(name: str, word: Value, enable: Value) -> Value:
-            return state(m, name, layer.groups, len(word), slots[1].group, slots[4].group, enable, word)
+            read = slots[0 if layer.state_is_deep else 1].state
+            return state(m, name, layer.states, read, slots[4].state, enable, word)
 
         state_word = kept("state", lanes.state.as_value(), lanes.done) if layer.has_state else None
         current_word = None
@@ -166,7 +171,7 @@ class DenseCore(wiring.Component):
     def _output(self, m: Module, lanes: LIFCore, replay: Replay, slot: Signal) -> None:
         """The queue of outgoing words. Its places are given out at issue, so the pipeline never has to stop."""
         layer = self.layer
-        m.submodules.out_fifo = fifo = SyncFIFO(width=layer.out_word_bits, depth=layer.fifo_depth)
+        m.submodules.out_fifo = fifo = SyncFIFO(width=layer.outgoing.word_bits, depth=layer.fifo_depth)
         places = Signal(range(layer.fifo_depth + 1), init=layer.fifo_depth)
         taken = self.o.valid & self.o.ready
         m.d.sync += places.eq(places + taken - replay.spend)
@@ -197,6 +202,9 @@ class DenseCore(wiring.Component):
         ]
         event = valid & slot.event
         once = event & (slot.group == 0)
+        operations: Value = Mux(once, fanout, 0)
+        if layer.counts_units:
+            operations = Array([operations << plane for plane in range(layer.lists.element_bits)])[slot.plane]
         with m.If(occupied):
-            for counter, step in ((self.busy, 1), (self.events, event), (self.sops, Mux(once, fanout, 0))):
+            for counter, step in ((self.busy, 1), (self.events, event), (self.sops, operations)):
                 m.d.sync += counter.eq(Mux(fresh, 0, counter) + step)
