@@ -132,13 +132,13 @@ def simulate(
 ) -> Result:
     """What the generated Verilog computes for `inputs`, in the reference's form; nothing is compared.
 
-    trace : tap every layer and return its K, spikes and membranes. Raises as `cosim` does.
+    trace : return every layer's K, spikes and membranes. Raises as `cosim` does.
     """
     check_inputs(network, inputs)
     plan = lanes if isinstance(lanes, Plan) else make_plan(network, lanes)
     chunks = _chunks(len(inputs), processes)
     with _folder(work_dir) as folder:
-        design = generate(plan, folder / "verilog", taps=trace)
+        design = generate(plan, folder / "verilog", taps=True)  # the taps count the spikes
         layout = layout_of(design.info)
         built = native.build(design.verilog, layout)
         runner = Processes()
@@ -148,15 +148,9 @@ def simulate(
             for index, part in enumerate(chunks)
         ]
         found = join(run_parallel(jobs, runner, [sim / "progress" for sim in sims], len(inputs), progress))
-    # A layer replays each spike of the layer before once per group, so its events count that layer's spikes.
-    spikes = {before.name: found.counters[after.name][:, 1] // after.groups for before, after in pairwise(plan.layers)}
+    spikes = {n: t.s.reshape(len(inputs), -1).sum(1) for n, t in found.traces.items() if t.s is not None}
     sops = {name: rows[:, 0] for name, rows in found.counters.items()}
-    for name, values in found.traces.items():
-        shape = (*values.k.shape[:2], *network.node(name).shape_out)
-        for part in ("k", "s", "u"):
-            if getattr(values, part) is not None:
-                setattr(values, part, getattr(values, part).reshape(shape))
-    return Result(found.logits, found.classes, sops, spikes, found.traces)
+    return Result(found.logits, found.classes, sops, spikes, found.traces if trace else {})
 
 
 @dataclass
@@ -242,7 +236,7 @@ def _order(difference: Difference) -> tuple[int, int]:
 
 def _beats(design: Design, inputs: np.ndarray) -> np.ndarray:
     layout = layout_of(design.info)
-    beats = pack_beats(inputs, layout.elements, layout.bits, static=layout.static)
+    beats = pack_beats(inputs, layout.elements, layout.bits, static=layout.static, order=layout.order)
     if beats.shape[1] != layout.beats_per_sample:
         raise CosimError(f"a sample makes {beats.shape[1]} beats, but design.json says {layout.beats_per_sample}")
     return beats

@@ -8,16 +8,27 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LayerPorts:
-    """One layer that sums a current. `membrane_bits` is None for the head, which has neither spikes nor membranes."""
+    """One layer that sums a current. `membrane_bits` is None for the head, which has neither spikes nor membranes.
+
+    A step has `windows` event lists (a convolution's output pixels), each of at most `fan_in` elements of
+    `element_bits` bits and replayed once per group of output channels.
+    """
 
     name: str
     lanes: int
     groups: int
-    size_in: int
-    size_out: int
+    windows: int
+    shape_out: tuple[int, ...]
+    fan_in: int
+    element_bits: int
     k_width: int
     membrane_bits: int | None
     tapped: bool
+
+    @property
+    def words(self) -> int:
+        """Tapped words, and slots of an empty network, per step."""
+        return self.windows * self.groups
 
     @property
     def fields(self) -> dict[str, tuple[int, bool]]:
@@ -30,13 +41,14 @@ class LayerPorts:
 
 @dataclass(frozen=True)
 class Layout:
-    """elements, bits, beats: of one input beat, and beats per event list; `lists` per sample is 1 for direct input."""
+    """elements, bits, order: of one input beat; beats: per frame, one of which makes a sample of direct input, else T."""
 
     top: str
     time_steps: int
     elements: int
     bits: int
     beats: int
+    order: str
     static: bool
     classes: int
     logit_width: int
@@ -56,8 +68,7 @@ class Layout:
 
         Ten times the work of a sample in which every input bit is set, were nothing overlapped.
         """
-        bits = self.bits if self.static else 1
-        slots = sum(self.time_steps * layer.groups * (layer.size_in * bits + 64) for layer in self.layers)
+        slots = sum(self.time_steps * x.words * (x.fan_in * x.element_bits + 64) for x in self.layers)
         return 10 * (slots + self.beats_per_sample + self.classes) + 1000
 
 
@@ -69,8 +80,10 @@ def layout_of(info: dict[str, Any]) -> Layout:
             name=layer["name"],
             lanes=layer["lanes"],
             groups=layer["groups"],
-            size_in=layer["size_in"],
-            size_out=layer["size_out"],
+            windows=layer["windows"],
+            shape_out=tuple(layer["shape_out"]),
+            fan_in=layer["fan_in"],
+            element_bits=layer["element_bits"],
             k_width=layer["k_width"],
             membrane_bits=layer["membrane_bits"],
             tapped=bool(info["taps"] and layer["tapped"]),
@@ -83,6 +96,7 @@ def layout_of(info: dict[str, Any]) -> Layout:
         elements=source["elements"],
         bits=source["bits"],
         beats=source["beats"],
+        order=source["order"],
         static=source["kind"] == "direct",
         classes=info["output"]["classes"],
         logit_width=info["output"]["logit_width"],

@@ -14,7 +14,7 @@ from mintaka_cosim.bench.job import Stalls
 from mintaka_cosim.bench.layout import LayerPorts, Layout
 from mintaka_cosim.bench.processes import Processes
 from mintaka_cosim.bench.recording import COUNTERS, Recording
-from mintaka_cosim.bench.words import unpack_fields, word_count
+from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 
 HARNESS = Path(__file__).with_name("native.cpp")
 
@@ -104,7 +104,7 @@ def _read(folder: Path, layout: Layout, samples: int) -> Recording:
 def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) -> Trace:
     counts = {name: word_count(layer.lanes * width) for name, (width, _) in layer.fields.items()}
     rows = np.fromfile(folder / f"{layer.name}.taps", "<u4").reshape(-1, sum(counts.values()))
-    wanted = samples * layout.time_steps * layer.groups
+    wanted = samples * layout.time_steps * layer.words
     if len(rows) != wanted:
         raise CosimError(f"layer '{layer.name}' was tapped {len(rows)} times; {wanted} were expected")
     found: dict[str, np.ndarray] = {}
@@ -113,5 +113,5 @@ def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) ->
         part = rows[:, begin : begin + counts[name]]
         begin += counts[name]
         lanes = unpack_fields(part, layer.lanes, width, signed=signed)
-        found[name] = lanes.reshape(samples, layout.time_steps, -1)[:, :, : layer.size_out]
+        found[name] = arrange(lanes, layout.time_steps, layer.windows, layer.groups, layer.shape_out)
     return Trace(found["k"], found.get("s"), found.get("u"))

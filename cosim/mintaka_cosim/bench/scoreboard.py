@@ -47,7 +47,7 @@ class Scoreboard:
         return (
             self._received == self._samples
             and all(done == self._samples for done in self._done.values())
-            and all(taps == self._samples * steps * self._layers[n].groups for n, taps in self._taps.items())
+            and all(taps == self._samples * steps * self._layers[n].words for n, taps in self._taps.items())
         )
 
     @property
@@ -59,18 +59,25 @@ class Scoreboard:
     def tap(self, name: str, values: dict[str, list[int]]) -> None:
         """One group of one step: `values` by field ("k", "s", "u"), one integer per lane."""
         layer = self._layers[name]
-        step_count, group = divmod(self._taps[name], layer.groups)
+        word, group = divmod(self._taps[name], layer.groups)
+        step_count, window = divmod(word, layer.windows)
         sample, step = divmod(step_count, self._job.layout.time_steps)
         if sample >= self._samples:
             raise MismatchError(self._difference(sample, name, {"samples": self._samples}, {"samples": sample + 1}))
         self._taps[name] += 1
         begin = group * layer.lanes
-        end = min(begin + layer.lanes, layer.size_out)
-        expected = {field: _row(self._job.traces[name], field)[sample, step, begin:end].tolist() for field in values}
+        end = min(begin + layer.lanes, layer.shape_out[0])
+        neurons = range(begin * layer.windows + window, end * layer.windows + window, layer.windows)
+        expected = {
+            field: _row(self._job.traces[name], field)[
+                sample, step, neurons.start : neurons.stop : neurons.step
+            ].tolist()
+            for field in values
+        }
         for lane in range(end - begin):
             for field, wanted in expected.items():
                 if values[field][lane] != wanted[lane]:
-                    self._differs(sample, step, name, begin + lane, lane, expected, values)
+                    self._differs(sample, step, name, neurons[lane], lane, expected, values)
         self.counts.sums += end - begin
         if layer.membrane_bits is not None:
             self.counts.spikes += end - begin

@@ -50,6 +50,6 @@ def generate(
     say = console()
     say.print(f"{shown(design.verilog)}: module {design.top}, {plan.memory_bits:,} bits of memory")
     for layer in plan.layers:
-        say.print(f"  {layer.name}: {layer.size_in} inputs, {layer.size_out} neurons on {layer.lanes} lanes")
+        say.print(f"  {layer.name}: {layer.node.size_in} inputs, {layer.node.size_out} neurons on {layer.lanes} lanes")
     if cycles is not None:
         say.print(f"  {cycles:,.1f} cycles per sample (estimated, on the artifact's test vectors)")

@@ -84,6 +84,8 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "windows": layer.windows,
                 "shape_in": list(layer.node.shape_in),
                 "shape_out": list(layer.node.shape_out),
+                "fan_in": layer.fan_in,
+                "element_bits": layer.lists.element_bits,
                 "size_in": layer.node.size_in,
                 "size_out": layer.node.size_out,
                 "k_width": layer.k_width,
