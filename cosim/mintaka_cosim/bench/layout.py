@@ -41,7 +41,7 @@ class LayerPorts:
 
 @dataclass(frozen=True)
 class Layout:
-    """elements, bits, order: of one input beat; beats: per frame, one of which makes a sample of direct input, else T."""
+    """elements, bits, order: of one input beat. beats: per frame; a sample is one frame of direct input, else T."""
 
     top: str
     time_steps: int
