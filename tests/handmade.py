@@ -7,7 +7,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from mintaka.artifact import Edge, Input, IntTensor, LeakTerm, Network, Neuron, Node, Output, check
+from mintaka.artifact import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Pool,
+    check,
+)
 
 HALF = (LeakTerm(1, 1),)
 
@@ -51,5 +63,31 @@ def dense_network(
         )
         source = nodes[-1].name
     network = Network("handmade", time_steps, Input("input", (sizes[0],), kind, bits), tuple(nodes), Output("head"))
+    check(network)
+    return network
+
+
+def picture_network(*, kind: str = "spikes", bits: int = 1, time_steps: int = 2, seed: int = 0) -> Network:
+    """2x9x7 -> conv 3x3, stride (2, 1), padded -> sum pool -> grouped conv -> max pool -> dense head of 5."""
+    rng = np.random.default_rng(seed)
+
+    def weight(*shape: int) -> IntTensor:
+        return IntTensor(rng.integers(-3, 4, shape).astype(np.int8), 3)
+
+    def lif(channels: int) -> Neuron:
+        return Neuron(IntTensor(rng.integers(1, 5, channels).astype(np.int8), 5), ">", "zero", None, HALF, 4)
+
+    first = ConvGeometry(stride=(2, 1), padding=(1, 1), groups=1)
+    second = ConvGeometry(stride=(1, 1), padding=(0, 1), groups=2)
+    nodes = (
+        Node(
+            "conv1", "conv2d", (Edge("input", 0, weight(6, 2, 3, 3), conv=first),), (2, 9, 7), (6, 5, 7), None, lif(6)
+        ),
+        Node("sum", "pool2d", (Edge("conv1", 0),), (6, 5, 7), (6, 4, 3), pool=Pool("sum", (2, 2), (1, 2))),
+        Node("conv2", "conv2d", (Edge("sum", 0, weight(4, 3, 2, 3), conv=second),), (6, 4, 3), (4, 3, 3), None, lif(4)),
+        Node("max", "pool2d", (Edge("conv2", 0),), (4, 3, 3), (4, 2, 2), pool=Pool("max", (2, 2), (1, 1))),
+        Node("head", "dense", (Edge("max", 0, weight(5, 16)),), (4, 2, 2), (5,)),
+    )
+    network = Network("pictures", time_steps, Input("input", (2, 9, 7), kind, bits), nodes, Output("head"))
     check(network)
     return network

@@ -29,7 +29,7 @@ from mintaka.train.recipe import (
     parse_recipe,
 )
 from mintaka_cosim.cli.app import app
-from mintaka_hw.estimate.cycles import LIST_LATENCY, RESULT_LATENCY
+from mintaka_hw.estimate.models import LIST_LATENCY, RESULT_LATENCY
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.layer import CHUNK_ELEMENTS, STATE_DISTANCE
 from mintaka_hw.verilog import generate

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade import dense_network
+from handmade import dense_network, picture_network
 
 from mintaka.artifact import LeakTerm, Network
 from mintaka.artifact.document import input_dtype
@@ -55,7 +55,8 @@ COUNTS = Case(
     {"hidden1": 3, "head": 1},
     0.5,
 )
-CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS}
+PICTURES = Case(picture_network(seed=4), {"conv1": 4, "conv2": 3, "head": 2}, 0.3)
+CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS, "pictures": PICTURES}
 
 
 @dataclass

@@ -54,7 +54,7 @@ def test_description_matches_the_ports(tmp_path: Path, taps: bool) -> None:
     info = json.loads((tmp_path / "design.json").read_text())
     assert info == design.info
     assert info["artifact_hash"] == content_hash(NETWORK)
-    assert info["input"] == {"kind": "direct", "shape": [20], "bits": 8, "elements": 4, "beats": 5}
+    assert info["input"] == {"kind": "direct", "shape": [20], "bits": 8, "order": "chw", "elements": 4, "beats": 5}
     assert info["layers"][0]["groups"] == 3
     text = design.verilog.read_text()
     top = text[text.index(f"module {design.top}(") :]
