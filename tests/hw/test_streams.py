@@ -40,7 +40,7 @@ def layer_of(size: int, word: int, bits: int) -> LayerPlan:
     """A layer with `size` sources of `bits` bits that come in words of `word` elements."""
     kind = "spikes" if bits == 1 else "counts"
     layer = make_plan(dense_network([size, 3], kind=kind, bits=bits)).layers[0]
-    return replace(layer, incoming=StreamLayout(1, 1, size, word, bits))
+    return replace(layer, edges=(replace(layer.edges[0], incoming=StreamLayout(1, 1, size, word, bits)),))
 
 
 @given(

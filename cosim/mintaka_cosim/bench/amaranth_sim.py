@@ -81,8 +81,11 @@ def simulate_amaranth(
             if accepted:
                 position, offered = position + 1, False
             cycles = cycle + 1
-            if len(seen.beats) == len(inputs) * plan.network.classes:
-                return
+            steps = len(inputs) * plan.network.time_steps
+            if len(seen.beats) == len(inputs) * plan.network.classes and all(
+                len(seen.taps[layer.name]) == steps * layer.states for layer in plan.layers
+            ):
+                return  # a layer that is read with a delay only may end after the logits
         if limit is None:
             raise SimulationTimeoutError(f"{len(seen.beats)} logits after {max_cycles} cycles (seed {seed})")
 

@@ -200,7 +200,7 @@ class _Chunk:
         beats = _beats(self.design, self.inputs)
         found = native.run(built, layout, beats, self.stalls, self.seed, self.folder, self.processes)
         expected, predicted = self._expected()
-        differences = compare(found, expected, self.plan.layers[-1].name, self.first)
+        differences = compare(found, expected, self.plan.head.name, self.first)
         wrong = {d.sample for d in differences}
         right = len(self.inputs) - len(wrong)
         counts = Counts(samples=right, logits=right * layout.classes)

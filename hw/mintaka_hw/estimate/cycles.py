@@ -8,8 +8,17 @@ import numpy as np
 
 from mintaka.artifact import Result, run
 from mintaka.artifact.reference import pool2d
-from mintaka_hw.estimate.models import EventLists, LayerModel, LogitModel, Model, PoolModel, WindowModel
-from mintaka_hw.plan import LayerPlan, Plan, PoolPlan, WindowPlan
+from mintaka_hw.estimate.models import (
+    EventLists,
+    ForkModel,
+    LayerModel,
+    LogitModel,
+    PoolModel,
+    QueueModel,
+    WindowModel,
+    Wire,
+)
+from mintaka_hw.plan import EdgePlan, Plan, PoolPlan, WindowPlan
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,13 @@ class CyclePrediction:
         return float(self.events[name].sum() / max(1, self.busy[name].sum()))
 
 
-def event_lists(layer: LayerPlan, x: np.ndarray) -> EventLists:
+def event_lists(edge: EdgePlan, x: np.ndarray) -> EventLists:
     """x: frames of unsigned integers, (M, C, H, W) or (M, N)."""
-    lists, chunk = layer.lists, layer.chunk_elements
-    if layer.window_buffer is None:
+    lists, chunk = edge.lists, edge.chunk_elements
+    if edge.window_buffer is None:
         words = lists.split(lists.flat(x))
         return EventLists(np.bitwise_count(words).sum((1, 2)), _chunks(words, chunk))
-    window = layer.window_buffer
+    window = edge.window_buffer
     events = np.bitwise_count(x).sum(1)
     chunks = _chunks(np.moveaxis(x, 1, -1), chunk)
     return EventLists(_windows(window, events).sum(1), _windows(window, chunks))
@@ -74,35 +83,68 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
         result = run(network, inputs, trace=True)
     N, T = len(inputs), network.time_steps
     x = np.asarray(inputs).reshape(N if network.input.static else N * T, *network.input.shape)
-    frames: list[np.ndarray] = []
+    frames = {network.input.name: x}
     for stage in plan.stages:
-        frames.append(x)
         if isinstance(stage, PoolPlan):
             assert stage.node.pool is not None
-            x = pool2d(x, stage.node.pool)
+            frames[stage.name] = pool2d(frames[stage.node.inputs[0].node], stage.node.pool)
         elif not stage.is_head:
             s = result.trace[stage.name].s
             assert s is not None
-            x = s.reshape(N * T, *stage.node.shape_out)
+            frames[stage.name] = s.reshape(N * T, *stage.node.shape_out)
 
-    models: list[Model] = [LogitModel(plan.layers[-1])]
-    for stage, x in zip(reversed(plan.stages), reversed(frames), strict=True):
+    outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
+    ins = _links(plan, outs)
+    layers = {}
+    for stage in plan.stages:
         if isinstance(stage, PoolPlan):
-            models.insert(0, PoolModel(stage, models[0]))
-            models.insert(0, WindowModel(stage.window_buffer, models[0], frames=len(x)))
-        else:
-            models.insert(0, LayerModel(stage, event_lists(stage, x), models[0]))
-            if stage.window_buffer is not None:
-                models.insert(0, WindowModel(stage.window_buffer, models[0], frames=len(x)))
-    models[0].available = None
-    for model in models:
-        model.finish()
-    words, logits = plan.layers[-1].groups, models[-1]
-    ends = np.array([logits.pop((n + 1) * words - 1) for n in range(N)], np.int64)
+            words = _window(stage.window_buffer, ins[stage.name, 0])
+            PoolModel(stage, words, outs[stage.name])
+            continue
+        wires, lists = [], []
+        for port, edge in enumerate(stage.edges):
+            x = frames[edge.edge.node]
+            lists.append(event_lists(edge, delayed(x, T) if edge.edge.delay else x))
+            wire = ins[stage.name, port]
+            wires.append(wire if edge.window_buffer is None else _window(edge.window_buffer, wire))
+        layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
+    head = plan.head
+    logits = outs[head.name]
+    LogitModel(head, logits)
+    ends = np.array([logits.taken((n + 1) * head.groups - 1) for n in range(N)], np.int64)
     busy, events = {}, {}
-    for model in models:
-        if isinstance(model, LayerModel):
-            busy[model.layer.name] = np.array(model.busy, np.int64)
-            per_sample = np.array(model.events, np.int64).reshape(N, -1).sum(1)
-            events[model.layer.name] = per_sample * model.layer.groups
+    for name, model in layers.items():
+        model.finish()
+        busy[name] = np.array(model.busy, np.int64)
+        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.groups
     return CyclePrediction(ends, busy, events)
+
+
+def delayed(x: np.ndarray, time_steps: int) -> np.ndarray:
+    """Frames (N * T, ...) one step later: zeros at each sample's first step."""
+    samples = x.reshape(-1, time_steps, *x.shape[1:])
+    late = np.concatenate([np.zeros_like(samples[:, :1]), samples[:, :-1]], axis=1)
+    return late.reshape(x.shape)
+
+
+def _links(plan: Plan, outs: dict[str, Wire]) -> dict[tuple[str, int], Wire]:
+    """The wire into each port of each stage, behind its source's fork and its own queue."""
+    found = {}
+    for name, out in outs.items():
+        links = [link for link in plan.links if link.source == name]
+        wires = [Wire() for _ in links] if len(links) > 1 else [out] * len(links)
+        if len(links) > 1:
+            ForkModel(out, wires)
+        for link, wire in zip(links, wires, strict=True):
+            reader = wire
+            if link.queue:
+                reader = Wire()
+                QueueModel(link, plan.network.time_steps, wire, reader)
+            found[link.target, link.port] = reader
+    return found
+
+
+def _window(window: WindowPlan, words: Wire) -> Wire:
+    out = Wire()
+    WindowModel(window, words, out)
+    return out

@@ -1,8 +1,9 @@
 """When each component takes and gives its words: max-plus recurrences, exact to the cycle.
 
-Valid for an input that always has a beat and an output that is always ready. `available[k]` is the cycle from which
-word k is offered to a component, written by the one before it; `pop(k)` is the cycle in which it takes it, and works
-out whatever that depends on, always further down the chain. The models publish, per component:
+Valid for an input that always has a beat and an output that is always ready. A `Wire` knows for each word the cycle
+from which it is offered and the cycle in which it is taken; whoever asks for one that is not known yet makes the
+producer or the consumer work it out. On the way it may be asked for the same again: whoever works a word out asks for
+everything it depends on first, and adds it only if nobody did meanwhile. What the components publish:
 
 - window reader: one word of a window per cycle, once the window row's last picture row is there; a row is freed with
   the last word that needs it.
@@ -11,186 +12,302 @@ out whatever that depends on, always further down the chain. The models publish,
 - replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the step before; a word is
   only begun when the output queue has a place; it leaves `RESULT_LATENCY` cycles after its group's last slot.
 - pool: takes a window's words as they come and gives the result with the last.
+- fork: a word leaves when its last reader has taken it. Queue: one cycle from in to out.
 - logits: one per cycle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from mintaka_hw.plan import LayerPlan, PoolPlan, WindowPlan
+from mintaka_hw.plan import LayerPlan, Link, PoolPlan, WindowPlan
 
 LIST_LATENCY = 2
 RESULT_LATENCY = 5
 NEVER = -(10**9)
 
 
+class Producer(Protocol):
+    """Gives words on a wire."""
+
+    def advance(self, wire: Wire) -> None:
+        """Work until there may be a word more on `wire.offers`."""
+
+
+class Consumer(Protocol):
+    """Takes words from a wire."""
+
+    def accept(self, wire: Wire) -> None:
+        """Work until there may be a word more on `wire.takes`."""
+
+
+class Wire:
+    """The words between two components; without a producer, every word is offered from the start."""
+
+    def __init__(self) -> None:
+        self.producer: Producer | None = None
+        self.consumer: Consumer | None = None
+        self.offers: list[int] = []
+        self.takes: list[int] = []
+
+    def offered(self, word: int) -> int:
+        """Cycle from which word number `word` is offered."""
+        if self.producer is None:
+            return 0
+        while len(self.offers) <= word:
+            self.producer.advance(self)
+        return self.offers[word]
+
+    def taken(self, word: int) -> int:
+        """Cycle in which word number `word` is taken."""
+        assert self.consumer is not None
+        while len(self.takes) <= word:
+            self.consumer.accept(self)
+        return self.takes[word]
+
+    @property
+    def earliest(self) -> int:
+        """First cycle in which the next word can be taken, if only one per cycle is."""
+        return self.takes[-1] + 1 if self.takes else 0
+
+
+class LogitModel:
+    """The serializer: one logit per cycle."""
+
+    def __init__(self, head: LayerPlan, words: Wire):
+        self.beats = [head.lanes] * (head.groups - 1) + [head.outgoing.rest]
+        words.consumer = self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        begin = max(wire.offered(number), wire.earliest)
+        if number == len(wire.takes):
+            wire.takes.append(begin + self.beats[number % len(self.beats)] - 1)
+
+
+class ForkModel:
+    """Offers a word to all its readers at once and takes it when the last one has."""
+
+    def __init__(self, words: Wire, readers: list[Wire]):
+        self.words, self.readers = words, readers
+        words.consumer = self
+        for reader in readers:
+            reader.producer = self
+
+    def advance(self, wire: Wire) -> None:
+        number = len(wire.offers)
+        if number > len(self.words.takes):
+            self.words.taken(number - 1)
+        time = max(self.words.offered(number), self.words.earliest)
+        if number == len(wire.offers):
+            for reader in self.readers:
+                reader.offers.append(time)
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        times = []
+        for reader in self.readers:
+            reader.offered(number)
+            times.append(reader.taken(number))
+        if number == len(wire.takes):
+            wire.takes.append(max(times))
+
+
+class QueueModel:
+    """A queue of `link.queue` words; with a delay, zeros in a sample's first frame, and its last frame dropped."""
+
+    def __init__(self, link: Link, time_steps: int, words: Wire, out: Wire):
+        self.depth, self.frame_words = link.queue, link.layout.words
+        self.time_steps = time_steps if link.delay else 0
+        self.words, self.out = words, out
+        self.pushes: list[int] = []
+        words.consumer, out.producer = self, self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        time = max(wire.offered(number), wire.earliest)
+        if number < len(wire.takes):
+            return
+        if self.time_steps and number // self.frame_words % self.time_steps == self.time_steps - 1:
+            wire.takes.append(time)
+            return
+        entry = len(self.pushes)
+        if entry >= self.depth:
+            time = max(time, self.out.taken(self._out_word(entry - self.depth)) + 1)
+        if number == len(wire.takes):
+            wire.takes.append(time)
+            self.pushes.append(time)
+
+    def advance(self, wire: Wire) -> None:
+        number = len(wire.offers)
+        if self.time_steps:
+            frame, word = divmod(number, self.frame_words)
+            sample, step = divmod(frame, self.time_steps)
+            if step == 0:
+                time = wire.taken(number - 1) + 1 if number else 0
+                if number == len(wire.offers):
+                    wire.offers.append(time)
+                return
+            entry = (sample * (self.time_steps - 1) + step - 1) * self.frame_words + word
+        else:
+            entry = number
+        while len(self.pushes) <= entry:
+            self.words.taken(len(self.words.takes))
+        if number == len(wire.offers):
+            wire.offers.append(self.pushes[entry] + 1)
+
+    def _out_word(self, entry: int) -> int:
+        """Number on the outgoing wire of what was pushed as number `entry`."""
+        if not self.time_steps:
+            return entry
+        frame, word = divmod(entry, self.frame_words)
+        sample, step = divmod(frame, self.time_steps - 1)
+        return (sample * self.time_steps + step + 1) * self.frame_words + word
+
+
+class WindowModel:
+    """The window reader."""
+
+    def __init__(self, window: WindowPlan, words: Wire, out: Wire):
+        self.window, self.words, self.out = window, words, out
+        self.row_words = window.incoming.cols * window.incoming.words_per_pixel
+        self.window_row_words = window.shape_out[1] * window.outgoing.words
+        self.freed: list[int] = []  # per picture row: cycle in which it was freed
+        self.last_read = -1
+        words.consumer, out.producer = self, self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        time = max(wire.offered(number), wire.earliest)
+        row, rest = divmod(number, self.row_words)
+        if rest == 0 and row >= self.window.buffer_rows:
+            while len(self.freed) <= row - self.window.buffer_rows:
+                self.advance(self.out)
+            time = max(time, self.freed[row - self.window.buffer_rows] + 1)
+        if number == len(wire.takes):
+            wire.takes.append(time)
+
+    def advance(self, wire: Wire) -> None:
+        number = len(wire.offers)
+        window_row, position = divmod(number, self.window_row_words)
+        frame, row = divmod(window_row, self.window.shape_out[0])
+        last_row = frame * self.window.incoming.rows + self.window.rows_needed(row) - 1
+        time = self.words.taken((last_row + 1) * self.row_words - 1) + 1
+        if number:
+            time = max(time, wire.taken(number - 1))
+        if number < len(wire.offers):
+            return
+        time = max(time, self.last_read + 1)
+        self.last_read = time
+        wire.offers.append(time + 1)
+        if position == self.window_row_words - 1:
+            before = self.window.rows_freed(row - 1) if row else 0
+            self.freed += [time] * (self.window.rows_freed(row) - before)
+
+
+class PoolModel:
+    """The reducer behind a pool's window reader."""
+
+    def __init__(self, pool: PoolPlan, words: Wire, out: Wire):
+        self.pixels = pool.window_buffer.outgoing.pixels
+        self.words, self.out = words, out
+        words.consumer, out.producer = self, self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        time = wire.offered(number)
+        if (number + 1) % self.pixels == 0:
+            self.out.offered(number // self.pixels)
+            time = self.out.taken(number // self.pixels)
+        if number == len(wire.takes):
+            wire.takes.append(time)
+
+    def advance(self, wire: Wire) -> None:
+        number = len(wire.offers)
+        last = (number + 1) * self.pixels - 1
+        if last:
+            self.words.taken(last - 1)
+        time = self.words.offered(last)
+        if number == len(wire.offers):
+            wire.offers.append(time)
+
+
 @dataclass(frozen=True)
 class EventLists:
-    """What enters one layer: per list `events`, (lists,), and per word its non-zero `chunks`, (lists, words)."""
+    """What enters a layer by one edge: per list `events`, (lists,); per word its non-zero `chunks`, (lists, words)."""
 
     events: np.ndarray
     chunks: np.ndarray
 
 
-class Model:
-    """A component that takes words; `available` is None where its source never lets it wait."""
+class LayerModel:
+    """Sequencer, collector, replay and lanes of one layer core."""
 
-    def __init__(self) -> None:
-        self.available: list[int] | None = []
-        self.popped: list[int] = []
-
-    def pop(self, word: int) -> int:
-        """Cycle in which word number `word` is taken."""
-        while len(self.popped) <= word:
-            self.popped.append(self.take(len(self.popped)))
-        return self.popped[word]
-
-    def take(self, number: int) -> int:
-        """The same for the next word; `number` is how many were taken before."""
-        raise NotImplementedError
-
-    def finish(self) -> None:
-        """Give everything that the words so far lead to."""
-
-    def offered(self, number: int) -> int:
-        """Cycle from which the word is offered."""
-        return 0 if self.available is None else self.available[number]
-
-    def offer(self, cycle: int) -> None:
-        """Called by the component before: one more word, offered from `cycle` on."""
-        assert self.available is not None
-        self.available.append(cycle)
-
-
-class LogitModel(Model):
-    """The serializer: one logit per cycle."""
-
-    def __init__(self, head: LayerPlan):
-        super().__init__()
-        self.beats = [head.lanes] * (head.groups - 1) + [head.outgoing.rest]
-
-    def take(self, number: int) -> int:
-        begin = max(self.offered(number), self.popped[-1] + 1 if self.popped else 0)
-        return begin + self.beats[number % len(self.beats)] - 1
-
-
-class PoolModel(Model):
-    """The reducer behind a pool's window reader."""
-
-    def __init__(self, pool: PoolPlan, consumer: Model):
-        super().__init__()
-        self.pixels = pool.window_buffer.outgoing.pixels
-        self.consumer = consumer
-
-    def take(self, number: int) -> int:
-        if (number + 1) % self.pixels:
-            return self.offered(number)
-        self.consumer.offer(self.offered(number))
-        return self.consumer.pop(number // self.pixels)
-
-    def finish(self) -> None:
-        assert self.available is not None
-        self.pop(len(self.available) - 1)
-
-
-class WindowModel(Model):
-    """The window reader over a number of frames."""
-
-    def __init__(self, window: WindowPlan, consumer: Model, *, frames: int):
-        super().__init__()
-        self.window, self.consumer = window, consumer
-        self.row_words = window.incoming.cols * window.incoming.words_per_pixel
-        self.window_rows = frames * window.shape_out[0]
-        self.rows_read = 0  # window rows
-        self.freed: list[int] = []  # per picture row: cycle in which it was freed
-        self.given = 0  # words
-        self.last_read = -1
-
-    def take(self, number: int) -> int:
-        time = max(self.offered(number), self.popped[-1] + 1 if self.popped else 0)
-        row, rest = divmod(number, self.row_words)
-        if rest == 0 and row >= self.window.buffer_rows:
-            must_be_free = row - self.window.buffer_rows
-            while len(self.freed) <= must_be_free:
-                self._read_row()
-            time = max(time, self.freed[must_be_free] + 1)
-        return time
-
-    def finish(self) -> None:
-        while self.rows_read < self.window_rows:
-            self._read_row()
-
-    def _read_row(self) -> None:
-        window = self.window
-        frame, row = divmod(self.rows_read, window.shape_out[0])
-        last_row = frame * window.incoming.rows + window.rows_needed(row) - 1
-        gate = self.pop((last_row + 1) * self.row_words - 1) + 1
-        for _ in range(window.shape_out[1] * window.outgoing.words):
-            time = max(self.last_read + 1, gate)
-            if self.given:
-                time = max(time, self.consumer.pop(self.given - 1))
-            self.consumer.offer(time + 1)
-            self.given += 1
-            self.last_read = time
-        before = window.rows_freed(row - 1) if row else 0
-        self.freed += [self.last_read] * (window.rows_freed(row) - before)
-        self.rows_read += 1
-
-
-class LayerModel(Model):
-    """Collector, replay and lanes of one layer core."""
-
-    def __init__(self, layer: LayerPlan, lists: EventLists, consumer: Model):
-        super().__init__()
-        self.layer = layer
-        self.events: list[int] = lists.events.tolist()
-        self.word_cycles: list[list[int]] = np.maximum(lists.chunks, 1).tolist()
-        self.consumer = consumer
+    def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
+        self.layer, self.words, self.out = layer, words, out
+        self.events: list[int] = np.sum([each.events for each in lists], axis=0).tolist()
+        self.word_cycles: list[list[list[int]]] = [np.maximum(each.chunks, 1).tolist() for each in lists]
         self.free = 0  # first cycle in which the collector can take a word
+        self.turn = self.position = 0  # of the next word: edge, and number within the edge's part of the list
         self.readable: list[int] = []  # per list
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
         self.stored = [NEVER] * layer.states  # last slot of each state's step before
         self.begun = 0  # words
         self.busy: list[int] = []  # per sample
+        for wire in words:
+            wire.consumer = self
+        out.producer = self
 
-    def take(self, number: int) -> int:
-        words = self.layer.lists.words
-        which, position = divmod(number, words)
-        time = max(self.free, self.offered(number))
-        if position == 0 and which >= 2:
-            self._replay(which - 2)
+    def accept(self, wire: Wire) -> None:  # noqa: ARG002
+        """Collect one more word: whichever edge's turn it is."""
+        edge, position, which = self.turn, self.position, len(self.readable)
+        time = self.words[edge].offered(len(self.words[edge].takes))
+        if edge == position == 0 and which >= 2:
+            while len(self.released) <= which - 2:
+                self._replay_list()
             time = max(time, self.released[which - 2] + 1)
-        self.free = time + self.word_cycles[which][position]
-        if position == words - 1:
+        if (edge, position, which) != (self.turn, self.position, len(self.readable)):
+            return
+        time = max(time, self.free)
+        self.words[edge].takes.append(time)
+        cycles = self.word_cycles[edge][which]
+        self.free = time + cycles[position]
+        self.position += 1
+        if self.position == len(cycles):
+            self.position, self.turn = 0, edge + 1
+        if self.turn == len(self.words):
+            self.turn = 0
             self.readable.append(self.free + LIST_LATENCY)
-        return time
+
+    def advance(self, wire: Wire) -> None:  # noqa: ARG002
+        self._replay_list()
 
     def finish(self) -> None:
-        self._replay(len(self.events) - 1)
+        """Replay everything."""
+        while len(self.released) < len(self.events):
+            self._replay_list()
 
-    def _replay(self, which: int) -> None:
-        """Work up to list number `which` (a static source's last list: and through all later steps)."""
-        layer = self.layer
-        while len(self.released) <= which:
-            current = len(self.released)
-            self.pop((current + 1) * layer.lists.words - 1)
-            step, window = divmod(current, layer.windows)
-            if not layer.source.static:
-                step %= layer.time_steps
-            else:
-                step = 0
-            if step == 0 and window == 0:
-                self.busy.append(0)
-            self._window(step, window, self.events[current], self.readable[current])
-            self.released.append(self.last_slot)
-            if layer.source.static and window == layer.windows - 1:
-                for later in range(1, layer.time_steps):
-                    for each in range(layer.windows):
-                        self._window(later, each, 0, NEVER)
+    def _replay_list(self) -> None:
+        """The next list (a static source's last one: and all later steps of the sample)."""
+        layer, current = self.layer, len(self.released)
+        while len(self.readable) <= current:
+            self.accept(self.words[0])
+        if current < len(self.released):
+            return
+        step, window = divmod(current, layer.windows)
+        step = 0 if layer.static else step % layer.time_steps
+        if step == 0 and window == 0:
+            self.busy.append(0)
+        self._window(step, window, self.events[current], self.readable[current])
+        self.released.append(self.last_slot)
+        if layer.static and window == layer.windows - 1:
+            for later in range(1, layer.time_steps):
+                for each in range(layer.windows):
+                    self._window(later, each, 0, NEVER)
 
     def _window(self, step: int, window: int, events: int, readable: int) -> None:
         layer = self.layer
@@ -202,10 +319,10 @@ class LayerModel(Model):
                 first = max(first, self.stored[state] + layer.state_distance)
             if gives_words:
                 if self.begun >= layer.fifo_depth:
-                    first = max(first, self.consumer.pop(self.begun - layer.fifo_depth) + 1)
+                    first = max(first, self.out.taken(self.begun - layer.fifo_depth) + 1)
                 self.begun += 1
             self.last_slot = first + max(1, events) - 1
             self.stored[state] = self.last_slot
             self.busy[-1] += self.last_slot - loaded
             if gives_words:
-                self.consumer.offer(self.last_slot + RESULT_LATENCY)
+                self.out.offers.append(self.last_slot + RESULT_LATENCY)

@@ -1,6 +1,8 @@
 """The plan: how many lanes each layer gets, and every width and memory that follows from the artifact."""
 
+from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.layer import LayerPlan
+from mintaka_hw.plan.link import Link
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.network import Lanes, Plan, PlanError, make_plan
 from mintaka_hw.plan.pool import PoolPlan
@@ -8,8 +10,10 @@ from mintaka_hw.plan.stream import StreamLayout
 from mintaka_hw.plan.window import WindowPlan
 
 __all__ = [
+    "EdgePlan",
     "Lanes",
     "LayerPlan",
+    "Link",
     "MemoryPlan",
     "Plan",
     "PlanError",

@@ -8,12 +8,11 @@ from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import ConvGeometry, Interval, IntTensor, Node, NodeBounds, Signal
+from mintaka.artifact import Interval, Node, NodeBounds
+from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.stream import StreamLayout
-from mintaka_hw.plan.window import WindowPlan
 
-CHUNK_ELEMENTS = 8
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
 LOGIT_FIFO_DEPTH = 2
 STATE_DISTANCE = 4  # cycles from a group's last slot to the first slot that may read the state it stores
@@ -24,8 +23,7 @@ DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read
 class LayerPlan:
     """A layer core with `lanes` lanes (P); output channel c sits in group c // P, lane c % P.
 
-    incoming : the stream that the layer reads.
-    source : what it carries; a static source is summed once per sample.
+    edges : its inputs; an event list holds the events of all of them, one after the other.
     bounds : the contract's proven intervals.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
@@ -35,8 +33,7 @@ class LayerPlan:
     node: Node
     lanes: int
     time_steps: int
-    incoming: StreamLayout
-    source: Signal
+    edges: tuple[EdgePlan, ...]
     bounds: NodeBounds
 
     # ---- folding
@@ -50,13 +47,14 @@ class LayerPlan:
         return self.node.neuron is None
 
     @property
-    def conv(self) -> ConvGeometry | None:
-        return self.node.inputs[0].conv
+    def static(self) -> bool:
+        """True where the source is a direct input, which is summed once per sample."""
+        return self.edges[0].source.static
 
     @property
     def windows(self) -> int:
         """Event lists per time step."""
-        return 1 if self.conv is None else prod(self.node.shape_out[1:])
+        return prod(self.node.shape_out[1:])
 
     @property
     def channels(self) -> int:
@@ -76,68 +74,42 @@ class LayerPlan:
     @property
     def outgoing(self) -> StreamLayout:
         """The stream of spikes (for the head: of sums) that leaves."""
-        rows, cols = self.node.shape_out[1:] if self.conv is not None else (1, 1)
+        rows, cols = self.node.shape_out[1:] if len(self.node.shape_out) == 3 else (1, 1)
         return StreamLayout(rows, cols, self.channels, self.lanes, self.k_width if self.is_head else 1)
 
     @property
-    def lists(self) -> StreamLayout:
-        """What the collector sees per list: the whole source, or the kernel's pixels of one window."""
-        if self.conv is None:
-            return self.incoming
-        kh, kw = self.weight.values.shape[2:]
-        return StreamLayout(kh, kw, self.incoming.channels, self.incoming.channels, self.incoming.element_bits)
-
-    @property
     def fan_in(self) -> int:
-        """Rows of weights per group."""
-        return self.lists.elements
-
-    @property
-    def chunk_elements(self) -> int:
-        """Source elements in one entry of the event list: up to 8 spikes, or one multi-bit number."""
-        return 1 if self.lists.element_bits > 1 else min(CHUNK_ELEMENTS, self.lists.word_elements)
-
-    @property
-    def chunk_bits(self) -> int:
-        return self.chunk_elements * self.lists.element_bits
-
-    @property
-    def word_chunks(self) -> int:
-        return ceil(self.lists.word_elements / self.chunk_elements)
+        """Rows of weights per group, the edges' one after the other."""
+        return sum(edge.fan_in for edge in self.edges)
 
     @property
     def list_depth(self) -> int:
         """Most entries that one event list can have."""
-        whole = (self.lists.words_per_pixel - 1) * self.word_chunks
-        return self.lists.pixels * (whole + ceil(self.lists.rest / self.chunk_elements))
-
-    # ---- weights
+        return sum(edge.list_depth for edge in self.edges)
 
     @property
-    def weight(self) -> IntTensor:
-        weight = self.node.inputs[0].weight
-        assert weight is not None
-        return weight
+    def word_bits(self) -> int:
+        """Width of the widest word that enters the collector."""
+        return max(edge.lists.word_bits for edge in self.edges)
+
+    @property
+    def chunk_bits(self) -> int:
+        """Width of the widest chunk in an event list."""
+        return max(edge.chunk_bits for edge in self.edges)
+
+    @property
+    def planes(self) -> int:
+        return max(edge.planes for edge in self.edges)
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
-        """Weights in the order of the lists' elements, int64 (channels, fan_in); 0 where groups leave no synapse."""
-        W = self.weight.values.astype(np.int64)
-        if self.conv is None:
-            pixels = self.incoming.pixels
-            return W.reshape(len(W), -1, pixels).transpose(0, 2, 1).reshape(len(W), -1)
-        groups = self.conv.groups
-        full = np.zeros((len(W), self.incoming.channels, *W.shape[2:]), np.int64)
-        out_size, in_size = len(W) // groups, W.shape[1]
-        for group in range(groups):
-            mine = slice(group * out_size, (group + 1) * out_size)
-            full[mine, group * in_size : (group + 1) * in_size] = W[mine]
-        return full.transpose(0, 2, 3, 1).reshape(len(W), -1)
+        """Weights in the order of the lists' elements, int64 (channels, fan_in)."""
+        return np.concatenate([edge.weight_rows for edge in self.edges], axis=1)
 
     @property
     def stored_weight_bits(self) -> int:
-        """Bits per weight in the memory: 1-bit weights need a second bit where grouping makes some of them zero."""
-        bits = self.weight.bits
+        """Bits per weight in the memory: 1 only where every weight is -1 or +1."""
+        bits = max(edge.weight.bits for edge in self.edges)
         return 2 if bits == 1 and (self.weight_rows == 0).any() else bits
 
     # ---- proven ranges
@@ -158,7 +130,7 @@ class LayerPlan:
         """K = U + I + B, padding lanes included (they sum nothing, or -1 per event where weights have 1 bit)."""
         lo, hi = min(self.bounds.k.lo, 0), max(self.bounds.k.hi, 0)
         if self.stored_weight_bits == 1:
-            padding = (-self.fan_in * self.source.max_value) >> self.input_shift
+            padding = self._padding_sum >> self.input_shift
             lo = min(lo, padding * self.time_steps if self.is_head else padding - self.state_max)
         return Interval(lo, hi)
 
@@ -171,7 +143,7 @@ class LayerPlan:
     def start(self) -> Interval:
         """What an accumulation starts from: B, U + B, U + the stored current (a K already), or the head's sum + B."""
         bias = Interval(int(self.bias.min()), int(self.bias.max())).hull(Interval(0, 0))
-        if self.is_head or self.source.static:
+        if self.is_head or self.static:
             return self.k.hull(bias)
         return (Interval(-self.state_max, self.state_max) + bias).hull(bias)
 
@@ -180,12 +152,17 @@ class LayerPlan:
         """Every value that an accumulator takes, before `input_shift`, in any order of addition."""
         shift = self.input_shift
         scaled = Interval(self.k.lo << shift, ((self.k.hi + 1) << shift) - 1)
-        sums = self.bounds.sums[0]
-        low = sums.lo
-        if self.stored_weight_bits == 1:  # padding lanes subtract every event
-            low = min(low, -self.fan_in * self.source.max_value)
+        low = sum(i.lo << e.edge.shift for i, e in zip(self.bounds.sums, self.edges, strict=True))
+        high = sum(i.hi << e.edge.shift for i, e in zip(self.bounds.sums, self.edges, strict=True))
+        if self.stored_weight_bits == 1:
+            low = min(low, self._padding_sum)
         bias = Interval(int(self.bias.min()) << shift, int(self.bias.max()) << shift).hull(Interval(0, 0))
-        return scaled.hull(bias + Interval(low, sums.hi))
+        return scaled.hull(bias + Interval(low, high))
+
+    @property
+    def _padding_sum(self) -> int:
+        """Least sum of a padding lane that subtracts every event, as it does where weights have 1 bit."""
+        return -sum(edge.fan_in * edge.source.max_value << edge.edge.shift for edge in self.edges)
 
     # ---- widths
 
@@ -211,7 +188,7 @@ class LayerPlan:
     @property
     def has_current(self) -> bool:
         """True where the input's current is summed once and kept for the other steps."""
-        return self.source.static and self.time_steps > 1
+        return self.static and self.time_steps > 1
 
     @property
     def state_distance(self) -> int:
@@ -242,27 +219,19 @@ class LayerPlan:
         return (self.weight_rows != 0).sum(axis=0).astype(np.int64)
 
     @property
-    def counts_units(self) -> bool:
-        """True where a multi-bit element stands for that many spikes (a sum pool's), each an operation of its own."""
-        return self.source.units == "spikes"
-
-    @property
     def fifo_depth(self) -> int:
         return LOGIT_FIFO_DEPTH if self.is_head else SPIKE_FIFO_DEPTH
 
     # ---- memories
 
     @property
-    def window_buffer(self) -> WindowPlan | None:
-        """The rows that a convolution's windows are read from."""
-        if self.conv is None:
-            return None
-        kernel = (self.lists.rows, self.lists.cols)
-        return WindowPlan(self.incoming, kernel, self.conv.stride, self.conv.padding, self.node.shape_out[1:])
-
-    @property
     def list_address_bits(self) -> int:
         return max(1, (self.list_depth - 1).bit_length())
+
+    @property
+    def edge_bits(self) -> int:
+        """Bits that say which edge a word or an entry belongs to; none where there is but one."""
+        return (len(self.edges) - 1).bit_length()
 
     @property
     def element_address_bits(self) -> int:
@@ -272,15 +241,14 @@ class LayerPlan:
     def memories(self) -> list[MemoryPlan]:
         """Every memory and constant table of the core, as it is built."""
         P, G = self.lanes, self.groups
-        entry = self.element_address_bits + self.chunk_bits
+        entry = self.element_address_bits + self.chunk_bits + self.edge_bits
         found = [
             MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
             MemoryPlan("events", 2 * 2**self.list_address_bits, entry),
             MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
-        if self.window_buffer is not None:
-            found.append(self.window_buffer.memory)
+        found += [edge.window_buffer.memory for edge in self.edges if edge.window_buffer is not None]
         if self.has_state:
             found.append(MemoryPlan("state", self.states, P * self.state_width))
         if self.has_current:

@@ -9,7 +9,9 @@ from math import ceil, prod
 import numpy as np
 
 from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
+from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.layer import LayerPlan
+from mintaka_hw.plan.link import Link, links
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.pool import PoolPlan
 from mintaka_hw.plan.stream import StreamLayout
@@ -28,7 +30,7 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The accelerator of one network: its cores in the order that data takes.
+    """The accelerator of one network: its cores in the artifact's order, and the links between them.
 
     input : the input stream. A flat one, or any that a dense layer reads, comes in C order; pictures for a convolution
         or a pool come pixel by pixel, channels innermost.
@@ -38,11 +40,16 @@ class Plan:
     artifact_hash: str
     input: StreamLayout
     stages: tuple[LayerPlan | PoolPlan, ...]
+    links: tuple[Link, ...]
 
     @property
     def layers(self) -> tuple[LayerPlan, ...]:
         """The stages that sum a current."""
         return tuple(stage for stage in self.stages if isinstance(stage, LayerPlan))
+
+    @property
+    def head(self) -> LayerPlan:
+        return self.layer(self.network.output.node)
 
     @property
     def input_order(self) -> str:
@@ -62,12 +69,13 @@ class Plan:
 
     @property
     def logit_width(self) -> int:
-        return self.layers[-1].k_width
+        return self.head.k_width
 
     @property
     def memories(self) -> list[tuple[str, MemoryPlan]]:
-        """Every memory with the name of its stage."""
-        return [(stage.name, memory) for stage in self.stages for memory in stage.memories]
+        """Every memory with the name of its stage; a queue belongs to the stage that reads it."""
+        found = [(stage.name, memory) for stage in self.stages for memory in stage.memories]
+        return found + [(link.target, link.memory) for link in self.links if link.queue]
 
     @property
     def memory_bits(self) -> int:
@@ -86,21 +94,38 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
     nodes = _buildable(network)
     chosen = _lanes(network, nodes, lanes)
     source, bounds = signals(network), network_bounds(network)
-    stream = first = _input_stream(network, nodes[0])
+    layouts = _layouts(network, nodes, chosen)
     stages: list[LayerPlan | PoolPlan] = []
     for node in nodes:
         if node.op == "pool2d":
-            stages.append(PoolPlan(node, stream))
-        else:
-            signal = source[node.inputs[0].node]
-            stages.append(LayerPlan(node, chosen[node.name], network.time_steps, stream, signal, bounds[node.name]))
-        stream = stages[-1].outgoing
-    return Plan(network, content_hash(network), first, tuple(stages))
+            stages.append(PoolPlan(node, layouts[node.inputs[0].node]))
+            continue
+        edges: list[EdgePlan] = []
+        for edge in node.inputs:
+            offset = sum(e.fan_in for e in edges)
+            edges.append(EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset))
+        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name]))
+    return Plan(
+        network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))
+    )
 
 
-def _input_stream(network: Network, first: Node) -> StreamLayout:
+def _layouts(network: Network, nodes: list[Node], lanes: dict[str, int]) -> dict[str, StreamLayout]:
+    """The stream that the input and each node but the head gives."""
+    readers = [n for n in nodes if any(edge.node == network.input.name for edge in n.inputs)]
+    found = {network.input.name: _input_stream(network, flat=all(n.op == "dense" for n in readers))}
+    for node in nodes:
+        rows, cols = node.shape_out[1:] if len(node.shape_out) == 3 else (1, 1)
+        if node.op == "pool2d":
+            found[node.name] = PoolPlan(node, found[node.inputs[0].node]).outgoing
+        elif node is not network.head:
+            found[node.name] = StreamLayout(rows, cols, node.channels, lanes[node.name], 1)
+    return found
+
+
+def _input_stream(network: Network, *, flat: bool) -> StreamLayout:
     shape, bits = network.input.shape, network.input.bits
-    if first.op == "dense":
+    if flat:
         size = prod(shape)
         return StreamLayout(1, 1, size, min(size, max(1, INPUT_WORD_BITS // bits)), bits)
     channels, rows, cols = shape
@@ -108,23 +133,22 @@ def _input_stream(network: Network, first: Node) -> StreamLayout:
 
 
 def _buildable(network: Network) -> list[Node]:
-    """The nodes in the order of the chain, where each has a core."""
-    before = network.input.name
+    """The network's nodes, where each can be built as it is wired."""
+    read = {edge.node for node in network.nodes for edge in node.inputs}
     for node in network.nodes:
         name = f"node '{node.name}'"
-        if len(node.inputs) > 1 or node.inputs[0].delay:
-            raise PlanError(f"{name} has several or delayed inputs, for which there is no hardware yet")
-        if node.inputs[0].node != before:
+        if node.name not in read and node.name != network.output.node:
+            raise PlanError(f"{name} is read by nothing: remove it")
+        static = [e for e in node.inputs if e.node == network.input.name and network.input.static]
+        if static and (len(node.inputs) > 1 or static[0].shift):
             raise PlanError(
-                f"{name} reads '{node.inputs[0].node}' instead of '{before}': only chains of layers are generated yet"
+                f"{name} reads the direct input beside other inputs or with a left shift, for which there is no"
+                " hardware: give the input a layer of its own"
             )
-        if node.inputs[0].shift:
-            raise PlanError(f"{name} shifts its current left, for which there is no hardware yet: use shift 0")
-        before = node.name
-    if before != network.output.node:
-        raise PlanError(
-            f"node '{before}' comes behind the head '{network.output.node}', so nothing reads it: remove it"
-        )
+    if network.input.name not in read:
+        raise PlanError(f"the input '{network.input.name}' is read by nothing")
+    if network.input.static and sum(e.node == network.input.name for n in network.nodes for e in n.inputs) > 1:
+        raise PlanError(f"the direct input '{network.input.name}' is read by several nodes; one can be built")
     head = network.head
     if head.op == "conv2d" and prod(head.shape_out[1:]) > 1:
         raise PlanError(f"the head '{head.name}' gives {list(head.shape_out)}, but must give one pixel: make it dense")
@@ -190,11 +214,13 @@ def _events_per_sample(network: Network, nodes: list[Node]) -> dict[str, float]:
         rates[network.input.name] = float(np.bitwise_count(x).sum()) / len(x) / source[network.input.name].size
     events = {}
     for node in nodes:
-        edge, signal = node.inputs[0], source[node.inputs[0].node]
-        steps = 1 if signal.static else network.time_steps
-        rate = rates.get(edge.node, ASSUMED_RATE * signal.max_value.bit_length() * steps)
-        uses = 1.0
-        if edge.conv is not None and edge.weight is not None:
-            uses = prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
-        events[node.name] = rate * signal.size * uses
+        events[node.name] = 0.0
+        for edge in node.inputs:
+            signal = source[edge.node]
+            steps = 1 if signal.static else network.time_steps
+            rate = rates.get(edge.node, ASSUMED_RATE * signal.max_value.bit_length() * steps)
+            uses = 1.0
+            if edge.conv is not None and edge.weight is not None:
+                uses = prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
+            events[node.name] += rate * signal.size * uses
     return events

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Const, Module, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import Plan, PoolPlan
 from mintaka_hw.rtl.layer import COUNTER_WIDTH, LayerCore
+from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitSerializer
 from mintaka_hw.rtl.pool import PoolCore
 
@@ -33,7 +34,7 @@ class Accelerator(wiring.Component):
     def __init__(self, plan: Plan, *, taps: bool = False):
         self.plan = plan
         self.taps = taps
-        head = plan.layers[-1]
+        head = plan.head
         ports: dict[str, Any] = {
             "i_valid": In(1),
             "i_ready": Out(1),
@@ -60,23 +61,24 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        cores: list[LayerCore | PoolCore] = []
+        cores: dict[str, LayerCore | PoolCore] = {}
         for stage in self.plan.stages:
             core = PoolCore(stage) if isinstance(stage, PoolPlan) else LayerCore(stage)
+            cores[stage.name] = core
             m.submodules[f"layer_{stage.name}"] = core  # prefixed: a node may be named "logits"
-            if cores:
-                wiring.connect(m, cores[-1].o, core.i)
-            cores.append(core)
             if isinstance(core, LayerCore):
                 self._monitor(m, stage.name, core)
-        m.submodules.logits = logits = LogitSerializer(self.plan.layers[-1])
-        wiring.connect(m, cores[-1].o, logits.i)
+        source = stream.Signature(self.plan.input.word_bits).create(path=("input",))
+        self._wire(m, source, cores)
+        head = self.plan.head
+        m.submodules.logits = logits = LogitSerializer(head)
+        wiring.connect(m, cores[head.name].o, logits.i)
 
         digits = self.plan.artifact_hash.removeprefix("sha256:")[:16]
         m.d.comb += [
-            cores[0].i.valid.eq(self.i_valid),
-            cores[0].i.payload.eq(self.i_data),
-            self.i_ready.eq(cores[0].i.ready),
+            source.valid.eq(self.i_valid),
+            source.payload.eq(self.i_data),
+            self.i_ready.eq(source.ready),
             self.o_valid.eq(logits.o.valid),
             logits.o.ready.eq(self.o_ready),
             self.o_logit.eq(logits.o.payload.logit),
@@ -88,6 +90,31 @@ class Accelerator(wiring.Component):
         with m.If(started | (self.i_valid & self.i_ready)):
             m.d.sync += [started.eq(1), self.o_cycles.eq(self.o_cycles + 1)]
         return m
+
+    def _wire(self, m: Module, source: Any, cores: dict[str, LayerCore | PoolCore]) -> None:
+        """Every link of the plan: from its source's fork, where it has several readers, through its queue."""
+        plan = self.plan
+        for name in (plan.network.input.name, *cores):
+            out = source if name == plan.network.input.name else cores[name].o
+            mine = [link for link in plan.links if link.source == name]
+            if len(mine) > 1:
+                m.submodules[f"fork_{name}"] = fork = Fork(mine[0].layout.word_bits, len(mine))
+                self._join(m, out, fork.i)
+                outs = [getattr(fork, f"o{n}") for n in range(len(mine))]
+            else:
+                outs = [out] * len(mine)
+            for link, words in zip(mine, outs, strict=True):
+                if link.queue:
+                    delayed = {"frame_words": link.layout.words, "time_steps": plan.network.time_steps}
+                    queue = Queue(link.layout.word_bits, link.queue, **(delayed if link.delay else {}))
+                    m.submodules[f"queue_{link.name}"] = queue
+                    self._join(m, words, queue.i)
+                    words = queue.o
+                target = cores[link.target]
+                self._join(m, words, target.i if isinstance(target, PoolCore) else getattr(target, f"i{link.port}"))
+
+    def _join(self, m: Module, words: Any, reader: Any) -> None:
+        m.d.comb += [reader.valid.eq(words.valid), reader.payload.eq(words.payload), words.ready.eq(reader.ready)]
 
     def _monitor(self, m: Module, name: str, core: LayerCore) -> None:
         ports = ["done", "sops", "events", "busy"]

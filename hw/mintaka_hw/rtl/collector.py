@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import LayerPlan
+from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.rtl.sequencer import word_layout
+
+
+def entry_layout(layer: LayerPlan) -> data.StructLayout:
+    """An entry of the event list: a chunk's `bits`, the number of its first `element`, and its `edge`."""
+    return data.StructLayout({"element": layer.element_address_bits, "bits": layer.chunk_bits, "edge": layer.edge_bits})
+
+
+def of_edge(edge: Value, choices: list[Value]) -> Value:
+    """The choice for that edge."""
+    return Array(choices)[edge] if len(choices) > 1 else choices[0]
 
 
 class Collector(wiring.Component):
-    """Collects the events of one list (a time step; for a direct input a sample) while another is replayed.
+    """Collects the events of one list (a window's) while another is replayed.
 
-    A list entry is a chunk of the word with at least one bit set, and the index of its first element. Chunks of zeros
+    A list entry is a chunk of the word with at least one bit set, and the number of its first element. Chunks of zeros
     cost nothing: a word with m non-zero chunks occupies the collector max(1, m) cycles. Two banks alternate: a list is
     collected into one while the other is replayed, as often as there are groups.
 
     Attributes
     ----------
-    i : In(stream of word_bits)
-        Bitmap words, element e in bits [e * element_bits +: element_bits]. Bits beyond the source's end are ignored.
+    i : In(stream of word_layout)
     address : In(2 * bank size)
         Entry wanted by the replay, {bank, index}; `entry` follows one cycle later.
-    entry : Out(struct: element, bits)
+    entry : Out(entry_layout)
     full : Out(2)
         Per bank: the list is complete and readable.
     empty : Out(2)
@@ -37,12 +50,11 @@ class Collector(wiring.Component):
     def __init__(self, layer: LayerPlan):
         self.layer = layer
         index = layer.list_address_bits
-        self.entry_layout = data.StructLayout({"element": layer.element_address_bits, "bits": layer.chunk_bits})
         super().__init__(
             {
-                "i": In(stream.Signature(layer.lists.word_bits)),
+                "i": In(stream.Signature(word_layout(layer))),
                 "address": In(index + 1),
-                "entry": Out(self.entry_layout),
+                "entry": Out(entry_layout(layer)),
                 "full": Out(2),
                 "empty": Out(2),
                 "final": Out(data.ArrayLayout(index, 2)),
@@ -51,67 +63,53 @@ class Collector(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        layer, lists = self.layer, self.layer.lists
+        layer = self.layer
         m = Module()
-        index_bits, chunks = layer.list_address_bits, layer.word_chunks
+        index_bits = layer.list_address_bits
+        most_chunks = max(edge.word_chunks for edge in layer.edges)
 
-        memory = Memory(shape=self.entry_layout, depth=2 * 2**index_bits, init=[])
+        memory = Memory(shape=entry_layout(layer), depth=2 * 2**index_bits, init=[])
         m.submodules.events = memory
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [read.addr.eq(self.address), self.entry.eq(read.data)]
 
         # ---- the word at hand: its bits and which of its chunks are still to be written
-        word = Signal(lists.word_bits, reset_less=True)
-        flags = Signal(chunks)
-        base = Signal(layer.element_address_bits + 1)
+        word = Signal(word_layout(layer), reset_less=True)
+        flags = Signal(most_chunks)
         valid = Signal()
-        last_word = Signal()
         bank = Signal()
         index = Signal(index_bits + 1)
         occupied = Signal(2)
         readable = Signal(2)
 
-        rest = Signal(chunks)
-        m.d.comb += rest.eq(flags & (flags - 1)[:chunks])
+        rest = Signal(most_chunks)
+        m.d.comb += rest.eq(flags & (flags - 1)[:most_chunks])
         finished = Signal()
         m.d.comb += finished.eq(valid & (rest == 0))
         closes = Signal()
-        m.d.comb += closes.eq(finished & last_word)
+        m.d.comb += closes.eq(finished & word.last)
 
         # ---- accept: the first word of a list waits for its bank
-        position = Signal(range(lists.words)) if lists.words > 1 else Const(0, 1)
         target = Signal()
         m.d.comb += target.eq(bank ^ closes)
-        free = (position != 0) | ~occupied.bit_select(target, 1)
+        free = ~self.i.payload.first | ~occupied.bit_select(target, 1)
         m.d.comb += self.i.ready.eq((~valid | finished) & free)
         accept = self.i.valid & self.i.ready
-        step = self._step(m, accept)
-        is_last = position == lists.words - 1
-        incoming = self._inside(self.i.payload, is_last)
+        incoming = self.i.payload
+        nonzero = [Cat(chunk.any() for chunk in chunks_of(edge, incoming.bits)) for edge in layer.edges]
         with m.If(accept):
-            m.d.sync += [
-                word.eq(incoming),
-                flags.eq(Cat(chunk.any() for chunk in self._chunks(incoming))),
-                last_word.eq(is_last),
-                base.eq(Mux(position == 0, 0, base + step)),
-            ]
-            if lists.words > 1:
-                m.d.sync += position.eq(Mux(is_last, 0, position + 1))
+            m.d.sync += [word.eq(incoming), flags.eq(of_edge(incoming.edge, nonzero))]
         with m.Elif(valid):
             m.d.sync += flags.eq(rest)
         m.d.sync += valid.eq(accept | (valid & ~finished))
 
         # ---- write one non-zero chunk per cycle
         lowest = flags & ~rest
-        chosen = Value.cast(0)
-        offset = Value.cast(0)
-        for number, chunk in enumerate(self._chunks(word)):
-            here = lowest[number]
-            chosen = chosen | Mux(here, chunk, 0)
-            offset = offset | Mux(here, number * layer.chunk_elements, 0)
+        picked = [self._picked(edge, word.bits, lowest) for edge in layer.edges]
         m.d.comb += [
-            write.data.element.eq(base + offset),
-            write.data.bits.eq(chosen),
+            write.data.element.eq(word.element + of_edge(word.edge, [offset for offset, _ in picked])),
+            write.data.bits.eq(of_edge(word.edge, [chunk for _, chunk in picked])),
+            write.data.edge.eq(word.edge),
             write.addr.eq(Cat(index[:index_bits], bank)),
             write.en.eq(valid & (flags != 0)),
         ]
@@ -132,25 +130,16 @@ class Collector(wiring.Component):
         m.d.comb += self.full.eq(readable)
         return m
 
-    def _chunks(self, word: Value) -> list[Value]:
-        size = self.layer.chunk_bits
-        return [word[start : start + size] for start in range(0, self.layer.lists.word_bits, size)]
+    def _picked(self, edge: EdgePlan, bits: Value, lowest: Value) -> tuple[Value, Value]:
+        """Of the chunk that `lowest` (one-hot) points at: its first element within the word, and its bits."""
+        chunks = chunks_of(edge, bits)
+        offsets = [Mux(lowest[n], n * edge.chunk_elements, 0) for n in range(len(chunks))]
+        return reduce(or_, offsets), reduce(or_, (Mux(lowest[n], chunk, 0) for n, chunk in enumerate(chunks)))
 
-    def _step(self, m: Module, accept: Value) -> Value:
-        """Elements in the word before the one that is accepted: the last of a pixel may be shorter."""
-        lists = self.layer.lists
-        if lists.rest == lists.word_elements or lists.pixels == 1:
-            return Const(lists.word_elements)
-        number, before = Signal(range(max(2, lists.words_per_pixel))), Signal()
-        pixel_ends = number == lists.words_per_pixel - 1
-        with m.If(accept):
-            m.d.sync += [number.eq(Mux(pixel_ends, 0, number + 1)), before.eq(pixel_ends)]
-        return Mux(before, lists.rest, lists.word_elements)
 
-    def _inside(self, word: Value, is_last: Value) -> Value:
-        """The word without the bits that lie beyond a flat source's last element, whatever the sender put there."""
-        lists = self.layer.lists
-        if lists.rest == lists.word_elements or lists.pixels > 1:
-            return word
-        mask = (1 << (lists.rest * lists.element_bits)) - 1
-        return Mux(is_last, word & mask, word)
+def chunks_of(edge: EdgePlan, bits: Value) -> list[Value]:
+    """A word's chunks, the first in the low bits."""
+    return [
+        bits[at : min(at + edge.chunk_bits, edge.lists.word_bits)]
+        for at in range(0, edge.lists.word_bits, edge.chunk_bits)
+    ]

@@ -1,4 +1,4 @@
-"""The layer core: (window reader,) collector, replay, weight memory and LIF lanes, counters and output queue."""
+"""The layer core: from words of its sources to words of its spikes, with its memories and counters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mintaka_hw.plan.layer import table_width
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import LIFCore, LIFParameters, lanes_of
 from mintaka_hw.rtl.replay import Replay
+from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.table import group_words, packed, rom, state
 from mintaka_hw.rtl.windows import WindowReader
 
@@ -26,8 +27,7 @@ class LayerCore(wiring.Component):
 
     Attributes
     ----------
-    i : In(stream of word_bits)
-        Words of the source, `word_elements` each.
+    i0, i1, ... : In(stream of the edge's words)
     o : Out(stream of outgoing.word_bits)
         A word of `lanes` spikes per group and step, or for the head `lanes` sums per group after the last step.
     done : Out(1)
@@ -41,7 +41,7 @@ class LayerCore(wiring.Component):
         self.layer = layer
         super().__init__(
             {
-                "i": In(stream.Signature(layer.incoming.word_bits)),
+                **{f"i{n}": In(stream.Signature(edge.incoming.word_bits)) for n, edge in enumerate(layer.edges)},
                 "o": Out(stream.Signature(layer.outgoing.word_bits)),
                 "done": Out(1),
                 "sops": Out(COUNTER_WIDTH),
@@ -57,16 +57,21 @@ class LayerCore(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer
         m = Module()
+        m.submodules.sequencer = sequencer = Sequencer(layer)
         m.submodules.collector = collector = Collector(layer)
         m.submodules.replay = replay = Replay(layer)
         m.submodules.lanes = lanes = LIFCore(LIFParameters.of(layer))
 
-        if layer.window_buffer is None:
-            wiring.connect(m, wiring.flipped(self.i), collector.i)
-        else:
-            m.submodules.windows = windows = WindowReader(layer.window_buffer)
-            wiring.connect(m, wiring.flipped(self.i), windows.i)
-            wiring.connect(m, windows.o, collector.i)
+        for number, edge in enumerate(layer.edges):
+            into, words = getattr(self, f"i{number}"), getattr(sequencer, f"i{number}")
+            if edge.window_buffer is None:
+                wiring.connect(m, wiring.flipped(into), words)
+            else:
+                windows = WindowReader(edge.window_buffer)
+                m.submodules[f"windows{number}"] = windows
+                wiring.connect(m, wiring.flipped(into), windows.i)
+                wiring.connect(m, windows.o, words)
+        wiring.connect(m, sequencer.o, collector.i)
         m.d.comb += [
             collector.address.eq(replay.address),
             collector.release.eq(replay.release),
@@ -203,8 +208,8 @@ class LayerCore(wiring.Component):
         event = valid & slot.event
         once = event & (slot.group == 0)
         operations: Value = Mux(once, fanout, 0)
-        if layer.counts_units:
-            operations = Array([operations << plane for plane in range(layer.lists.element_bits)])[slot.plane]
+        if any(edge.counts_units for edge in layer.edges):
+            operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
         with m.If(occupied):
             for counter, step in ((self.busy, 1), (self.events, event), (self.sops, operations)):
                 m.d.sync += counter.eq(Mux(fresh, 0, counter) + step)

@@ -16,7 +16,7 @@ from mintaka_hw.rtl.arithmetic import clipped, leaked, shifted_right
 
 @dataclass(frozen=True)
 class LIFParameters:
-    """Widths in bits; `planes` is the number of bit-planes of the source (1 for spikes).
+    """Widths in bits; `planes`: a weight counts up to 2^(planes - 1) times.
 
     neuron_leak : the leak's terms, or None for the head, whose lanes only accumulate.
     """
@@ -47,7 +47,7 @@ class LIFParameters:
             accumulator_width=layer.accumulator_width,
             k_width=layer.k_width,
             state_width=layer.state_width,
-            planes=layer.lists.element_bits,
+            planes=layer.planes,
             input_shift=layer.input_shift,
             leak=None if neuron is None else neuron.leak,
             threshold_width=1 if neuron is None else table_width(layer.threshold),
@@ -70,7 +70,7 @@ class LIFCore(wiring.Component):
     Attributes
     ----------
     valid, first, last : In(1)
-    plane : In(range(planes))
+    plane : In(bits of planes - 1)
         The weight counts 2^plane times.
     start, weight, threshold, reset_by : In(lanes x signed)
     done : Out(1)
@@ -85,7 +85,7 @@ class LIFCore(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "plane": In(range(max(2, p.planes))),
+                "plane": In((p.planes - 1).bit_length()),
                 "start": In(lanes_of(signed(p.start_width), p.lanes)),
                 "weight": In(lanes_of(signed(p.weight_width), p.lanes)),
                 "threshold": In(lanes_of(signed(p.threshold_width), p.lanes)),

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
+from mintaka_hw.rtl.collector import entry_layout, of_edge
 
 
 def slot_layout(layer: LayerPlan) -> data.StructLayout:
@@ -14,7 +15,8 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
 
     event : 0 in the slot of an empty list, which adds nothing.
     weight : row of the weight memory, group * fan_in + element.
-    plane : bit-plane of a multi-bit element.
+    plane : the weight counts 2^plane times (bit-plane of a multi-bit element, shift of an edge).
+    units : the event stands for 2^units spikes (bit-plane of a pooled count).
     state : where its group's state is kept, window * groups + group.
     first, last : of its group and window.
     opening : the sample's first step (no state yet).
@@ -24,7 +26,8 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
         {
             "event": 1,
             "weight": max(1, (layer.fan_in * layer.groups - 1).bit_length()),
-            "plane": max(1, (layer.lists.element_bits - 1).bit_length()),
+            "plane": (layer.planes - 1).bit_length(),
+            "units": (max((e.element_bits for e in layer.edges if e.counts_units), default=1) - 1).bit_length(),
             "group": max(1, (layer.groups - 1).bit_length()),
             "state": max(1, (layer.states - 1).bit_length()),
             "first": 1,
@@ -64,11 +67,10 @@ class Replay(wiring.Component):
     def __init__(self, layer: LayerPlan):
         self.layer = layer
         index = layer.list_address_bits
-        entry = data.StructLayout({"element": layer.element_address_bits, "bits": layer.chunk_bits})
         super().__init__(
             {
                 "address": Out(index + 1),
-                "entry": In(entry),
+                "entry": In(entry_layout(layer)),
                 "full": In(2),
                 "empty": In(2),
                 "final": In(data.ArrayLayout(index, 2)),
@@ -94,7 +96,7 @@ class Replay(wiring.Component):
         state = Signal(self.slot.state.shape())
         step = Signal(range(max(2, layer.time_steps)))
         opening, closing = step == 0, step == layer.time_steps - 1
-        listed = opening if layer.source.static else Const(1, 1)
+        listed = opening if layer.static else Const(1, 1)
 
         load, finished = Signal(), Signal()
         nothing, chunk_last, group_last, step_last = (
@@ -125,6 +127,7 @@ class Replay(wiring.Component):
         # ---- the chunk at hand
         chunk = Signal(self.slot.shape(), reset_less=True)  # constant fields of its slots; `weight` is its first row
         bits = Signal(layer.chunk_bits, reset_less=True)
+        edge = Signal(layer.edge_bits, reset_less=True)
         waiting, lasts, frees, ends, chunk_bank = (
             Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample", "chunk_bank")
         )
@@ -143,6 +146,7 @@ class Replay(wiring.Component):
         with m.If(load):
             m.d.sync += [
                 chunk.event.eq(~nothing),
+                edge.eq(Mux(nothing, 0, self.entry.edge)),
                 chunk.weight.eq(row + Mux(nothing, 0, self.entry.element)),
                 chunk.group.eq(group),
                 chunk.state.eq(state),
@@ -166,10 +170,15 @@ class Replay(wiring.Component):
             self.ends.eq(ends & (rest == 0)),
             self.release.eq((finished & frees) << chunk_bank),
         ]
-        if layer.lists.element_bits > 1:
-            m.d.comb += self.slot.plane.eq(number)
-        else:
-            m.d.comb += self.slot.weight.eq(chunk.weight + number)
+        # A bit's number is a plane of one element, or one element of several.
+        elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
+        planes = [number + e.edge.shift if e.element_bits > 1 else Const(e.edge.shift) for e in layer.edges]
+        units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
+        m.d.comb += [
+            self.slot.weight.eq(chunk.weight + of_edge(edge, elements)),
+            self.slot.plane.eq(of_edge(edge, planes)),
+            self.slot.units.eq(of_edge(edge, units)),
+        ]
 
         # ---- when a group may begin
         gives_word = chunk.closing if layer.is_head else Const(1, 1)

@@ -85,7 +85,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "shape_in": list(layer.node.shape_in),
                 "shape_out": list(layer.node.shape_out),
                 "fan_in": layer.fan_in,
-                "element_bits": layer.lists.element_bits,
+                "element_bits": max(edge.element_bits for edge in layer.edges),
                 "size_in": layer.node.size_in,
                 "size_out": layer.node.size_out,
                 "k_width": layer.k_width,

@@ -1,0 +1,70 @@
+"""The wires between cores: who reads whom, and how much must fit in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mintaka.artifact import Network
+from mintaka_hw.plan.memory import MemoryPlan
+from mintaka_hw.plan.stream import StreamLayout
+
+DIRECT_QUEUE_WORDS = 2  # behind a fork: enough for a word per cycle
+
+
+@dataclass(frozen=True)
+class Link:
+    """From `source` (the input's or a node's name) to input number `port` of `target`.
+
+    delay : 1 where the words of the step before are read.
+    queue : words that fit in between; 0 is a plain wire.
+    """
+
+    source: str
+    target: str
+    port: int
+    layout: StreamLayout
+    delay: int
+    queue: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}_to_{self.target}_{self.port}"
+
+    @property
+    def memory(self) -> MemoryPlan:
+        return MemoryPlan("queue", self.queue, self.layout.word_bits)
+
+
+def levels(network: Network) -> dict[str, int]:
+    """Most cores on a way from the input, without delayed edges; 0 for the input itself."""
+    found = {network.input.name: 0}
+    for node in network.nodes:
+        found[node.name] = 1 + max((found[e.node] for e in node.inputs if not e.delay), default=0)
+    return found
+
+
+def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
+    """Every link, by target and port.
+
+    A queue must hold what its source gives before the target can take it, or the design would lock up: a core gives
+    frame t once it has all of frame t, so a way that is n cores shorter than another into the same target holds n
+    frames, and a delayed edge one more. Then no core ever waits for a reader that waits for that core.
+    """
+    level = levels(network)
+    readers: dict[str, int] = {}
+    for node in network.nodes:
+        for edge in node.inputs:
+            readers[edge.node] = readers.get(edge.node, 0) + 1
+    found = []
+    for node in network.nodes:
+        for port, edge in enumerate(node.inputs):
+            layout = layouts[edge.node]
+            ahead = max(0, level[node.name] - level[edge.node] - 1)
+            if edge.delay:
+                queue = (ahead + 2) * layout.words
+            elif readers[edge.node] > 1 or ahead:
+                queue = max(DIRECT_QUEUE_WORDS, (ahead + 1) * layout.words if ahead else 0)
+            else:
+                queue = 0
+            found.append(Link(edge.node, node.name, port, layout, edge.delay, queue))
+    return found
