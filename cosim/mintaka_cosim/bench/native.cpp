@@ -160,7 +160,8 @@ int main(int argc, char** argv) {
             if (layer.finished < samples) return false;
         return true;
     };
-    for (; !finished(); ++cycle) {
+    const uint64_t drain = 8;  // taps of a layer that is read with a delay only come after the last logit
+    for (; !finished() || cycle - last_event < drain; ++cycle) {
         if (!offered && sent < all_beats && !input.pause()) {
             stimulus.get(beat.data(), words);
             drive(top->i_data, beat.data());

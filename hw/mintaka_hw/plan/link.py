@@ -46,9 +46,10 @@ def levels(network: Network) -> dict[str, int]:
 def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
     """Every link, by target and port.
 
-    A queue must hold what its source gives before the target can take it, or the design would lock up: a core gives
-    frame t once it has all of frame t, so a way that is n cores shorter than another into the same target holds n
-    frames, and a delayed edge one more. Then no core ever waits for a reader that waits for that core.
+    Queues are what keeps the design from locking up. A core takes a list's words edge by edge, so where several edges
+    of one step meet, each must hold a whole frame: then every core can give frame t once it has frame t, whatever its
+    readers wait for, and by induction over t all frames flow. A way that is n cores shorter than another into the same
+    target holds n frames more, so that both keep pace, and a delayed edge one more again.
     """
     level = levels(network)
     readers: dict[str, int] = {}
@@ -57,14 +58,15 @@ def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
             readers[edge.node] = readers.get(edge.node, 0) + 1
     found = []
     for node in network.nodes:
+        meeting = sum(not edge.delay for edge in node.inputs)
         for port, edge in enumerate(node.inputs):
             layout = layouts[edge.node]
             ahead = max(0, level[node.name] - level[edge.node] - 1)
             if edge.delay:
                 queue = (ahead + 2) * layout.words
-            elif readers[edge.node] > 1 or ahead:
-                queue = max(DIRECT_QUEUE_WORDS, (ahead + 1) * layout.words if ahead else 0)
+            elif meeting > 1:
+                queue = max(DIRECT_QUEUE_WORDS, (ahead + 1) * layout.words)
             else:
-                queue = 0
+                queue = DIRECT_QUEUE_WORDS if readers[edge.node] > 1 else 0
             found.append(Link(edge.node, node.name, port, layout, edge.delay, queue))
     return found
