@@ -14,6 +14,7 @@ STAMP := $(VENV)/.set-up
 JOBS ?= 2
 export MINTAKA_CACHE ?= $(CURDIR)/runs/.cache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONPATH # another checkout's code must not slip in
 
 # The first Python of at least 3.11 that starts (a name on the PATH may be a shim that does not).
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -41,7 +42,7 @@ setup: $(STAMP) ## make .venv from requirements.lock
 ##@ Checks
 .PHONY: test
 test: $(STAMP) lint ## lint and all tests (under 10 minutes on 2 cores)
-	$(BIN)/pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
 
 .PHONY: test-long
 test-long: $(STAMP) ## long sweeps: the full MNIST test set through the Verilog

@@ -67,6 +67,32 @@ def dense_network(
     return network
 
 
+def graph_network(*, time_steps: int = 3, seed: int = 0) -> Network:
+    """Recurrence, a skip connection with a shift, a residual add and a delayed edge back, in one small net."""
+    rng = np.random.default_rng(seed)
+
+    def weight(*shape: int) -> IntTensor:
+        return IntTensor(rng.integers(-3, 4, shape).astype(np.int8), 3)
+
+    def lif(channels: int) -> Neuron:
+        return Neuron(IntTensor(rng.integers(1, 5, channels).astype(np.int8), 5), ">", "zero", None, HALF, 4)
+
+    same = ConvGeometry(stride=(1, 1), padding=(1, 1), groups=1)
+    point = ConvGeometry(stride=(1, 1), padding=(0, 0), groups=1)
+    conv1 = (Edge("input", 0, weight(4, 1, 3, 3), conv=same),)
+    conv2 = (Edge("conv1", 0, weight(4, 4, 3, 3), conv=same), Edge("conv1", 0, weight(4, 4, 1, 1), shift=1, conv=point))
+    loop = (Edge("conv2", 0, weight(6, 100)), Edge("loop", 1, weight(6, 6)), Edge("conv1", 1, weight(6, 100)))
+    nodes = (
+        Node("conv1", "conv2d", conv1, (1, 5, 5), (4, 5, 5), None, lif(4)),
+        Node("conv2", "conv2d", conv2, (4, 5, 5), (4, 5, 5), None, lif(4)),
+        Node("loop", "dense", loop, (4, 5, 5), (6,), None, lif(6)),
+        Node("head", "dense", (Edge("loop", 0, weight(5, 6)), Edge("loop", 1, weight(5, 6), shift=2)), (6,), (5,)),
+    )
+    network = Network("graph", time_steps, Input("input", (1, 5, 5), "spikes", 1), nodes, Output("head"))
+    check(network)
+    return network
+
+
 def picture_network(*, kind: str = "spikes", bits: int = 1, time_steps: int = 2, seed: int = 0) -> Network:
     """2x9x7 -> conv 3x3, stride (2, 1), padded -> sum pool -> grouped conv -> max pool -> dense head of 5."""
     rng = np.random.default_rng(seed)

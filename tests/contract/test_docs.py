@@ -31,7 +31,8 @@ from mintaka.train.recipe import (
 from mintaka_cosim.cli.app import app
 from mintaka_hw.estimate.models import LIST_LATENCY, RESULT_LATENCY
 from mintaka_hw.plan import make_plan
-from mintaka_hw.plan.layer import CHUNK_ELEMENTS, STATE_DISTANCE
+from mintaka_hw.plan.edge import CHUNK_ELEMENTS
+from mintaka_hw.plan.layer import STATE_DISTANCE
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]

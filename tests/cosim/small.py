@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade import dense_network, picture_network
+from handmade import dense_network, graph_network, picture_network
 
 from mintaka.artifact import LeakTerm, Network
 from mintaka.artifact.document import input_dtype
@@ -56,7 +56,8 @@ COUNTS = Case(
     0.5,
 )
 PICTURES = Case(picture_network(seed=4), {"conv1": 4, "conv2": 3, "head": 2}, 0.3)
-CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS, "pictures": PICTURES}
+GRAPH = Case(graph_network(seed=5), {"conv1": 3, "conv2": 2, "loop": 4, "head": 3}, 0.2)
+CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS, "pictures": PICTURES, "graph": GRAPH}
 
 
 @dataclass

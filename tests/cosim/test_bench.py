@@ -85,7 +85,7 @@ def test_fast_bench_under_stalls_is_slower_and_equal() -> None:
     assert np.array_equal(stalled.recording.cycles, again.recording.cycles)
 
 
-@pytest.mark.parametrize("name", ["direct", "spikes", "pictures"])
+@pytest.mark.parametrize("name", ["direct", "spikes", "pictures", "graph"])
 def test_simulate_gives_the_references_result(name: str) -> None:
     case = CASES[name]
     x = case.inputs(33)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cosim.small import DIRECT, SPIKES, call
+from cosim.small import DIRECT, call
 
 from mintaka.artifact import run, save
 
@@ -256,11 +256,11 @@ def test_a_failed_write_leaves_the_old_file(
 def test_network_without_hardware_is_shown_but_not_generated(capsys: Capture, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    network = SPIKES.network
+    network = DIRECT.network
     first = network.nodes[0]
-    delayed = replace(first, inputs=(replace(first.inputs[0], delay=1),))
+    shifted = replace(first, inputs=(replace(first.inputs[0], shift=1),))
     path = tmp_path / "network.safetensors"
-    save(replace(network, nodes=(delayed, *network.nodes[1:])), path)
+    save(replace(network, nodes=(shifted, *network.nodes[1:])), path)
     done = call(capsys, "show", path)
     assert done.status == 0
     assert "hardware: none, because node 'hidden1'" in " ".join(done.out.split())

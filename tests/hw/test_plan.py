@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance, Shape
-from handmade import dense_network
+from handmade import dense_network, picture_network
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import dense_chains, networks, random_inputs
 
-from mintaka.artifact import Edge, Network, TestVectors, run
+from mintaka.artifact import Edge, Network, Output, TestVectors, run
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, PlanError, make_plan
 from mintaka_hw.rtl.layer import LayerCore
@@ -52,13 +52,32 @@ def test_lanes_that_make_no_sense(lanes: int | str | dict[str, int], message: st
 
 
 def test_what_has_no_hardware_is_refused_by_name() -> None:
+    direct = dense_network([12, 8, 3], kind="direct", bits=4)
+    dead = replace(SMALL.nodes[0], name="dead")
+    twice = replace(direct.nodes[0], inputs=direct.nodes[0].inputs * 2)
+    pictures = picture_network()
+    head = replace(pictures.nodes[0], name="wide", neuron=None)
     cases = {
-        "'hidden1' has several or delayed inputs": with_first_edge(SMALL, delay=1),
-        "'hidden1' shifts its current left": with_first_edge(SMALL, shift=1),
+        "node 'hidden1' reads the direct input beside other inputs": replace(direct, nodes=(twice, direct.nodes[1])),
+        "node 'hidden1' reads the direct input .* with a left shift": with_first_edge(direct, shift=1),
+        "node 'dead' is read by nothing": replace(SMALL, nodes=(dead, *SMALL.nodes)),
+        "the head 'wide' gives \\[6, 5, 7\\]": replace(pictures, nodes=(head,), output=Output("wide")),
+        "the direct input 'input' is read by several nodes": replace(
+            direct,
+            nodes=(
+                direct.nodes[0],
+                replace(direct.nodes[0], name="other"),
+                replace(
+                    direct.nodes[1],
+                    inputs=(direct.nodes[1].inputs[0], replace(direct.nodes[1].inputs[0], node="other")),
+                ),
+            ),
+        ),
     }
     for message, network in cases.items():
-        with pytest.raises(PlanError, match=message):
+        with pytest.raises(PlanError, match=message) as caught:
             make_plan(network)
+        assert "\n" not in str(caught.value)
 
 
 @given(networks(ops=("dense", "conv2d", "pool2d")))
@@ -70,10 +89,10 @@ def test_any_network_is_planned_or_refused_in_one_sentence(network: Network) -> 
         refusal = str(error)
     if refusal:
         assert "\n" not in refusal
-        assert any(f"'{node.name}'" in refusal for node in network.nodes)
+        assert any(f"'{name}'" in refusal for name in (network.input.name, *(node.name for node in network.nodes)))
     else:
-        assert all(node.op == "dense" for node in network.nodes)
-        assert [layer.name for layer in plan.layers] == [node.name for node in network.nodes]
+        assert [stage.name for stage in plan.stages] == [node.name for node in network.nodes]
+        assert len(plan.links) == sum(len(node.inputs) for node in network.nodes)
 
 
 def test_auto_lanes_keep_pace_with_the_largest_layer() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from handmade import dense_network
 from hypothesis import given
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 
 from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
 from mintaka_hw.rtl.collector import Collector
+from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitSerializer
+from mintaka_hw.rtl.sequencer import Sequencer
 
 TIMEOUT = 5000
 
@@ -58,14 +62,17 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
     lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(5)]
     words = []
     for values in lists:
-        padded = values + [rng.randrange(1 << bits) for _ in range(layer.lists.words * word - size)]
+        padded = values + [rng.randrange(1 << bits) for _ in range(layer.edges[0].lists.words * word - size)]
         for start in range(0, len(padded), word):
             words.append(sum(v << (bits * e) for e, v in enumerate(padded[start : start + word])))
-    collector = Collector(layer)
+    m = Module()
+    m.submodules.sequencer = sequencer = Sequencer(layer)
+    m.submodules.collector = collector = Collector(layer)
+    wiring.connect(m, sequencer.o, collector.i)
     found: list[list[int]] = []
 
     async def feed(ctx: Any) -> None:
-        await put(ctx, collector.i, words, rng, stalls)
+        await put(ctx, sequencer.i0, words, rng, stalls)
 
     async def read(ctx: Any) -> None:
         for number in range(len(lists)):
@@ -83,7 +90,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
                 await ctx.tick()
                 element, chunk = ctx.get(collector.entry.element), ctx.get(collector.entry.bits)
                 assert chunk != 0, "a chunk of zeros was listed"
-                for position in range(layer.chunk_elements):
+                for position in range(layer.edges[0].chunk_elements):
                     value = chunk >> (position * bits) & ((1 << bits) - 1)
                     if value:
                         values[element + position] = value
@@ -94,7 +101,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
             await ctx.tick()
             ctx.set(collector.release, 0)
 
-    simulator = Simulator(collector)
+    simulator = Simulator(m)
     simulator.add_clock(1e-6)
     simulator.add_testbench(feed)
     simulator.add_testbench(read)
@@ -144,3 +151,69 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
     simulator.run()
     assert logits == [v for sample in samples for v in sample]
     assert winners == np.argmax(samples, axis=1).tolist()
+
+
+async def get(ctx: Any, stream: Any, count: int, rng: random.Random, stalls: float) -> list[int]:
+    """Take `count` words with random waits."""
+    found: list[int] = []
+    for _ in range(TIMEOUT):
+        ready = rng.random() >= stalls
+        ctx.set(stream.ready, ready)
+        *_, valid, payload = await ctx.tick().sample(stream.valid, stream.payload)
+        if ready and valid:
+            found.append(payload)
+        if len(found) == count:
+            ctx.set(stream.ready, 0)
+            return found
+    raise AssertionError(f"{len(found)} of {count} words came")
+
+
+@pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.8), (0.5, 0.5)])
+def test_fork_gives_every_word_to_every_reader_once(stalls: tuple[float, float]) -> None:
+    fork = Fork(8, 3)
+    words = [random.Random(1).randrange(256) for _ in range(50)]
+    found: dict[int, list[int]] = {}
+
+    async def feed(ctx: Any) -> None:
+        await put(ctx, fork.i, words, random.Random(2), stalls[0])
+
+    def reader(number: int) -> Any:
+        async def read(ctx: Any) -> None:
+            rng = random.Random(10 + number)
+            found[number] = await get(ctx, getattr(fork, f"o{number}"), len(words), rng, stalls[1] * number / 2)
+
+        return read
+
+    simulator = Simulator(fork)
+    simulator.add_clock(1e-6)
+    for bench in (feed, *(reader(n) for n in range(3))):
+        simulator.add_testbench(bench)
+    simulator.run()
+    assert found == {0: words, 1: words, 2: words}
+
+
+@pytest.mark.parametrize("time_steps", [0, 1, 2, 4])
+@pytest.mark.parametrize("stalls", [0.0, 0.6])
+def test_queue_and_delay(time_steps: int, stalls: float) -> None:
+    """Without a delay the words in order; with one, each sample's frames a step later behind a frame of zeros."""
+    frame_words, samples = 3, 4
+    queue = Queue(8, 5, frame_words=frame_words, time_steps=time_steps)
+    frames = np.arange(1, 1 + samples * max(1, time_steps) * frame_words).reshape(samples, -1, frame_words)
+    expected = frames.copy()
+    if time_steps:
+        expected[:, 0] = 0
+        expected[:, 1:] = frames[:, :-1]
+    found: list[int] = []
+
+    async def feed(ctx: Any) -> None:
+        await put(ctx, queue.i, frames.ravel().tolist(), random.Random(1), stalls)
+
+    async def read(ctx: Any) -> None:
+        found.extend(await get(ctx, queue.o, expected.size, random.Random(2), stalls))
+
+    simulator = Simulator(queue)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(read)
+    simulator.run()
+    assert found == expected.ravel().tolist()
