@@ -170,8 +170,8 @@ def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.0: update Mintaka"),
-        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.0"),
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.1: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.1"),
         ("1", "its format version is '1', which is none"),
         ("١.0", "its format version is '١.0', which is none"),
         (1.0, "its format version is 1.0, which is none"),
@@ -191,10 +191,10 @@ def test_a_newer_minor_version(artifact: Path) -> None:
     document["format"] = "1.7"
     files.put_together(artifact, files.sealed(document, tensors), tensors)
     assert describe(load(artifact)) == describe(samples.everything())
-    document["nodes"][0]["neuron"]["refractory"] = 2
+    document["nodes"][0]["neuron"]["adaptation"] = 2
     files.put_together(artifact, files.sealed(document, tensors), tensors)
     assert refused(artifact) == (
-        "node 'conv', 'neuron' has the unknown field 'refractory' (the file has the newer format 1.7)"
+        "node 'conv', 'neuron' has the unknown field 'adaptation' (the file has the newer format 1.7)"
     )
 
 
@@ -419,7 +419,7 @@ RULES: list[tuple[Change, str]] = [
         "the head 'last' is a pool; it must sum a current",
     ),
     (set_in("output", "node", to="dense"), "but the head emits no spikes"),
-    (set_in("output", "read", to="last"), "the output reads 'last'; possible: accumulate"),
+    (set_in("output", "read", to="last"), "the output reads 'last'; possible: accumulate, count, membrane"),
     (set_in("output", "decide", to="max"), "the output decides by 'max'; possible: argmax"),
     (set_in("output", "ties", to="random"), "the output breaks ties by 'random'; possible: lowest"),
     # layers
@@ -511,7 +511,7 @@ def test_unknown_op_is_named(artifact: Path) -> None:
     document, tensors = files.pull_apart(artifact)
     document["nodes"][DENSE]["op"] = "lstm"
     files.put_together(artifact, files.sealed(document, tensors), tensors)
-    assert refused(artifact) == "node 'dense' has the unknown op 'lstm'; known: dense, conv2d, pool2d"
+    assert refused(artifact) == "node 'dense' has the unknown op 'lstm'; known: dense, conv2d, pool2d, join"
 
 
 def test_many_nodes_are_refused_at_once(artifact: Path) -> None:
