@@ -27,6 +27,7 @@ from mintaka.artifact import (
     ConvGeometry,
     Edge,
     Input,
+    Integrator,
     IntTensor,
     LeakTerm,
     Network,
@@ -34,6 +35,7 @@ from mintaka.artifact import (
     Node,
     Output,
     Pool,
+    SynapticCurrent,
     check,
 )
 from mintaka.artifact.document import input_dtype, storage_dtype
@@ -43,6 +45,7 @@ Shape = tuple[int, ...]
 SEEDS = st.integers(0, 2**32 - 1)
 WEIGHT_STYLES = ("normal", "normal", "normal", "uniform", "sparse", "zero", "max", "min", "ends")
 THRESHOLD_STYLES = ("near", "near", "near", "near", "zero", "dead", "saturated", "ends")
+FEATURES = ("join", "identity", "count", "membrane", "cuba", "refractory")  # what format 1.1 brought
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 
 
@@ -61,6 +64,7 @@ class Limits:
     weight_bits: tuple[int, int]
     membrane_bits: tuple[int, int]
     max_shift: int
+    features: frozenset[str]
 
 
 @dataclass
@@ -75,6 +79,8 @@ class Plan:
     geometry: ConvGeometry | None = None
     kernel: tuple[int, int] = (1, 1)
     pool: Pool | None = None
+    join: str | None = None
+    others: tuple[tuple[str, int], ...] = ()  # of a join: name and delay of the inputs behind the first
 
 
 def leaks() -> st.SearchStrategy[tuple[LeakTerm, ...]]:
@@ -105,8 +111,9 @@ def networks(
     weight_bits: tuple[int, int] = (1, 8),
     membrane_bits: tuple[int, int] = (2, 16),
     max_shift: int = 3,
+    features: Collection[str] = (),
 ) -> Network:
-    """A valid network of format 1.0.
+    """A valid network, of format 1.0 unless `features` are asked for.
 
     ops : which ops may occur (the head is never a pool, so "dense" or "conv2d" is among them).
     delays : whether delayed edges (recurrence, also to later nodes) may occur.
@@ -115,6 +122,7 @@ def networks(
     max_hidden : nodes besides the head. max_size : most elements of a flat shape (a (C, H, W) has at most
     3 x 7 x 7). max_steps : largest T.
     weight_bits, membrane_bits : smallest and largest width. max_shift : largest `shift` of an edge.
+    features : which of `FEATURES` may occur (in a chain, neither joins nor identity edges do).
     """
     limits = Limits(
         frozenset(ops),
@@ -128,17 +136,20 @@ def networks(
         weight_bits,
         membrane_bits,
         0 if chain else max_shift,
+        frozenset(features) - ({"join", "identity"} if chain else set()),
     )
     source = _draw_input(draw, limits)
     plans = _draw_plans(draw, limits, source)
     rng = np.random.default_rng(draw(SEEDS))
-    nodes = tuple(_draw_node(draw, limits, source, plans, i, rng) for i in range(len(plans)))
+    reads = ["accumulate", *sorted(limits.features & {"count", "membrane"})]
+    read = draw(st.sampled_from(reads)) if len(reads) > 1 else reads[0]
+    nodes = tuple(_draw_node(draw, limits, source, plans, i, rng, read) for i in range(len(plans)))
     network = Network(
         name=draw(st.sampled_from(("net", "generated network", "W4U4"))),
         time_steps=draw(st.one_of(st.integers(1, min(5, max_steps)), st.integers(1, max_steps))),
         input=source,
         nodes=nodes,
-        output=Output("head"),
+        output=Output("head", read),
         provenance=draw(st.sampled_from(({}, {"recipe": {"seed": 1, "rate": 0.5}, "note": 'π, \n, "quoted"'}))),
     )
     check(network)
@@ -217,14 +228,23 @@ def _draw_plans(draw: st.DrawFn, limits: Limits, source: Input) -> list[Plan]:
             possible = [op for op in possible if op != "pool2d"]
         if not possible:  # flat, but no dense layers: take the input, which is spatial then
             name, shape, possible = source.name, source.shape, ["conv2d"]
+        spikes = [n for n in shapes if n != source.name or source.kind == "spikes"]
+        if "join" in limits.features and not last and spikes and draw(st.integers(0, 2)) == 0:
+            plan = _draw_join(draw, limits, f"n{index}", spikes, shapes, counts)
+            plans.append(plan)
+            shapes[plan.name] = plan.shape_out
+            continue
         if limits.ops >= {"dense", "conv2d"} and len(shape) == 3 and not last:
             possible = [op for op in possible if op != "dense" or draw(st.integers(0, 3)) == 0] or possible
         op = draw(st.sampled_from(possible))
         plan = Plan("head" if last else f"n{index}", op, name, shape, (1,))
         if op == "dense":
             plan.shape_out = (draw(st.integers(1, 10 if last else limits.max_size)),)
+            flat = [other for other in shapes.values() if len(other) == 1]
+            if limits.features & {"join", "identity"} and flat and draw(st.booleans()):
+                plan.shape_out = draw(st.sampled_from(flat))
         elif op == "conv2d":
-            _draw_conv(draw, plan)
+            _draw_conv(draw, plan, same=bool(limits.features & {"join", "identity"}) and draw(st.booleans()))
         else:
             _draw_pool(draw, plan, counts[name])
         plans.append(plan)
@@ -232,6 +252,8 @@ def _draw_plans(draw: st.DrawFn, limits: Limits, source: Input) -> list[Plan]:
             shapes[plan.name] = plan.shape_out
             summed = plan.pool is not None and plan.pool.kind == "sum"
             counts[plan.name] = counts[name] * prod(plan.kernel) if summed else 1
+    if "join" in limits.features and limits.delays:
+        _draw_later_inputs(draw, plans)
     if not limits.chain and hidden and draw(st.integers(0, 9)) == 9:
         plans[-2], plans[-1] = plans[-1], plans[-2]
         if plans[-2].source == plans[-1].name:
@@ -239,8 +261,40 @@ def _draw_plans(draw: st.DrawFn, limits: Limits, source: Input) -> list[Plan]:
     return plans
 
 
-def _draw_conv(draw: st.DrawFn, plan: Plan) -> None:
+def _draw_join(
+    draw: st.DrawFn, limits: Limits, name: str, spikes: list[str], shapes: dict[str, Shape], counts: dict[str, int]
+) -> Plan:
+    """A join of earlier nodes of one shape; a binary one may read itself. `counts` gets its largest value."""
+    first = draw(st.sampled_from(spikes[::-1]))
+    shape = shapes[first]
+    kinds = ("or", "and", "iand", "add") if counts[first] == 1 else ("add",)
+    kind = draw(st.sampled_from(kinds))
+    same = [n for n in spikes if shapes[n] == shape and (kind == "add" or counts[n] == 1)]
+    ways = [(n, 0) for n in same] + [(n, 1) for n in same if limits.delays]
+    if kind != "add" and limits.delays:
+        ways.append((name, 1))
+    number = 1 if kind == "iand" else draw(st.integers(1, 3))
+    others = tuple(draw(st.sampled_from(ways)) for _ in range(number))
+    counts[name] = counts[first] + sum(counts[n] for n, _ in others) if kind == "add" else 1
+    return Plan(name, "join", first, shape, shape, join=kind, others=others)
+
+
+def _draw_later_inputs(draw: st.DrawFn, plans: list[Plan]) -> None:
+    """Delayed edges from later spiking nodes of the same shape into joins that take any number of inputs."""
+    for index, plan in enumerate(plans):
+        later = [p.name for p in plans[index + 1 : -1] if p.op in ("dense", "conv2d") and p.shape_out == plan.shape_out]
+        if plan.join in ("or", "and", "add") and later and draw(st.booleans()):
+            plan.others += ((draw(st.sampled_from(later)), 1),)
+
+
+def _draw_conv(draw: st.DrawFn, plan: Plan, *, same: bool = False) -> None:
+    """same : as many channels, rows and columns as the source has."""
     c, h, w = plan.shape_in
+    if same:
+        pads = draw(st.integers(0, 1)), draw(st.integers(0, 1))
+        plan.geometry = ConvGeometry((1, 1), pads, draw(st.sampled_from((1, c))))
+        plan.kernel, plan.shape_out = (2 * pads[0] + 1, 2 * pads[1] + 1), plan.shape_in
+        return
     padding = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     kernel = tuple(draw(st.integers(p + 1, min(p + 3, n + 2 * p))) for n, p in zip((h, w), padding, strict=True))
     stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
@@ -282,9 +336,12 @@ def _conv_to(draw: st.DrawFn, shape: Shape, shape_out: Shape) -> tuple[ConvGeome
 
 
 def _draw_node(
-    draw: st.DrawFn, limits: Limits, source: Input, plans: list[Plan], index: int, rng: np.random.Generator
+    draw: st.DrawFn, limits: Limits, source: Input, plans: list[Plan], index: int, rng: np.random.Generator, read: str
 ) -> Node:
     plan = plans[index]
+    if plan.join is not None:
+        inputs = tuple(Edge(*way) for way in ((plan.source, 0), *plan.others))
+        return Node(plan.name, plan.op, inputs, plan.shape_in, plan.shape_out, join=plan.join)
     if plan.pool is not None:
         return Node(plan.name, plan.op, (Edge(plan.source, 0),), plan.shape_in, plan.shape_out, pool=plan.pool)
     edges, scale = [], 1.0
@@ -295,8 +352,35 @@ def _draw_node(
     bias = None
     if draw(st.booleans()):
         bias = _near(draw, rng, plan.shape_out[0], 0.0, scale / 2)
-    neuron = None if plan.name == "head" else _draw_neuron(draw, limits, plan, scale, rng)
-    return Node(plan.name, plan.op, tuple(edges), plan.shape_in, plan.shape_out, bias=bias, neuron=neuron)
+    neuron = integrator = None
+    if plan.name != "head" or read == "count":
+        neuron = _draw_neuron(draw, limits, plan, scale, rng)
+    elif read == "membrane":
+        integrator = Integrator(draw(leaks()), draw(st.integers(*limits.membrane_bits)))
+    if "identity" in limits.features:
+        edges += _draw_identities(draw, limits, source, plans, plan, rng)
+    shapes = plan.shape_in, plan.shape_out
+    return Node(plan.name, plan.op, tuple(edges), *shapes, bias=bias, neuron=neuron, integrator=integrator)
+
+
+def _draw_identities(
+    draw: st.DrawFn, limits: Limits, source: Input, plans: list[Plan], plan: Plan, rng: np.random.Generator
+) -> list[Edge]:
+    """Identity edges from whatever has the shape of the node, itself included."""
+    order = [source.name, *(p.name for p in plans)]
+    names = [n for n in order if n != "head" and _shape_of(source, plans, n) == plan.shape_out]
+    ways = [(n, 0) for n in names if order.index(n) < order.index(plan.name)]
+    ways += [(n, 1) for n in names if limits.delays and (n != source.name or not source.static)]
+    if not ways:
+        return []
+    found = []
+    for name, delay in draw(st.lists(st.sampled_from(ways), max_size=2)):
+        bits = draw(st.integers(*limits.weight_bits))
+        W = weights(rng, plan.shape_out[:1], bits, draw(st.sampled_from(WEIGHT_STYLES)))
+        input_shift = draw(st.integers(0, source.bits)) if name == source.name and source.static else 0
+        shift = draw(st.integers(0, limits.max_shift))
+        found.append(Edge(name, delay, IntTensor(W, bits), input_shift, shift, op="identity"))
+    return found
 
 
 def _draw_sources(
@@ -391,7 +475,13 @@ def _draw_neuron(draw: st.DrawFn, limits: Limits, plan: Plan, scale: float, rng:
     if reset == "subtract":
         same = draw(st.booleans())
         reset_by = threshold if same else _near(draw, rng, channels, scale / 2, scale / 2)
-    return Neuron(threshold, ">", reset, reset_by, draw(leaks()), draw(st.integers(*limits.membrane_bits)))
+    leak, bits = draw(leaks()), draw(st.integers(*limits.membrane_bits))
+    refractory, current = 0, None
+    if "refractory" in limits.features:
+        refractory = draw(st.one_of(st.just(0), st.integers(1, 4), st.just(255)))
+    if "cuba" in limits.features and draw(st.booleans()):
+        current = SynapticCurrent(draw(leaks()), draw(st.integers(*limits.membrane_bits)))
+    return Neuron(threshold, ">", reset, reset_by, leak, bits, refractory, current)
 
 
 def _near(draw: st.DrawFn, rng: np.random.Generator, size: int, centre: float, spread: float) -> IntTensor:

@@ -10,6 +10,7 @@ from mintaka.artifact import (
     ConvGeometry,
     Edge,
     Input,
+    Integrator,
     IntTensor,
     LeakTerm,
     Network,
@@ -17,6 +18,7 @@ from mintaka.artifact import (
     Node,
     Output,
     Pool,
+    SynapticCurrent,
     TestVectors,
     run,
 )
@@ -36,10 +38,12 @@ def lif(
     leak: tuple[LeakTerm, ...] = KEEP,
     membrane_bits: int = 8,
     bits: int = 8,
+    refractory: int = 0,
+    current: SynapticCurrent | None = None,
 ) -> Neuron:
     reset = "zero" if reset_by is None else "subtract"
     back = None if reset_by is None else tensor(reset_by, bits)
-    return Neuron(tensor(threshold, bits), ">", reset, back, leak, membrane_bits)
+    return Neuron(tensor(threshold, bits), ">", reset, back, leak, membrane_bits, refractory, current)
 
 
 def one_neuron(neuron: Neuron, weights: Any, *, bias: Any = None, steps: int = 4, **source: Any) -> Network:
@@ -111,3 +115,27 @@ def everything() -> Network:
     )
     x = rng.integers(0, 16, (3, 2, 6, 6)).astype(np.uint8)
     return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
+def newer() -> Network:
+    """Every feature of format 1.1: joins, identity edges, CUBA and refractory neurons, a head read by its membrane."""
+    W = tensor([[3, -2, 0, 1], [1, 1, -3, 2], [0, 2, 2, -1], [-1, 0, 3, 3]], 4)
+    current = SynapticCurrent((LeakTerm(1, 0), LeakTerm(-1, 2)), 4)
+    own = Edge("cuba", 1, tensor([1, -1, 0, 2], 3), shift=1, op="identity")
+    nodes = (
+        Node("lif", "dense", (Edge("x", 0, W),), (4,), (4,), None, lif([1] * 4, leak=HALF, refractory=2)),
+        Node("cuba", "dense", (Edge("x", 0, W), own), (4,), (4,), None, lif([2] * 4, leak=HALF, current=current)),
+        Node("veto", "join", (Edge("lif", 0), Edge("cuba", 0)), (4,), (4,), join="iand"),
+        Node("sum", "join", (Edge("veto", 0), Edge("lif", 1), Edge("x", 0)), (4,), (4,), join="add"),
+        Node("head", "dense", (Edge("sum", 0, W),), (4,), (4,), tensor([1, 0, -1, 0]), integrator=Integrator(HALF, 6)),
+    )
+    network = Network("newer", 6, Input("x", (4,), "spikes", 1), nodes, Output("head", "membrane"))
+    x = np.random.default_rng(3).integers(0, 2, (3, 6, 4)).astype(np.uint8)
+    return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
+def wired(*nodes: Node, steps: int = 4, read: str = "accumulate", **source: Any) -> Network:
+    """A network of these nodes on the input "x"; the last one is the head."""
+    return Network(
+        "by hand", steps, Input("x", **{"kind": "spikes", "bits": 1} | source), nodes, Output(nodes[-1].name, read)
+    )

@@ -15,17 +15,19 @@ import numpy as np
 Json = dict[str, Any]
 Place = tuple[int, ...]
 Values = dict[Place, int]  # value by position; positions outside the shape are absent
-Trace = dict[str, list[dict[str, list[int]]]]  # node -> step -> "k", "s", "u" -> flat list
+Trace = dict[str, list[dict[str, list[int]]]]  # node -> step -> "k", "s", "u", "j" -> flat list, empty if there is none
 
 
 @dataclass
 class Outcome:
-    """One sample's results. `sums` holds, by node and edge, the smallest and largest sum seen before any shift."""
+    """One sample's results. `sums` holds, by node and edge, the smallest and largest sum seen before any shift, and
+    `currents`, by node, the smallest and largest synaptic current J before it is stored."""
 
     logits: list[int] = field(default_factory=list)
     sops: dict[str, int] = field(default_factory=dict)
     trace: Trace = field(default_factory=dict)
     sums: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    currents: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def positions(shape: list[int]) -> list[Place]:
@@ -41,14 +43,17 @@ class Simulator:
         self.input: Json = document["input"]
         self.nodes: list[Json] = document["nodes"]
         self.head: str = document["output"]["node"]
+        self.read: str = document["output"]["read"]
         self.shapes = {self.input["name"]: self.input["shape"]} | {n["name"]: n["shape_out"] for n in self.nodes}
         self.tensors = {name: values.tolist() for name, values in tensors.items()}
         self.wires = {
-            n["name"]: [self.synapses(n, edge) for edge in n["inputs"]] for n in self.nodes if "pool" not in n
+            n["name"]: [self.synapses(n, edge) for edge in n["inputs"]]
+            for n in self.nodes
+            if "weight" in n["inputs"][0]
         }
         self.pooled = {self.input["name"]: False}  # does a value stand for that many spikes?
         for n in self.nodes:
-            self.pooled[n["name"]] = "pool" in n and n["pool"]["kind"] == "sum"
+            self.pooled[n["name"]] = n.get("join") == "add" or ("pool" in n and n["pool"]["kind"] == "sum")
 
     def per_channel(self, reference: Json | None, place: Place) -> int:
         return 0 if reference is None else self.tensors[reference["tensor"]][place[0]]
@@ -58,6 +63,9 @@ class Simulator:
         W = self.tensors[edge["weight"]["tensor"]]
         shape = self.shapes[edge["node"]]
         found: dict[Place, list[tuple[Place, int]]] = {}
+        if edge.get("op") == "identity":
+            assert shape == node["shape_out"]
+            return {place: [(place, W[place[0]])] if W[place[0]] else [] for place in positions(shape)}
         if node["op"] == "dense":
             for place in positions(node["shape_out"]):
                 row = zip(positions(shape), W[place[0]], strict=True)
@@ -84,11 +92,29 @@ class Simulator:
             for ch, r, c in positions(node["shape_out"])
         }
 
+    def join(self, node: Json, x: list[Values]) -> Values:
+        kind = node["join"]
+        found: Values = {}
+        for place in positions(node["shape_out"]):
+            values = [source[place] for source in x]
+            if kind == "or":
+                found[place] = int(any(values))
+            elif kind == "and":
+                found[place] = int(all(values))
+            elif kind == "iand":
+                a, b = values
+                found[place] = int(not a and bool(b))
+            else:
+                found[place] = sum(values)
+        return found
+
     def run(self, sample: np.ndarray) -> Outcome:
         """sample: (*shape) for direct input, (T, *shape) otherwise."""
         name, direct = self.input["name"], self.input["kind"] == "direct"
         before: dict[str, Values] = {n: dict.fromkeys(positions(shape), 0) for n, shape in self.shapes.items()}
         U = {n["name"]: dict.fromkeys(positions(n["shape_out"]), 0) for n in self.nodes}
+        J = {n["name"]: dict.fromkeys(positions(n["shape_out"]), 0) for n in self.nodes}
+        fired: dict[tuple[str, Place], int] = {}  # the step of the last spike
         total = dict.fromkeys(positions(self.shapes[self.head]), 0)
         out = Outcome(sops=dict.fromkeys(self.wires, 0), trace={n: [] for n in self.wires})
         for t in range(self.steps):
@@ -98,22 +124,48 @@ class Simulator:
                 if "pool" in node:
                     now[node["name"]] = self.pool(node, now[node["inputs"][0]["node"]])
                     continue
-                log: dict[str, list[int]] = {"k": [], "s": [], "u": []}
+                if "join" in node:
+                    sources = [(before if e["delay"] else now)[e["node"]] for e in node["inputs"]]
+                    now[node["name"]] = self.join(node, sources)
+                    continue
+                log: dict[str, list[int]] = {"k": [], "s": [], "u": [], "j": []}
                 spikes: Values = {}
+                name_, neuron = node["name"], node["neuron"]
+                kind = "sum" if neuron is None else neuron.get("kind", "lif")
                 for place in positions(node["shape_out"]):
                     I = self.current(node, place, before, now, out, first=t == 0)  # noqa: E741
                     B = self.per_channel(node["bias"], place)
-                    if node["neuron"] is None:
+                    if kind == "sum":
                         total[place] += I + B
                         log["k"].append(total[place])
                         continue
-                    K = U[node["name"]][place] + I + B
-                    spikes[place], U[node["name"]][place] = self.fire(node["neuron"], place, K)
+                    if kind == "li":
+                        K = U[name_][place] + I + B
+                        total[place] = K
+                        U[name_][place] = store(K, neuron["leak"], neuron["membrane_bits"])
+                        log["k"].append(K)
+                        log["u"].append(U[name_][place])
+                        continue
+                    if kind == "cuba":
+                        synapse = neuron["current"]
+                        I += leaked(J[name_][place], synapse["leak"])  # noqa: E741
+                        J[name_][place] = clipped(I, synapse["bits"])
+                        low, high = out.currents.get(name_, (0, 0))
+                        out.currents[name_] = (min(low, I), max(high, I))
+                        log["j"].append(J[name_][place])
+                    last = fired.get((name_, place))
+                    refractory = last is not None and t - last <= neuron.get("refractory", 0)
+                    K = U[name_][place] if refractory else U[name_][place] + I + B
+                    spikes[place], U[name_][place] = self.fire(neuron, place, K, refractory=refractory)
+                    if spikes[place]:
+                        fired[name_, place] = t
+                    if name_ == self.head:
+                        total[place] += spikes[place]
                     log["k"].append(K)
                     log["s"].append(spikes[place])
-                    log["u"].append(U[node["name"]][place])
-                now[node["name"]] = spikes
-                out.trace[node["name"]].append(log)
+                    log["u"].append(U[name_][place])
+                now[name_] = spikes
+                out.trace[name_].append(log)
             before = now
         out.logits = [total[place] for place in positions(self.shapes[self.head])]
         return out
@@ -143,13 +195,25 @@ class Simulator:
             total += exact // 2 ** edge["input_shift"] * 2 ** edge["shift"]
         return total
 
-    def fire(self, neuron: Json, place: Place, K: int) -> tuple[int, int]:
-        s = int(self.per_channel(neuron["threshold"], place) < K)
+    def fire(self, neuron: Json, place: Place, K: int, *, refractory: bool) -> tuple[int, int]:
+        s = int(self.per_channel(neuron["threshold"], place) < K and not refractory)
         V = K
         if s:
             V = 0 if neuron["reset"] == "zero" else K - self.per_channel(neuron["reset_by"], place)
-        Qu = 2 ** (neuron["membrane_bits"] - 1) - 1
-        return s, min(max(sum(t["sign"] * (V // 2 ** t["shift"]) for t in neuron["leak"]), -Qu), Qu)
+        return s, store(V, neuron["leak"], neuron["membrane_bits"])
+
+
+def leaked(value: int, leak: list[Json]) -> int:
+    return sum(t["sign"] * (value // 2 ** t["shift"]) for t in leak)
+
+
+def clipped(value: int, bits: int) -> int:
+    most = 2 ** (bits - 1) - 1
+    return min(max(value, -most), most)
+
+
+def store(value: int, leak: list[Json], bits: int) -> int:
+    return clipped(leaked(value, leak), bits)
 
 
 def at(values: Any, place: Place) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 import struct
@@ -18,7 +19,7 @@ from contract import files, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from strategies import networks
+from strategies import FEATURES, networks
 
 from mintaka.artifact import ArtifactError, Network, content_hash, load, run, save
 
@@ -62,6 +63,95 @@ def test_round_trip(artifact: Path, tmp_path: Path) -> None:
     assert again.read_bytes() == artifact.read_bytes()
     assert digest == content_hash(network) == content_hash(samples.everything())
     assert [p.name for p in again.parent.iterdir()] == ["again.safetensors"]
+
+
+def test_round_trip_of_1_1(tmp_path: Path) -> None:
+    path, again = tmp_path / "net.safetensors", tmp_path / "again.safetensors"
+    save(samples.newer(), path)
+    network = load(path)
+    assert describe(network) == describe(samples.newer())
+    assert network.vectors is not None
+    assert (run(network, network.vectors.inputs).logits == network.vectors.logits).all()
+    save(network, again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_network_of_1_0_keeps_its_bytes(artifact: Path) -> None:
+    """Hashes that format 1.0 gave, before there was a 1.1: artifacts that exist stay what they are."""
+    assert content_hash(samples.everything()).startswith("sha256:700d28a1a8c07c2ae570caced0692b193cbc1e1c1fc5641c")
+    one = samples.one_neuron(samples.lif([4], reset_by=[4]), [[5, -2, 3]], bias=[-1])
+    assert content_hash(one).startswith("sha256:f414e07fee403288f9d5c49042e54521361ed2cc2601cc01")
+    assert (
+        hashlib.sha256(artifact.read_bytes()).hexdigest().startswith("512706d7caf24d27100298a80d754d537a5b22a54acf4ab5")
+    )
+    assert files.pull_apart(artifact)[0]["format"] == "1.0"
+
+
+def one_new_thing() -> list[Network]:
+    """Networks of 1.0 but for one thing each."""
+    network = samples.newer()
+    lif, cuba, veto, total, head = network.nodes
+    plain = dataclasses.replace(lif, neuron=dataclasses.replace(lif.neuron, refractory=0))  # type: ignore[type-var]
+    bare = dataclasses.replace(head, integrator=None, inputs=(dataclasses.replace(head.inputs[0], node="lif"),))
+    reads = dataclasses.replace(bare, neuron=plain.neuron)
+    quiet = dataclasses.replace(network, output=dataclasses.replace(network.output, read="accumulate"), vectors=None)
+    count = dataclasses.replace(network, output=dataclasses.replace(network.output, read="count"), vectors=None)
+    alone = dataclasses.replace(cuba, inputs=cuba.inputs[:1])
+    own = dataclasses.replace(cuba, neuron=plain.neuron)
+    either = dataclasses.replace(total, name="or", join="or", inputs=(veto.inputs[0], total.inputs[1]))
+    assert content_hash(dataclasses.replace(quiet, nodes=(plain, bare)))
+    return [
+        dataclasses.replace(quiet, nodes=(lif, bare)),
+        dataclasses.replace(quiet, nodes=(plain, alone, bare)),
+        dataclasses.replace(quiet, nodes=(plain, own, bare)),
+        dataclasses.replace(quiet, nodes=(plain, either, bare)),
+        dataclasses.replace(count, nodes=(plain, reads)),
+        dataclasses.replace(network, nodes=(plain, dataclasses.replace(head, inputs=bare.inputs)), vectors=None),
+    ]
+
+
+NEW_THINGS = [
+    "node 'lif', 'neuron' has the unknown field 'refractory'",
+    "node 'cuba', 'neuron' has the unknown field 'kind'",
+    "node 'cuba', input 1 has the unknown field 'op'",
+    "node 'or' is a join, which came with format 1.1, but the file says 1.0",
+    "the output reads 'count', which came with format 1.1, but the file says 1.0",
+    "node 'head', 'neuron' lacks the field 'threshold'",
+]
+
+
+@pytest.mark.parametrize(("index", "reason"), list(enumerate(NEW_THINGS)), ids=[reason[:40] for reason in NEW_THINGS])
+def test_each_new_thing_makes_a_file_1_1(tmp_path: Path, index: int, reason: str) -> None:
+    """It is written as 1.1, and refused in a file that says 1.0, as a reader of 1.0 refuses it."""
+    path = tmp_path / "net.safetensors"
+    save(one_new_thing()[index], path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.1"
+    document["format"] = "1.0"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert refused(path) == reason
+
+
+def test_a_file_of_1_1_may_say_what_1_0_implies(tmp_path: Path, artifact: Path) -> None:
+    """The kind lif, no refractory steps, and an edge by its node's op: it loads, and is saved as 1.0 again."""
+    document, tensors = files.pull_apart(artifact)
+    document["format"] = "1.1"
+    document["nodes"][CONV]["neuron"] |= {"kind": "lif", "refractory": 0}
+    document["nodes"][CONV]["inputs"][1]["op"] = "conv2d"
+    path = tmp_path / "explicit.safetensors"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    save(load(path), path)
+    assert path.read_bytes() == artifact.read_bytes()
+
+
+@settings(suppress_health_check=[*HealthCheck])
+@given(network=networks(features=FEATURES))
+def test_round_trip_of_generated_networks_of_1_1(tmp_path: Path, network: Network) -> None:
+    path = tmp_path / "net.safetensors"
+    digest = save(network, path)
+    found = load(path)
+    assert describe(found) == describe(network)
+    assert content_hash(found) == digest == files.pull_apart(path)[0]["hash"]
 
 
 @settings(suppress_health_check=[*HealthCheck])
@@ -170,8 +260,8 @@ def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.0: update Mintaka"),
-        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.0"),
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.1: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.1"),
         ("1", "its format version is '1', which is none"),
         ("١.0", "its format version is '١.0', which is none"),
         (1.0, "its format version is 1.0, which is none"),
@@ -191,10 +281,10 @@ def test_a_newer_minor_version(artifact: Path) -> None:
     document["format"] = "1.7"
     files.put_together(artifact, files.sealed(document, tensors), tensors)
     assert describe(load(artifact)) == describe(samples.everything())
-    document["nodes"][0]["neuron"]["refractory"] = 2
+    document["nodes"][0]["neuron"]["adaptation"] = 2
     files.put_together(artifact, files.sealed(document, tensors), tensors)
     assert refused(artifact) == (
-        "node 'conv', 'neuron' has the unknown field 'refractory' (the file has the newer format 1.7)"
+        "node 'conv', 'neuron' has the unknown field 'adaptation' (the file has the newer format 1.7)"
     )
 
 
@@ -419,7 +509,7 @@ RULES: list[tuple[Change, str]] = [
         "the head 'last' is a pool; it must sum a current",
     ),
     (set_in("output", "node", to="dense"), "but the head emits no spikes"),
-    (set_in("output", "read", to="last"), "the output reads 'last'; possible: accumulate"),
+    (set_in("output", "read", to="last"), "the output reads 'last'; possible: accumulate, count, membrane"),
     (set_in("output", "decide", to="max"), "the output decides by 'max'; possible: argmax"),
     (set_in("output", "ties", to="random"), "the output breaks ties by 'random'; possible: lowest"),
     # layers
@@ -499,6 +589,120 @@ def test_every_rule_has_its_sentence(artifact: Path, change: Change, reason: str
     assert reason in refused(artifact)
 
 
+LIF, CUBA, VETO, ADD, LAST = 0, 1, 2, 3, 4
+
+
+def another_sum(name: str, **changes: Any) -> Change:
+    """A copy of the node 'sum' behind it."""
+    return lambda d, _: d["nodes"].insert(LAST, {**json.loads(json.dumps(d["nodes"][ADD])), "name": name, **changes})
+
+
+def widened(bits: int) -> Change:
+    return set_in("nodes", CUBA, "neuron", "current", "bits", to=bits)
+
+
+NEWER_RULES: list[tuple[Change, str]] = [
+    # joins
+    (set_in("nodes", VETO, "join", to="xor"), "node 'veto' joins by 'xor'; possible: or, and, iand, add"),
+    (drop("nodes", VETO, "join"), "node 'veto' lacks the field 'join'"),
+    (drop("nodes", VETO, "inputs", 1), "node 'veto' is a join of 1 input; at least 2 are wanted"),
+    (
+        set_in("nodes", ADD, "join", to="iand"),
+        "node 'sum' is an iand of 3 inputs; it has 2: (not the first) and the second",
+    ),
+    (set_in("nodes", VETO, "inputs", 0, "shift", to=1), "node 'veto', input 0 has the unknown field 'shift'"),
+    (set_in("nodes", VETO, "bias", to=None), "node 'veto' has the unknown field 'bias'"),
+    (set_in("nodes", VETO, "shape_out", to=[3]), "node 'veto' declares shape_out [3], not [4]"),
+    (set_in("nodes", VETO, "shape_in", to=[3]), "node 'veto' declares shape_in [3], but 'lif' has [4]"),
+    (
+        both(set_in("input", "kind", to="counts"), set_in("input", "bits", to=2)),
+        "node 'sum', input 2 is the counts input; only spikes are joined",
+    ),
+    (
+        both(
+            another_sum("both", join="or"),
+            set_in("nodes", LAST, "inputs", 1, "node", to="sum"),
+        ),
+        "node 'both', input 1 is a count; 'or' joins spikes only",
+    ),
+    (
+        set_in("nodes", ADD, "inputs", 0, to={"node": "sum", "delay": 1}),
+        "node 'sum' adds its own count of the step before, which would grow without bound: put a spiking node into",
+    ),
+    (
+        both(
+            another_sum("sum2"),
+            set_in("nodes", LAST, "inputs", 0, "node", to="sum"),
+            set_in("nodes", ADD, "inputs", 0, to={"node": "sum2", "delay": 1}),
+        ),
+        "adds its own count of the step before, which would grow without bound",
+    ),
+    (set_in("nodes", ADD, "inputs", 1, "node", to="head"), "'head', but the head emits no spikes for others to read"),
+    # identity edges
+    (set_in("nodes", CUBA, "inputs", 1, "op", to="diagonal"), "node 'cuba', input 1 has the op 'diagonal'; possible:"),
+    (
+        array("cuba.weight.1", lambda a: np.diag(a)),
+        "node 'cuba', input 1, weight has shape [4, 4], not [4]",
+    ),
+    (put_value("cuba.weight.1", 4), "node 'cuba', input 1, weight holds 4, outside -3..3 of its 3 bits"),
+    (set_in("nodes", CUBA, "inputs", 1, "stride", to=[1, 1]), "node 'cuba', input 1 has the unknown field 'stride'"),
+    (
+        both(set_in("nodes", LIF, "inputs", 0, "op", to="identity"), array("lif.weight", lambda a: a[0])),
+        "node 'lif', input 0 is an identity edge; the first input is by the node's own op, dense",
+    ),
+    (set_in("nodes", CUBA, "inputs", 1, "op", to="conv2d"), "node 'cuba', input 1 lacks the field 'stride'"),
+    (
+        set_in("nodes", CUBA, "inputs", 1, "input_shift", to=1),
+        "node 'cuba', input 1: input_shift is for edges from a direct input",
+    ),
+    # neurons
+    (set_in("nodes", LIF, "neuron", "kind", to="alif"), "is of the unknown kind 'alif'; known: lif, cuba, li"),
+    (set_in("nodes", LIF, "neuron", "kind", to="cuba"), "node 'lif', 'neuron' lacks the field 'current'"),
+    (set_in("nodes", CUBA, "neuron", "kind", to="lif"), "node 'cuba', 'neuron' has the unknown field 'current'"),
+    (set_in("nodes", LIF, "neuron", "refractory", to=-1), "node 'lif' is refractory for -1 steps; 0 to 255"),
+    (set_in("nodes", LIF, "neuron", "refractory", to=256), "node 'lif' is refractory for 256 steps; 0 to 255"),
+    (set_in("nodes", LIF, "neuron", "refractory", to=None), "'refractory' is None, which has the wrong type"),
+    (widened(1), "node 'cuba' stores synaptic currents in 1 bits; 2 to 16 are possible"),
+    (widened(17), "node 'cuba' stores synaptic currents in 17 bits; 2 to 16 are possible"),
+    (
+        set_in("nodes", CUBA, "neuron", "current", "leak", 0, "shift", to=32),
+        "node 'cuba', current: a leak term shifts by 32",
+    ),
+    (set_in("nodes", CUBA, "neuron", "current", "max", to=1), "'neuron', 'current' has the unknown field 'max'"),
+    (set_in("nodes", LAST, "neuron", "fire", to=">"), "node 'head', 'neuron' has the unknown field 'fire'"),
+    (set_in("nodes", LAST, "neuron", "membrane_bits", to=17), "node 'head' stores membranes in 17 bits; 2 to 16"),
+    (set_in("nodes", LAST, "neuron", "leak", 0, "sign", to=0), "node 'head': a leak term has the sign 0"),
+    (
+        both(
+            set_in("nodes", LIF, "neuron", to={"kind": "li", "leak": [], "membrane_bits": 4}),
+            lambda _, t: t.pop("lif.threshold"),
+        ),
+        "node 'lif' has a neuron of kind 'li', which is for the head only",
+    ),
+    # heads
+    (set_in("output", "read", to="accumulate"), "the head 'head' has a neuron; reading 'accumulate' wants none"),
+    (set_in("output", "read", to="count"), "the head 'head' does not spike; reading 'count' wants a neuron of kind"),
+    (set_in("nodes", LAST, "neuron", to=None), "the head 'head' has no neuron of kind 'li'; reading 'membrane' wants"),
+    (
+        both(
+            another_sum("last"),
+            set_in("output", "node", to="last"),
+        ),
+        "the head 'last' is a join; it must sum a current",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), NEWER_RULES, ids=[reason[:50] for _, reason in NEWER_RULES])
+def test_every_rule_of_1_1_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.newer(), path)
+    document, tensors = files.pull_apart(path)
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
 def test_a_node_without_a_neuron_is_the_output(artifact: Path) -> None:
     document, tensors = files.pull_apart(artifact)
     document["nodes"][DENSE]["neuron"] = None
@@ -511,7 +715,7 @@ def test_unknown_op_is_named(artifact: Path) -> None:
     document, tensors = files.pull_apart(artifact)
     document["nodes"][DENSE]["op"] = "lstm"
     files.put_together(artifact, files.sealed(document, tensors), tensors)
-    assert refused(artifact) == "node 'dense' has the unknown op 'lstm'; known: dense, conv2d, pool2d"
+    assert refused(artifact) == "node 'dense' has the unknown op 'lstm'; known: dense, conv2d, pool2d, join"
 
 
 def test_many_nodes_are_refused_at_once(artifact: Path) -> None:
@@ -568,6 +772,7 @@ VALUES = st.recursive(
         st.floats(allow_nan=False, allow_infinity=False),
         st.text(max_size=5),
         st.sampled_from(("dense", "conv2d", "pool2d", "n0", "n1", "head", "input", "direct", "spikes", "sum", "max")),
+        st.sampled_from(("join", "or", "iand", "add", "identity", "count", "membrane", "cuba", "li", "accumulate")),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=5), inner, max_size=2)),
     max_leaves=6,
@@ -626,7 +831,7 @@ def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
 
 
 @settings(LITTLE, max_examples=16 * settings().max_examples)
-@given(network=networks(max_size=8), data=st.data())
+@given(network=st.one_of(networks(max_size=8), networks(max_size=8, features=FEATURES)), data=st.data())
 def test_mutations_behind_the_hash(tmp_path: Path, network: Network, data: st.DataObject) -> None:
     path = tmp_path / "net.safetensors"
     save(network, path)

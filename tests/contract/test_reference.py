@@ -11,7 +11,7 @@ from contract.samples import HALF, KEEP, lif, one_neuron, tensor
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import inputs_for, networks
+from strategies import FEATURES, inputs_for, networks
 
 from mintaka.artifact import (
     ArtifactError,
@@ -28,6 +28,7 @@ from mintaka.artifact import (
     Result,
     check,
     load,
+    logit_bounds,
     network_bounds,
     run,
     save,
@@ -388,14 +389,18 @@ def assert_equal(network: Network, x: np.ndarray, simulator: Simulator) -> None:
         for name, trace in result.trace.items():
             for t, log in enumerate(other.trace[name]):
                 assert log["k"] == trace.k[i, t].ravel().tolist(), (name, t, "K")
-                assert (trace.s is None) == (trace.u is None) == (name == network.output.node)
-                if trace.s is not None and trace.u is not None:
-                    assert log["s"] == trace.s[i, t].ravel().tolist(), (name, t, "s")
-                    assert log["u"] == trace.u[i, t].ravel().tolist(), (name, t, "U")
+                for key, values in (("s", trace.s), ("u", trace.u), ("j", trace.j)):
+                    assert log[key] == ([] if values is None else values[i, t].ravel().tolist()), (name, t, key)
             assert bounds[name].k.lo <= trace.k.min()
             assert trace.k.max() <= bounds[name].k.hi
             spikes = 0 if trace.s is None else trace.s[i].sum()
             assert name not in result.spikes or result.spikes[name][i] == spikes
+        for name, (low, high) in other.currents.items():
+            j = bounds[name].j
+            assert j is not None
+            assert j.lo <= low <= high <= j.hi
+        logits = logit_bounds(network)
+        assert logits.lo <= min(other.logits) <= max(other.logits) <= logits.hi
         for (name, edge), (low, high) in other.sums.items():
             assert bounds[name].sums[edge].lo <= low
             assert high <= bounds[name].sums[edge].hi
@@ -406,6 +411,14 @@ def assert_equal(network: Network, x: np.ndarray, simulator: Simulator) -> None:
 def test_the_stranger_agrees(tmp_path: Path, data: st.DataObject) -> None:
     """Every K, s, U, logit, class and operation count, on generated networks; all within the proven intervals."""
     network = data.draw(networks())
+    x = data.draw(inputs_for(network, (1, 2)))
+    assert_equal(network, x, simulated(network, tmp_path / "net.safetensors"))
+
+
+@settings(suppress_health_check=[*HealthCheck], max_examples=20 * settings().max_examples)
+@given(st.data())
+def test_the_stranger_agrees_on_what_1_1_brings(tmp_path: Path, data: st.DataObject) -> None:
+    network = data.draw(networks(features=FEATURES, max_hidden=5, max_size=12))
     x = data.draw(inputs_for(network, (1, 2)))
     assert_equal(network, x, simulated(network, tmp_path / "net.safetensors"))
 

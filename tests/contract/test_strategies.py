@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import dense_chains, inputs_for, networks
+from strategies import FEATURES, dense_chains, inputs_for, networks
 
-from mintaka.artifact import Network, check_inputs, run
+from mintaka.artifact import Network, check_inputs, run, signals
+from mintaka.artifact.document import format_version
 
 
 @given(st.data())
@@ -32,6 +33,50 @@ def test_without_delays_there_are_none(network: Network) -> None:
 @given(networks(ops=("conv2d",)))
 def test_ops_restrict(network: Network) -> None:
     assert {node.op for node in network.nodes} == {"conv2d"}
+
+
+@given(networks(), networks(features=("join",), chain=True))
+def test_nothing_new_unless_asked(network: Network, chain: Network) -> None:
+    assert format_version(network) == format_version(chain) == (1, 0)
+
+
+def test_variety_of_what_1_1_brings() -> None:
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=400, database=None)
+    @given(st.data())
+    def look(data: st.DataObject) -> None:
+        network = data.draw(networks(features=FEATURES))
+        result = run(network, data.draw(inputs_for(network)))
+        seen[network.output.read] += 1
+        seen["1.1"] += format_version(network) == (1, 1)
+        index = {node.name: i for i, node in enumerate(network.nodes)}
+        for i, node in enumerate(network.nodes):
+            seen["identity"] += any(edge.op == "identity" for edge in node.inputs)
+            seen["identity conv"] += node.op == "conv2d" and any(edge.op == "identity" for edge in node.inputs)
+            for edge in node.inputs:
+                seen["counts cross synapses"] += (
+                    edge.weight is not None and edge.node in index and (network.node(edge.node).join == "add")
+                )
+            if node.join is not None:
+                seen[node.join] += 1
+                seen["join", len(node.inputs)] += 1
+                seen["join of the step before"] += any(edge.delay for edge in node.inputs)
+                seen["latch"] += any(edge.node == node.name for edge in node.inputs)
+                seen["join of a later node"] += any(index.get(edge.node, -1) > i for edge in node.inputs)
+                seen["count of counts"] += signals(network)[node.name].max_value > len(node.inputs)
+            if node.neuron is not None:
+                seen[node.neuron.kind] += 1
+                spikes = result.spikes[node.name].sum()
+                seen["refractory"] += bool(node.neuron.refractory and spikes)
+                seen["cuba spikes"] += bool(node.neuron.current is not None and spikes)
+
+    look()
+    wanted = {"accumulate", "count", "membrane", "or", "and", "iand", "add", "identity", "identity conv", "lif", "cuba"}
+    wanted |= {"join of the step before", "latch", "join of a later node", "count of counts", "counts cross synapses"}
+    wanted |= {"refractory", "cuba spikes", ("join", 2), ("join", 3), ("join", 4)}
+    assert {name for name in wanted if seen[name] < 5} == set()
+    assert seen["1.1"] > 300
 
 
 def test_variety() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import inputs_for, networks
+from strategies import FEATURES, inputs_for, networks
 from sw.same import assert_same
 
 from mintaka.artifact import (
@@ -30,6 +30,15 @@ from mintaka.snn.fast import groups_in_order, run_fast
 @given(st.data())
 def test_equals_reference(data: st.DataObject) -> None:
     network = data.draw(networks())
+    x = data.draw(inputs_for(network, samples=(1, 5)))
+    assert_same(run(network, x, trace=True), run_fast(network, x, trace=True, batch=data.draw(st.integers(1, 5))))
+    assert_same(run(network, x), run_fast(network, x))
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_equals_reference_in_what_1_1_brings(data: st.DataObject) -> None:
+    network = data.draw(networks(features=FEATURES, max_hidden=6))
     x = data.draw(inputs_for(network, samples=(1, 5)))
     assert_same(run(network, x, trace=True), run_fast(network, x, trace=True, batch=data.draw(st.integers(1, 5))))
     assert_same(run(network, x), run_fast(network, x))

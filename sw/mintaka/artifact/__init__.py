@@ -1,6 +1,6 @@
 """The contract: one file that says all about an integer spiking network, and the reference that runs it."""
 
-from mintaka.artifact.bounds import Interval, NodeBounds, network_bounds
+from mintaka.artifact.bounds import Interval, NodeBounds, logit_bounds, network_bounds
 from mintaka.artifact.checks import check, check_inputs
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.file import content_hash, load, save
@@ -9,6 +9,7 @@ from mintaka.artifact.schema import (
     ConvGeometry,
     Edge,
     Input,
+    Integrator,
     IntTensor,
     LeakTerm,
     Network,
@@ -16,6 +17,7 @@ from mintaka.artifact.schema import (
     Node,
     Output,
     Pool,
+    SynapticCurrent,
     TestVectors,
 )
 from mintaka.artifact.signals import Signal, signals
@@ -26,6 +28,7 @@ __all__ = [
     "Edge",
     "Input",
     "IntTensor",
+    "Integrator",
     "Interval",
     "LeakTerm",
     "Network",
@@ -36,12 +39,14 @@ __all__ = [
     "Pool",
     "Result",
     "Signal",
+    "SynapticCurrent",
     "TestVectors",
     "Trace",
     "check",
     "check_inputs",
     "content_hash",
     "load",
+    "logit_bounds",
     "network_bounds",
     "run",
     "save",

@@ -11,12 +11,16 @@ from mintaka.artifact.bounds import network_bounds
 from mintaka.artifact.document import input_dtype, storage_dtype
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.schema import (
+    EDGE_OPS,
     INPUT_KINDS,
+    JOIN_KINDS,
     OPS,
     POOL_KINDS,
+    READS,
     RESETS,
     Edge,
     IntTensor,
+    LeakTerm,
     Network,
     Neuron,
     Node,
@@ -31,6 +35,7 @@ MAX_ELEMENTS = 2**24
 MAX_NODES = 1024
 MAX_EDGES = 64
 MAX_COUNT = 2**16 - 1
+MAX_REFRACTORY = 255
 
 
 def require(condition: object, sentence: str) -> None:
@@ -52,11 +57,13 @@ def check(network: Network) -> None:
         where = f"node '{node.name}'"
         if node.op == "pool2d":
             _check_pool(network, node, found, where)
+        elif node.op == "join":
+            _check_join(network, node, found, where)
         else:
             _check_synapses(network, node, where)
     _check_output(network)
     for name, bounds in network_bounds(network).items():
-        bits = max(i.signed_bits for i in (bounds.k, *bounds.sums))
+        bits = max(i.signed_bits for i in (bounds.k, *bounds.sums, *([] if bounds.j is None else [bounds.j])))
         limit = MAX_ACCUMULATOR_BITS
         require(bits <= limit, f"node '{name}' needs an accumulator of {bits} bits; at most {limit} are possible")
     _check_vectors(network)
@@ -98,6 +105,10 @@ def _check_graph(network: Network) -> None:
             require(node.inputs[0].delay == 0, f"{where} reads with a delay; put the delay behind the pool")
         else:
             require(node.pool is None, f"{where} is no pool2d, but has pooling parameters")
+        if node.op == "join":
+            _check_join_inputs(node, where)
+        else:
+            require(node.join is None, f"{where} is no join, but has the join '{node.join}'")
     seen = {network.input.name}
     for node in network.nodes:
         for edge in node.inputs:
@@ -108,7 +119,7 @@ def _check_graph(network: Network) -> None:
                 edge.delay == 1 or edge.node in seen,
                 f"{where} at the same step before it exists: a cycle needs an edge of delay 1",
             )
-            require(edge.node != network.output.node, f"{where}, but the head emits no spikes")
+            require(edge.node != network.output.node, f"{where}, but the head emits no spikes for others to read")
             static = edge.node == network.input.name and network.input.static
             require(
                 not (static and edge.delay),
@@ -122,13 +133,41 @@ def source_shape(network: Network, edge: Edge) -> Shape:
     return network.input.shape if edge.node == network.input.name else network.node(edge.node).shape_out
 
 
+def _check_join_inputs(node: Node, where: str) -> None:
+    require(node.join in JOIN_KINDS, f"{where} joins by '{node.join}'; possible: {', '.join(JOIN_KINDS)}")
+    number = len(node.inputs)
+    require(number >= 2, f"{where} is a join of {number} input; at least 2 are wanted")
+    wanted = "(not the first) and the second"
+    require(node.join != "iand" or number == 2, f"{where} is an iand of {number} inputs; it has 2: {wanted}")
+
+
+def _check_join(network: Network, node: Node, found: dict[str, Signal], where: str) -> None:
+    nothing = node.neuron is None and node.integrator is None and node.bias is None
+    require(nothing, f"{where} is a join: it has no neuron and no bias")
+    _check_shape_in(network, node, node.inputs[0], where)
+    for index, edge in enumerate(node.inputs):
+        which, shape = f"{where}, input {index}", source_shape(network, edge)
+        bare = edge.weight is None and edge.conv is None and edge.op is None and edge.shift == edge.input_shift == 0
+        require(bare, f"{which} belongs to a join: it has no weight, no shift and no op")
+        if edge.node == network.input.name:
+            kind = network.input.kind
+            require(kind == "spikes", f"{which} is the {kind} input; only spikes are joined")
+        require(shape == node.shape_in, f"{which} has the shape {list(shape)}, not {list(node.shape_in)} as the first")
+        if node.join != "add":
+            require(found[edge.node].max_value == 1, f"{which} is a count; '{node.join}' joins spikes only")
+    same = node.shape_out == node.shape_in
+    require(same, f"{where} declares shape_out {list(node.shape_out)}, not {list(node.shape_in)}")
+    require(found[node.name].max_value <= MAX_COUNT, f"{where} counts further than {MAX_COUNT}")
+
+
 def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: str) -> None:
     pool, edge = node.pool, node.inputs[0]
     assert pool is not None
-    bare = edge.weight is None and edge.conv is None and edge.shift == edge.input_shift == 0
+    bare = edge.weight is None and edge.conv is None and edge.op is None and edge.shift == edge.input_shift == 0
     require(bare, f"{where} is a pool: its input has no weight, no shift and no stride")
     require(pool.kind in POOL_KINDS, f"{where} has the kind '{pool.kind}'; possible: {', '.join(POOL_KINDS)}")
-    require(node.neuron is None and node.bias is None, f"{where} is a pool: it has no neuron and no bias")
+    nothing = node.neuron is None and node.integrator is None and node.bias is None
+    require(nothing, f"{where} is a pool: it has no neuron and no bias")
     _check_shape_in(network, node, edge, where)
     require(len(node.shape_in) == 3, f"{where} pools {list(node.shape_in)}; (C, H, W) is wanted")
     require(all(1 <= k <= 64 for k in (*pool.kernel, *pool.stride)), f"{where}: kernel and stride are 1 to 64")
@@ -159,12 +198,18 @@ def _check_synapses(network: Network, node: Node, where: str) -> None:
     _check_shape_in(network, node, node.inputs[0], where)
     if node.op == "dense":
         require(len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {list(node.shape_out)}")
+    first = node.inputs[0].op
+    require(first is None, f"{where}, input 0 is an {first} edge; the first input is by the node's own op, {node.op}")
     for index, edge in enumerate(node.inputs):
         _check_edge(network, node, edge, f"{where}, input {index}")
     if node.bias is not None:
         _check_tensor(node.bias, (node.channels,), f"{where}, bias", signed=True)
+    require(node.neuron is None or node.integrator is None, f"{where} has both a neuron and an integrator")
     if node.neuron is not None:
         _check_neuron(node, node.neuron, where)
+    if node.integrator is not None:
+        _check_leak(node.integrator.leak, where)
+        _check_membrane_bits(node.integrator.membrane_bits, where)
 
 
 def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
@@ -177,6 +222,13 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     require(0 <= edge.input_shift <= 31, f"{where}: input_shift is {edge.input_shift}; 0 to 31 are possible")
     require(edge.input_shift == 0 or static, f"{where}: input_shift is for edges from a direct input")
     require(0 <= edge.shift <= 15, f"{where}: shift is {edge.shift}; 0 to 15 are possible")
+    if edge.op is not None:
+        require(edge.op in EDGE_OPS, f"{where} has the op '{edge.op}'; possible: {node.op}, {', '.join(EDGE_OPS)}")
+        require(edge.conv is None, f"{where} has a stride, padding and groups, but an identity edge has none")
+        _check_tensor(W, (node.channels,), f"{where}, weight", signed=False)
+        same = shape == node.shape_out
+        require(same, f"{where} is an identity edge from {list(shape)} to {list(node.shape_out)}, which differ")
+        return
     if node.op == "dense":
         require(edge.conv is None, f"{where} has a stride, padding and groups, but a dense layer has none")
         _check_tensor(W, (node.shape_out[0], prod(shape)), f"{where}, weight", signed=False)
@@ -232,11 +284,25 @@ def _check_neuron(node: Node, neuron: Neuron, where: str) -> None:
         _check_tensor(neuron.reset_by, shape, f"{where}, reset_by", signed=True)
     else:
         require(neuron.reset_by is None, f"{where} resets to zero, so reset_by must be null")
-    require(len(neuron.leak) <= 4, f"{where} has {len(neuron.leak)} leak terms; at most 4 are possible")
-    for term in neuron.leak:
+    _check_leak(neuron.leak, where)
+    _check_membrane_bits(neuron.membrane_bits, where)
+    steps = neuron.refractory
+    most = MAX_REFRACTORY
+    require(0 <= steps <= most, f"{where} is refractory for {steps} steps; 0 to {most} are possible")
+    if neuron.current is not None:
+        _check_leak(neuron.current.leak, f"{where}, current")
+        bits = neuron.current.bits
+        require(2 <= bits <= 16, f"{where} stores synaptic currents in {bits} bits; 2 to 16 are possible")
+
+
+def _check_leak(leak: tuple[LeakTerm, ...], where: str) -> None:
+    require(len(leak) <= 4, f"{where} has {len(leak)} leak terms; at most 4 are possible")
+    for term in leak:
         require(term.sign in (-1, 1), f"{where}: a leak term has the sign {term.sign}; -1 or 1 are possible")
         require(0 <= term.shift <= 31, f"{where}: a leak term shifts by {term.shift}; 0 to 31 are possible")
-    bits = neuron.membrane_bits
+
+
+def _check_membrane_bits(bits: int, where: str) -> None:
     require(2 <= bits <= 16, f"{where} stores membranes in {bits} bits; 2 to 16 are possible")
 
 
@@ -244,15 +310,29 @@ def _check_output(network: Network) -> None:
     output = network.output
     if output.node not in [node.name for node in network.nodes]:
         raise ArtifactError(f"the output names the node '{output.node}', which does not exist")
-    require(output.read == "accumulate", f"the output reads '{output.read}'; possible: accumulate")
+    require(output.read in READS, f"the output reads '{output.read}'; possible: {', '.join(READS)}")
     require(output.decide == "argmax", f"the output decides by '{output.decide}'; possible: argmax")
     require(output.ties == "lowest", f"the output breaks ties by '{output.ties}'; possible: lowest")
     for node in network.nodes:
         if node.name == output.node:
-            require(node.pool is None, f"the head '{node.name}' is a pool; it must sum a current")
-            require(node.neuron is None, f"the head '{node.name}' has a neuron; reading 'accumulate' wants none")
-        elif node.pool is None:
-            require(node.neuron is not None, f"node '{node.name}' has no neuron and is not the output")
+            _check_head(node, output.read)
+        elif node.has_synapses:
+            where = f"node '{node.name}'"
+            require(node.integrator is None, f"{where} has a neuron of kind 'li', which is for the head only")
+            require(node.neuron is not None, f"{where} has no neuron and is not the output")
+
+
+def _check_head(node: Node, read: str) -> None:
+    where = f"the head '{node.name}'"
+    require(node.pool is None, f"{where} is a pool; it must sum a current")
+    require(node.join is None, f"{where} is a join; it must sum a current")
+    if read == "accumulate":
+        bare = node.neuron is None and node.integrator is None
+        require(bare, f"{where} has a neuron; reading 'accumulate' wants none")
+    elif read == "count":
+        require(node.neuron is not None, f"{where} does not spike; reading 'count' wants a neuron of kind lif or cuba")
+    else:
+        require(node.integrator is not None, f"{where} has no neuron of kind 'li'; reading 'membrane' wants one")
 
 
 def _check_vectors(network: Network) -> None:

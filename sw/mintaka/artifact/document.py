@@ -8,10 +8,10 @@ import numpy as np
 
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.schema import (
-    FORMAT_VERSION,
     ConvGeometry,
     Edge,
     Input,
+    Integrator,
     IntTensor,
     LeakTerm,
     Network,
@@ -20,6 +20,7 @@ from mintaka.artifact.schema import (
     Output,
     Pool,
     Shape,
+    SynapticCurrent,
     TestVectors,
 )
 
@@ -40,6 +41,15 @@ def input_dtype(bits: int) -> np.dtype[Any]:
 # ---------------------------------------------------------------- writing
 
 
+def format_version(network: Network) -> tuple[int, int]:
+    """The oldest format version that can say `network`: it is the one that is written, so that bytes stay the same."""
+    newer = network.output.read != "accumulate"
+    for node in network.nodes:
+        newer |= node.join is not None or node.integrator is not None or any(edge.op for edge in node.inputs)
+        newer |= node.neuron is not None and (node.neuron.refractory != 0 or node.neuron.current is not None)
+    return (1, 1) if newer else (1, 0)
+
+
 def to_document(network: Network) -> tuple[Json, Tensors]:
     """The JSON document (without its hash) and the tensors of `network`."""
     tensors: Tensors = {}
@@ -52,25 +62,39 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
 
     def edge(node: Node, index: int, e: Edge) -> Json:
         form: Json = {"node": e.node, "delay": e.delay}
-        if node.pool is not None:
+        if not node.has_synapses:
             return form
+        if e.op is not None:
+            form["op"] = e.op
         name = f"{node.name}.weight" + (f".{index}" if index else "")
         form |= {"weight": put(name, e.weight), "input_shift": e.input_shift, "shift": e.shift}
         if e.conv is not None:
             form |= {"stride": list(e.conv.stride), "padding": list(e.conv.padding), "groups": e.conv.groups}
         return form
 
+    def leak(terms: tuple[LeakTerm, ...]) -> list[Json]:
+        return [{"sign": term.sign, "shift": term.shift} for term in terms]
+
     def neuron(node: Node, n: Neuron | None) -> Json | None:
+        if node.integrator is not None:
+            li = node.integrator
+            return {"kind": "li", "leak": leak(li.leak), "membrane_bits": li.membrane_bits}
         if n is None:
             return None
-        return {
+        form: Json = {} if n.current is None else {"kind": n.kind}
+        form |= {
             "threshold": put(f"{node.name}.threshold", n.threshold),
             "fire": n.fire,
             "reset": n.reset,
             "reset_by": put(f"{node.name}.reset_by", n.reset_by),
-            "leak": [{"sign": term.sign, "shift": term.shift} for term in n.leak],
+            "leak": leak(n.leak),
             "membrane_bits": n.membrane_bits,
         }
+        if n.refractory:
+            form["refractory"] = n.refractory
+        if n.current is not None:
+            form["current"] = {"leak": leak(n.current.leak), "bits": n.current.bits}
+        return form
 
     def one(node: Node) -> Json:
         form: Json = {
@@ -83,13 +107,15 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
         if node.pool is not None:
             pool = node.pool
             form["pool"] = {"kind": pool.kind, "kernel": list(pool.kernel), "stride": list(pool.stride)}
+        elif node.join is not None:
+            form["join"] = node.join
         else:
             form |= {"bias": put(f"{node.name}.bias", node.bias), "neuron": neuron(node, node.neuron)}
         return form
 
     source, output = network.input, network.output
     document: Json = {
-        "format": ".".join(map(str, FORMAT_VERSION)),
+        "format": ".".join(map(str, format_version(network))),
         "name": network.name,
         "time_steps": network.time_steps,
         "input": {"name": source.name, "shape": list(source.shape), "kind": source.kind, "bits": source.bits},
@@ -109,14 +135,26 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
 
 
 class Fields:
-    """A JSON object being read: every field is asked for once, by name and type, and none may be left over."""
+    """A JSON object being read: every field is asked for once, by name and type, and none may be left over.
 
-    def __init__(self, value: Any, where: str, tensors: Tensors):
+    minor : minor version of the file; what came later is not known to it.
+    """
+
+    def __init__(self, value: Any, where: str, tensors: Tensors, minor: int):
         if not isinstance(value, dict):
             raise ArtifactError(f"{where} is {type(value).__name__}, not an object")
         self.left = dict(value)
         self.where = where
         self.tensors = tensors
+        self.minor = minor
+
+    def inner(self, value: Any, where: str) -> Fields:
+        """Another object of the same file."""
+        return Fields(value, where, self.tensors, self.minor)
+
+    def since(self, minor: int, key: str) -> bool:
+        """True where the field is there and the file's version knows it: without it, things are as before `minor`."""
+        return self.minor >= minor and key in self.left
 
     def take(self, key: str, kind: type | tuple[type, ...]) -> Any:
         if key not in self.left:
@@ -148,7 +186,7 @@ class Fields:
         return values[0], values[1]
 
     def object(self, key: str) -> Fields:
-        return Fields(self.take(key, dict), f"{self.where}, '{key}'", self.tensors)
+        return self.inner(self.take(key, dict), f"{self.where}, '{key}'")
 
     def optional(self, key: str) -> Fields | None:
         if key in self.left and self.left[key] is None:
@@ -192,18 +230,19 @@ def from_document(document: Any, tensors: Tensors) -> Network:
 
     Raises ArtifactError where a field is missing, unknown or of the wrong type, or a tensor is missing or left over.
     """
-    f = Fields(document, "the document", dict(tensors))
-    f.text("format")
+    f = Fields(document, "the document", dict(tensors), 0)
+    version = f.text("format")
+    f.minor = int(version.partition(".")[2])
     name, steps = f.text("name"), f.integer("time_steps")
     i = f.object("input")
     source = Input(i.text("name"), i.integers("shape"), i.text("kind"), i.integer("bits"))
     i.end()
-    nodes = tuple(
-        _node(Fields(value, f"node {_label(value, index)}", f.tensors)) for index, value in enumerate(f.list("nodes"))
-    )
+    nodes = tuple(_node(f.inner(value, f"node {_label(value, index)}")) for index, value in enumerate(f.list("nodes")))
     o = f.object("output")
     output = Output(o.text("node"), o.text("read"), o.text("decide"), o.text("ties"))
     o.end()
+    if output.read in ("count", "membrane"):
+        _came_with(1, f, f"the output reads '{output.read}'")
     provenance = f.take("provenance", dict)
     v = f.optional("vectors")
     vectors = None
@@ -222,45 +261,71 @@ def _label(value: Any, index: int) -> str:
     return f"'{name}'" if isinstance(name, str) else f"number {index}"
 
 
+def _came_with(minor: int, f: Fields, what: str) -> None:
+    if f.minor < minor:
+        raise ArtifactError(f"{what}, which came with format 1.{minor}, but the file says 1.{f.minor}")
+
+
 def _node(f: Fields) -> Node:
     name, op = f.text("name"), f.text("op")
+    if op == "join":
+        _came_with(1, f, f"{f.where} is a join")
     edges = []
     for index, value in enumerate(f.list("inputs")):
-        e = Fields(value, f"{f.where}, input {index}", f.tensors)
+        e = f.inner(value, f"{f.where}, input {index}")
         source, delay = e.text("node"), e.integer("delay")
-        if op == "pool2d":
+        if op in ("pool2d", "join"):
             edges.append(Edge(source, delay))
         else:
+            own = e.text("op") if e.since(1, "op") else op
             weight = required(e.int_tensor("weight"), f"{e.where}, 'weight'")
             input_shift, shift = e.integer("input_shift"), e.integer("shift")
             conv = None
-            if op == "conv2d":
+            if own == "conv2d":
                 conv = ConvGeometry(e.pair("stride"), e.pair("padding"), e.integer("groups"))
-            edges.append(Edge(source, delay, weight, input_shift, shift, conv))
+            edges.append(Edge(source, delay, weight, input_shift, shift, conv, None if own == op else own))
         e.end()
     shapes = f.integers("shape_in"), f.integers("shape_out")
-    bias = neuron = pool = None
+    bias = neuron = integrator = pool = join = None
     if op == "pool2d":
         p = f.object("pool")
         pool = Pool(p.text("kind"), p.pair("kernel"), p.pair("stride"))
         p.end()
+    elif op == "join":
+        join = f.text("join")
     else:
         bias = f.int_tensor("bias")
         n = f.optional("neuron")
         if n is not None:
-            neuron = _neuron(n)
+            kind = n.text("kind") if n.since(1, "kind") else "lif"
+            if kind == "li":
+                integrator = Integrator(_leak(n), n.integer("membrane_bits"))
+            elif kind in ("lif", "cuba"):
+                neuron = _neuron(n, kind)
+            else:
+                raise ArtifactError(f"{n.where} is of the unknown kind '{kind:.60}'; known: lif, cuba, li")
+            n.end()
     f.end()
-    return Node(name, op, tuple(edges), *shapes, bias=bias, neuron=neuron, pool=pool)
+    return Node(name, op, tuple(edges), *shapes, bias=bias, neuron=neuron, pool=pool, integrator=integrator, join=join)
 
 
-def _neuron(f: Fields) -> Neuron:
+def _neuron(f: Fields, kind: str) -> Neuron:
     threshold = required(f.int_tensor("threshold"), f"{f.where}, 'threshold'")
     fire, reset, reset_by = f.text("fire"), f.text("reset"), f.int_tensor("reset_by")
+    leak, bits = _leak(f), f.integer("membrane_bits")
+    refractory = f.integer("refractory") if f.since(1, "refractory") else 0
+    current = None
+    if kind == "cuba":
+        c = f.object("current")
+        current = SynapticCurrent(_leak(c), c.integer("bits"))
+        c.end()
+    return Neuron(threshold, fire, reset, reset_by, leak, bits, refractory, current)
+
+
+def _leak(f: Fields) -> tuple[LeakTerm, ...]:
     leak = []
     for value in f.list("leak"):
-        term = Fields(value, f"{f.where}, 'leak'", f.tensors)
+        term = f.inner(value, f"{f.where}, 'leak'")
         leak.append(LeakTerm(term.integer("sign"), term.integer("shift")))
         term.end()
-    bits = f.integer("membrane_bits")
-    f.end()
-    return Neuron(threshold, fire, reset, reset_by, tuple(leak), bits)
+    return tuple(leak)

@@ -69,7 +69,7 @@ def load(path: Path | str) -> Network:
             network = from_document(document, tensors)
             check(network)
         except ArtifactError as error:
-            if document["format"] == KNOWN:
+            if int(document["format"].partition(".")[2]) <= FORMAT_VERSION[1]:
                 raise
             raise ArtifactError(f"{error} (the file has the newer format {document['format']})") from None
     except ArtifactError as error:

@@ -17,14 +17,16 @@ from mintaka.artifact.signals import signals
 
 @dataclass
 class Trace:
-    """Every value of one node, int64, shape (N, T, *shape_out): K before firing, spikes s, stored membrane U.
+    """Every value of one node, int64, shape (N, T, *shape_out): K before firing, spikes s, stored membrane U, stored
+    synaptic current J; None where the node has no such thing.
 
-    For the head `k` is the running sum after each step, and `s` and `u` are None.
+    For a head that accumulates `k` is the running sum after each step.
     """
 
     k: np.ndarray
     s: np.ndarray | None
     u: np.ndarray | None
+    j: np.ndarray | None = None
 
 
 @dataclass
@@ -74,9 +76,21 @@ def pool2d(x: np.ndarray, pool: Pool) -> np.ndarray:
     return np.max(windows, axis=0) if pool.kind == "max" else np.sum(windows, axis=0)
 
 
+def join(x: list[np.ndarray], kind: str) -> np.ndarray:
+    """x: the inputs, each (N, ...) -> (N, ...)."""
+    if kind == "iand":
+        return (1 - x[0]) * x[1]
+    if kind == "add":
+        return np.sum(x, axis=0)
+    return np.max(x, axis=0) if kind == "or" else np.min(x, axis=0)
+
+
 def current(edge: Edge, node: Node, x: np.ndarray, W: np.ndarray) -> np.ndarray:
     """The sum over synapses of W * x of one edge: (N, *shape_out). `dense` reads its source in C order."""
-    if node.op == "conv2d":
+    op = node.edge_op(edge)
+    if op == "identity":
+        return per_channel(W, x) * x
+    if op == "conv2d":
         assert edge.conv is not None
         return conv2d(x, W, edge.conv)
     return dense(x.reshape(len(x), -1), W)
@@ -90,13 +104,38 @@ def leaked(V: np.ndarray, leak: tuple[LeakTerm, ...]) -> np.ndarray:
     return U
 
 
-def fire(K: np.ndarray, neuron: Neuron) -> tuple[np.ndarray, np.ndarray]:
-    """One step of LIF neurons from K (N, C, ...): the spikes and the membrane to store, both int64."""
-    s = (per_channel(neuron.threshold.values, K) < K).astype(np.int64)
+def stored(value: np.ndarray, most: int) -> np.ndarray:
+    """Clipped to [-most, most]."""
+    return np.clip(value, -most, most)
+
+
+def fire(K: np.ndarray, neuron: Neuron, silent: np.ndarray | bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """From K (N, C, ...) the spikes and the membrane to store, both int64; where `silent`, no spike."""
+    s = np.where(silent, 0, per_channel(neuron.threshold.values, K) < K).astype(np.int64)
     after = np.zeros_like(K) if neuron.reset_by is None else K - per_channel(neuron.reset_by.values, K)
     V = np.where(s == 1, after, K)
-    Qu = neuron.membrane_max
-    return s, np.clip(leaked(V, neuron.leak), -Qu, Qu)
+    return s, stored(leaked(V, neuron.leak), neuron.membrane_max)
+
+
+@dataclass
+class State:
+    """What a node's neurons keep from step to step, each (N, *shape_out): U, J (CUBA only), steps still refractory."""
+
+    u: np.ndarray
+    j: np.ndarray
+    silent: np.ndarray
+
+
+def spiking_step(summed: np.ndarray, B: np.ndarray, neuron: Neuron, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """One step of LIF or CUBA-LIF neurons from I (`summed`) and B: K and the spikes. `state` is brought up to date."""
+    if neuron.current is not None:
+        summed = leaked(state.j, neuron.current.leak) + summed  # J, exact
+        state.j = stored(summed, neuron.current.max)
+    silent = state.silent > 0
+    K = np.where(silent, state.u, state.u + summed + B)
+    s, state.u = fire(K, neuron, silent)
+    state.silent = np.where(s == 1, neuron.refractory, np.maximum(state.silent - 1, 0))
+    return K, s
 
 
 def per_channel(values: np.ndarray, like: np.ndarray) -> np.ndarray:
@@ -116,48 +155,62 @@ def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
     x_all = inputs.astype(np.int64)
     signal = signals(network)
     zeros = {n.name: np.zeros((N, *n.shape_out), np.int64) for n in network.nodes}
-    membrane = {n.name: zeros[n.name] for n in network.nodes if n.neuron is not None}
+    states = {name: State(zero, zero, zero) for name, zero in zeros.items()}
     before = {network.input.name: np.zeros((N, *network.input.shape), np.int64), **zeros}
-    total = zeros[network.output.node]
-    sops = {n.name: np.zeros(N, np.int64) for n in network.nodes if n.op != "pool2d"}
-    spikes = {name: np.zeros(N, np.int64) for name in membrane}
-    steps: dict[str, list[tuple[np.ndarray, ...]]] = {n.name: [] for n in network.nodes}
+    logits = zeros[network.output.node]
+    sops = {n.name: np.zeros(N, np.int64) for n in network.nodes if n.has_synapses}
+    spikes = {n.name: np.zeros(N, np.int64) for n in network.nodes if n.neuron is not None}
+    steps: dict[str, list[Trace]] = {n.name: [] for n in network.nodes if n.has_synapses}
 
     for t in range(T):
         now = {network.input.name: x_all if network.input.static else x_all[:, t]}
         for node in network.nodes:
+            x = [(before if edge.delay else now)[edge.node] for edge in node.inputs]
             if node.pool is not None:
-                edge = node.inputs[0]
-                now[node.name] = pool2d((before if edge.delay else now)[edge.node], node.pool)
+                now[node.name] = pool2d(x[0], node.pool)
                 continue
-            K = np.zeros((N, *node.shape_out), np.int64)  # becomes U + I + B
-            for edge in node.inputs:
+            if node.join is not None:
+                now[node.name] = join(x, node.join)
+                continue
+            summed = np.zeros((N, *node.shape_out), np.int64)  # becomes I
+            for edge, values in zip(node.inputs, x, strict=True):
                 assert edge.weight is not None
-                x = (before if edge.delay else now)[edge.node]
                 W = edge.weight.values.astype(np.int64)
-                K += (current(edge, node, x, W) >> edge.input_shift) << edge.shift
+                summed += (current(edge, node, values, W) >> edge.input_shift) << edge.shift
                 if t == 0 or not signal[edge.node].static:
-                    operations = signal[edge.node].operations(x)
+                    operations = signal[edge.node].operations(values)
                     used = current(edge, node, operations, (W != 0).astype(np.int64))
                     sops[node.name] += used.reshape(N, -1).sum(1)
-            if node.bias is not None:
-                K += per_channel(node.bias.values, K)
-            if node.neuron is None:
-                total = total + K
-                if trace:
-                    steps[node.name].append((total,))
-                continue
-            K += membrane[node.name]
-            now[node.name], membrane[node.name] = fire(K, node.neuron)
-            spikes[node.name] += now[node.name].reshape(N, -1).sum(1)
+            B = np.zeros_like(summed) if node.bias is None else per_channel(node.bias.values, summed)
+            state = states[node.name]
+            s = u = j = None
+            if node.neuron is not None:
+                K, s = spiking_step(summed, B, node.neuron, state)
+                now[node.name], u, j = s, state.u, None if node.neuron.current is None else state.j
+                spikes[node.name] += s.reshape(N, -1).sum(1)
+            elif node.integrator is not None:
+                K = state.u + summed + B
+                state.u = u = stored(leaked(K, node.integrator.leak), node.integrator.membrane_max)
+            else:
+                K = logits + summed + B
+            if node.name == network.output.node:
+                logits = K if s is None else logits + s
             if trace:
-                steps[node.name].append((K, now[node.name], membrane[node.name]))
+                steps[node.name].append(Trace(K, s, u, j))
         before = now
 
-    logits = total.reshape(N, -1)
-    traces = {}
-    for name, values in steps.items():
-        if values:
-            stacked = [np.stack(v, axis=1) for v in zip(*values, strict=True)]
-            traces[name] = Trace(stacked[0], *(stacked[1:] or (None, None)))
+    traces = {name: _stacked(found) for name, found in steps.items() if found}
+    logits = logits.reshape(N, -1)
     return Result(logits, np.argmax(logits, axis=1), sops, spikes, traces)
+
+
+def _stacked(steps: list[Trace]) -> Trace:
+    """The traces of single steps as one, the steps behind the samples."""
+
+    def stack(key: str) -> np.ndarray | None:
+        values = [getattr(step, key) for step in steps]
+        return None if values[0] is None else np.stack(values, axis=1)
+
+    k = stack("k")
+    assert k is not None
+    return Trace(k, stack("s"), stack("u"), stack("j"))

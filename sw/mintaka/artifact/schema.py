@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)
 INPUT_KINDS = ("spikes", "direct", "counts")
-OPS = ("dense", "conv2d", "pool2d")
+OPS = ("dense", "conv2d", "pool2d", "join")
+EDGE_OPS = ("identity",)
 POOL_KINDS = ("max", "sum")
+JOIN_KINDS = ("or", "and", "iand", "add")
 RESETS = ("zero", "subtract")
+READS = ("accumulate", "count", "membrane")
 
 Shape = tuple[int, ...]
 
@@ -66,10 +69,13 @@ class Edge:
 
     node : name of the source (the input's name or a node's).
     delay : 0 for this step's value, 1 for the step before (zero at the first step).
-    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, None for pool2d.
+    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, (C_out,) for identity, None for pool2d
+        and join.
     input_shift : right shift (floor) of this edge's exact sum; non-zero only behind a direct input.
     shift : left shift of this edge's current before it joins the sum (aligns two scales).
     conv : geometry of a conv2d edge, else None.
+    op : None for the node's own op, or "identity": each element of the source reaches the element of the node in the
+        same place, times its channel's weight.
     """
 
     node: str
@@ -78,6 +84,7 @@ class Edge:
     input_shift: int = 0
     shift: int = 0
     conv: ConvGeometry | None = None
+    op: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,17 +95,53 @@ class LeakTerm:
     shift: int
 
 
+@dataclass(frozen=True)
+class SynapticCurrent:
+    """The second state of a CUBA-LIF neuron: J = leak(stored J) + I is exact; it is stored in [-Qj, Qj]."""
+
+    leak: tuple[LeakTerm, ...]
+    bits: int
+
+    @property
+    def max(self) -> int:
+        """Qj: the stored synaptic current lies in [-Qj, Qj]."""
+        return int(2 ** (self.bits - 1) - 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Neuron:
     """LIF: fires where K > threshold; all tensors are per output channel, shape (C_out,) or (N_out,).
 
     `reset` is "zero" or "subtract" (then `reset_by` holds R). An empty `leak` keeps nothing: U is always 0.
+
+    refractory : steps of silence after a spike, in which the membrane takes in nothing.
+    current : the synaptic current of a CUBA-LIF neuron, None for LIF.
     """
 
     threshold: IntTensor
     fire: str
     reset: str
     reset_by: IntTensor | None
+    leak: tuple[LeakTerm, ...]
+    membrane_bits: int
+    refractory: int = 0
+    current: SynapticCurrent | None = None
+
+    @property
+    def kind(self) -> str:
+        """ "lif" or "cuba"."""
+        return "lif" if self.current is None else "cuba"
+
+    @property
+    def membrane_max(self) -> int:
+        """Qu: the stored membrane lies in [-Qu, Qu]."""
+        return int(2 ** (self.membrane_bits - 1) - 1)
+
+
+@dataclass(frozen=True)
+class Integrator:
+    """The leaky integrator of a head that is read by "membrane": it never fires. In the file a neuron of kind "li"."""
+
     leak: tuple[LeakTerm, ...]
     membrane_bits: int
 
@@ -119,9 +162,11 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One layer. `neuron` is None for pooling and for the head, which only sums its current.
+    """One layer. `neuron` is what spikes: None for pools, joins, and a head that is not read by its spikes.
 
     bias : B, per output channel, added at every step; None where there is none.
+    integrator : only of a head that is read by "membrane".
+    join : for the op "join", its kind: "or", "and", "iand" ((not first) and second), or "add" (of counts).
     """
 
     name: str
@@ -132,6 +177,17 @@ class Node:
     bias: IntTensor | None = None
     neuron: Neuron | None = None
     pool: Pool | None = None
+    integrator: Integrator | None = None
+    join: str | None = None
+
+    @property
+    def has_synapses(self) -> bool:
+        """True where the node sums a current; False for pools and joins."""
+        return self.pool is None and self.join is None
+
+    def edge_op(self, edge: Edge) -> str:
+        """ "dense", "conv2d" or "identity"."""
+        return edge.op or self.op
 
     @property
     def size_in(self) -> int:
@@ -149,7 +205,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Output:
-    """The head: `read` "accumulate" sums I + B over the steps; the class is the lowest index of the maximum."""
+    """The head: the class is the lowest index of the largest logit.
+
+    read : where logits come from. "accumulate": the sum of I + B over the steps. "count": the head's spikes over the
+        steps. "membrane": K of the last step, of a head with an `Integrator`.
+    """
 
     node: str
     read: str = "accumulate"
