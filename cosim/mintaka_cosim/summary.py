@@ -15,7 +15,8 @@ from mintaka.artifact.reference import current
 @dataclass(frozen=True)
 class LayerSummary:
     """One node. Bits of memory are the artifact's own (values times their declared width), before any folding into
-    lanes; `max_sops` bounds the synaptic operations of one sample. None where a pool has no such thing."""
+    lanes; those of membranes include synaptic currents and refractory counters. `max_sops` bounds the synaptic
+    operations of one sample. None where a node has no such thing."""
 
     name: str
     op: str
@@ -123,21 +124,25 @@ def max_sops(network: Network, node: Node) -> int:
 def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
     weights = [edge.weight for edge in node.inputs if edge.weight is not None]
     neuron = node.neuron
+    state = neuron or node.integrator
+    state_bits = 0 if state is None else state.membrane_bits
+    if neuron is not None:
+        state_bits += neuron.refractory.bit_length() + (0 if neuron.current is None else neuron.current.bits)
     return LayerSummary(
         name=node.name,
-        op=node.op if node.pool is None else f"{node.pool.kind} pool",
+        op=f"{node.pool.kind} pool" if node.pool is not None else f"{node.join} join" if node.join else node.op,
         inputs=tuple(edge.node + (" (step before)" if edge.delay else "") for edge in node.inputs),
         shape_in=node.shape_in,
         shape_out=node.shape_out,
         weights=sum(W.values.size for W in weights),
         nonzero_weights=sum(int((W.values != 0).sum()) for W in weights),
         weight_bits=max((W.bits for W in weights), default=None),
-        membrane_bits=None if neuron is None else neuron.membrane_bits,
+        membrane_bits=None if state is None else state.membrane_bits,
         k_bits=k_bits,
         threshold=None if neuron is None else (int(neuron.threshold.values.min()), int(neuron.threshold.values.max())),
         reset=None if neuron is None else neuron.reset,
-        leak=None if neuron is None else leak_text(neuron.leak),
+        leak=None if state is None else leak_text(state.leak),
         weight_memory_bits=sum(W.values.size * W.bits for W in weights),
-        membrane_memory_bits=0 if neuron is None else prod(node.shape_out) * neuron.membrane_bits,
+        membrane_memory_bits=prod(node.shape_out) * state_bits,
         max_sops=max_sops(network, node),
     )

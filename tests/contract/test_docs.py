@@ -17,7 +17,7 @@ import pytest
 from contract import samples
 from typer.main import get_command
 
-from mintaka.artifact import LeakTerm, run, save
+from mintaka.artifact import LeakTerm, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
 from mintaka.train.recipe import (
     ConvRecipe,
@@ -80,7 +80,8 @@ def keys(value: Any) -> Iterator[str]:
 def test_every_field_is_documented() -> None:
     text = (ROOT / "docs" / "artifact.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r'"(\w+)":', text))
-    assert set(keys(to_document(samples.everything())[0])) <= documented
+    for network in (samples.everything(), samples.newer()):
+        assert set(keys(to_document(network)[0])) <= documented
 
 
 def anchor(heading: str) -> str:
@@ -183,6 +184,25 @@ def test_the_worked_example_is_what_the_reference_computes() -> None:
         assert int(U) == trace.u[0, t, 0]
     (stated,) = re.findall(r"In the worked example above: [\d+ ]+ = (\d+) SOPs", text)
     assert result.sops["a"].tolist() == [int(stated)]
+
+
+def test_the_cuba_example_is_what_the_reference_computes() -> None:
+    text = (ROOT / "docs" / "semantics.md").read_text()
+    rows = re.findall(
+        r"^\| \d \| ([01]) \| (\d+) \| (.*?) \| (\d+) \| (.*?) \| ([01]) \| (\d+) \|$", text, re.MULTILINE
+    )
+    assert len(rows) == 5
+    neuron = samples.lif([20], current=SynapticCurrent(samples.HALF, 4))
+    network = samples.one_neuron(neuron, [[6]], steps=5)
+    trace = run(network, np.array([[[int(x)] for x, *_ in rows]], np.uint8), trace=True).trace["a"]
+    for t, (x, current, j_sum, stored, k_sum, s, U) in enumerate(rows):
+        (j_terms, J), (k_terms, K) = j_sum.split(" = "), k_sum.split(" = ")
+        assert int(current) == 6 * int(x)
+        assert eval(j_terms) == int(J)
+        assert eval(k_terms) == int(K) == trace.k[0, t, 0]
+        for value, found in ((stored, trace.j), (s, trace.s), (U, trace.u)):
+            assert found is not None
+            assert int(value) == found[0, t, 0]
 
 
 def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:

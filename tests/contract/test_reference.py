@@ -415,7 +415,7 @@ def test_the_stranger_agrees(tmp_path: Path, data: st.DataObject) -> None:
     assert_equal(network, x, simulated(network, tmp_path / "net.safetensors"))
 
 
-@settings(suppress_health_check=[*HealthCheck], max_examples=20 * settings().max_examples)
+@settings(suppress_health_check=[*HealthCheck], max_examples=12 * settings().max_examples)
 @given(st.data())
 def test_the_stranger_agrees_on_what_1_1_brings(tmp_path: Path, data: st.DataObject) -> None:
     network = data.draw(networks(features=FEATURES, max_hidden=5, max_size=12))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contract.samples import newer
 from cosim.small import DIRECT, call
 
 from mintaka.artifact import run, save
@@ -45,6 +46,17 @@ def test_main_help_names_every_command(capsys: Capture) -> None:
     done = call(capsys, "--help")
     assert done.status == 0
     assert all(f" {name} " in done.out for name in (*COMMANDS, "data"))
+
+
+def test_show_of_joins_and_other_neurons(capsys: Capture, tmp_path: Path) -> None:
+    """A membrane of 8 bits and a refractory counter of 2; one and a synaptic current of 4; a head that never fires."""
+    save(newer(), tmp_path / "newer.safetensors")
+    done = call(capsys, "show", tmp_path / "newer.safetensors")
+    assert done.status == 0
+    assert all(word in done.out for word in ("iand join", "add join", "none: never fires"))
+    facts = json.loads(call(capsys, "show", tmp_path / "newer.safetensors", "--json").out)
+    bits = {layer["name"]: layer["membrane_memory_bits"] for layer in facts["layers"]}
+    assert bits == {"lif": 4 * (8 + 2), "cuba": 4 * (8 + 4), "veto": 0, "sum": 0, "head": 4 * 6}
 
 
 def test_show(capsys: Capture, artifact: Path) -> None:

@@ -16,8 +16,10 @@ from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Plan, PlanError, make_plan
 
 
-def small_chains() -> st.SearchStrategy[Network]:
-    return networks(max_size=12, max_hidden=3, max_steps=4, max_input_bits=6).filter(buildable)
+def small_networks() -> st.SearchStrategy[Network]:
+    return networks(max_size=12, max_hidden=3, max_steps=4, max_input_bits=6, features=("join", "identity")).filter(
+        buildable
+    )
 
 
 def buildable(network: Network) -> bool:
@@ -34,7 +36,7 @@ def draw_plan(data: st.DataObject, network: Network) -> Plan:
     lanes = {
         node.name: data.draw(st.integers(1, node.channels), label=node.name)
         for node in network.nodes
-        if node.pool is None
+        if node.has_synapses
     }
     return make_plan(network, lanes)
 
@@ -59,14 +61,14 @@ def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bo
         np.testing.assert_equal(seen.finished - seen.accepted[0], predicted.result)
 
 
-@given(data=st.data(), network=small_chains(), seed=st.integers(0, 2**32 - 1))
+@given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1))
 def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -> None:
     plan = draw_plan(data, network)
     inputs = random_inputs(network, samples=3, seed=seed)
     assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
-@given(data=st.data(), network=small_chains(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
+@given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
 def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
     note(f"stall seed {seed}")
     plan = draw_plan(data, network)

@@ -10,9 +10,9 @@ from amaranth.hdl import Fragment, MemoryInstance, Shape
 from handmade import dense_network, picture_network
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import dense_chains, networks, random_inputs
+from strategies import FEATURES, dense_chains, networks, random_inputs
 
-from mintaka.artifact import Edge, Network, Output, TestVectors, run
+from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, Output, SynapticCurrent, TestVectors, check, run
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, PlanError, make_plan
 from mintaka_hw.rtl.layer import LayerCore
@@ -74,13 +74,25 @@ def test_what_has_no_hardware_is_refused_by_name() -> None:
             ),
         ),
     }
+    neuron = SMALL.nodes[0].neuron
+    assert neuron is not None
+    for message, other in (
+        ("node 'hidden1' has refractory steps", replace(neuron, refractory=2)),
+        ("node 'hidden1' has cuba neurons", replace(neuron, current=SynapticCurrent((LeakTerm(1, 1),), 4))),
+    ):
+        cases[message] = replace(SMALL, nodes=(replace(SMALL.nodes[0], neuron=other), SMALL.nodes[1]))
+    counting = replace(SMALL.nodes[1], neuron=replace(neuron, threshold=IntTensor(np.zeros(3, np.int8), 4)))
+    cases["the head 'head' is read by 'count'"] = replace(
+        SMALL, nodes=(SMALL.nodes[0], counting), output=Output("head", read="count")
+    )
     for message, network in cases.items():
+        check(network)
         with pytest.raises(PlanError, match=message) as caught:
             make_plan(network)
         assert "\n" not in str(caught.value)
 
 
-@given(networks(ops=("dense", "conv2d", "pool2d")))
+@given(networks(features=FEATURES))
 def test_any_network_is_planned_or_refused_in_one_sentence(network: Network) -> None:
     refusal = ""
     try:

@@ -155,4 +155,4 @@ def read_job() -> Job:
 
 def summing_layers(network: Network) -> list[str]:
     """Names of the nodes that sum a current, in order."""
-    return [node.name for node in network.nodes if node.pool is None]
+    return [node.name for node in network.nodes if node.has_synapses]

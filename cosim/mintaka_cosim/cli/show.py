@@ -81,6 +81,8 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
         if layer.threshold is not None:
             cells = (layer.k_bits, layer.membrane_bits, "{}..{}".format(*layer.threshold), layer.reset, layer.leak)
             table.add_row(layer.name, *map(str, cells))
+        elif layer.membrane_bits is not None:
+            table.add_row(layer.name, str(layer.k_bits), str(layer.membrane_bits), "none: never fires", "", layer.leak)
         elif layer.k_bits is not None:
             table.add_row(layer.name, str(layer.k_bits), "-", "none: sums over the steps")
     out.print()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mintaka.artifact import Result, run
-from mintaka.artifact.reference import pool2d
+from mintaka.artifact.reference import join, pool2d
 from mintaka_hw.estimate.models import (
     EventLists,
     ForkModel,
+    JoinModel,
     LayerModel,
     LogitModel,
     PoolModel,
@@ -18,7 +19,7 @@ from mintaka_hw.estimate.models import (
     WindowModel,
     Wire,
 )
-from mintaka_hw.plan import EdgePlan, Plan, PoolPlan, WindowPlan
+from mintaka_hw.plan import EdgePlan, JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     if result is None:
         result = run(network, inputs, trace=True)
     N, T = len(inputs), network.time_steps
-    x = np.asarray(inputs).reshape(N if network.input.static else N * T, *network.input.shape)
-    frames = {network.input.name: x}
-    for stage in plan.stages:
-        if isinstance(stage, PoolPlan):
-            assert stage.node.pool is not None
-            frames[stage.name] = pool2d(frames[stage.node.inputs[0].node], stage.node.pool)
-        elif not stage.is_head:
-            s = result.trace[stage.name].s
-            assert s is not None
-            frames[stage.name] = s.reshape(N * T, *stage.node.shape_out)
+    frames = stage_frames(plan, np.asarray(inputs), result)
 
     outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
     ins = _links(plan, outs)
@@ -100,6 +92,10 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
         if isinstance(stage, PoolPlan):
             words = _window(stage.window_buffer, ins[stage.name, 0])
             PoolModel(stage, words, outs[stage.name])
+            continue
+        if isinstance(stage, JoinPlan):
+            pixels = [_window(window, ins[stage.name, port]) for port, window in enumerate(stage.window_buffers)]
+            JoinModel(pixels, outs[stage.name])
             continue
         wires, lists = [], []
         for port, edge in enumerate(stage.edges):
@@ -118,6 +114,39 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
         busy[name] = np.array(model.busy, np.int64)
         events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.groups
     return CyclePrediction(ends, busy, events)
+
+
+def stage_frames(plan: Plan, inputs: np.ndarray, result: Result) -> dict[str, np.ndarray]:
+    """What the input and every stage but the head gives, (N * T, *shape); (N, *shape) for a direct input.
+
+    The layers' spikes are in `result`; pools and joins are worked out from them, step by step as joins may form loops.
+    """
+    network = plan.network
+    N, T = len(inputs), network.time_steps
+    before = {stage.name: np.zeros((N, *stage.node.shape_out), np.int64) for stage in plan.stages}
+    before[network.input.name] = np.zeros((N, *network.input.shape), np.int64)
+    steps: list[dict[str, np.ndarray]] = []
+    for t in range(T):
+        now = {network.input.name: inputs if network.input.static else inputs[:, t]}
+        for stage in plan.stages:
+            if isinstance(stage, LayerPlan):
+                s = result.trace[stage.name].s
+                if s is not None:
+                    now[stage.name] = s[:, t]
+                continue
+            x = [(before if edge.delay else now)[edge.node] for edge in stage.node.inputs]
+            if isinstance(stage, PoolPlan):
+                assert stage.node.pool is not None
+                now[stage.name] = pool2d(x[0], stage.node.pool)
+            else:
+                assert stage.node.join is not None
+                now[stage.name] = join(x, stage.node.join)
+        steps.append(now)
+        before = {**before, **now}
+    frames = {n: np.stack([s[n] for s in steps], axis=1).reshape(N * T, *steps[0][n].shape[1:]) for n in steps[0]}
+    if network.input.static:
+        frames[network.input.name] = inputs
+    return frames
 
 
 def delayed(x: np.ndarray, time_steps: int) -> np.ndarray:

@@ -12,7 +12,8 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 - replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the step before; a word is
   only begun when the output queue has a place; it leaves `RESULT_LATENCY` cycles after its group's last slot.
 - pool: takes a window's words as they come and gives the result with the last.
-- fork: a word leaves when its last reader has taken it. Queue: one cycle from in to out.
+- join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
+  in to out.
 - logits: one per cycle.
 """
 
@@ -231,6 +232,30 @@ class PoolModel:
         if last:
             self.words.taken(last - 1)
         time = self.words.offered(last)
+        if number == len(wire.offers):
+            wire.offers.append(time)
+
+
+class JoinModel:
+    """Takes a pixel of every input when all have one and the reader takes the result."""
+
+    def __init__(self, inputs: list[Wire], out: Wire):
+        self.inputs, self.out = inputs, out
+        out.producer = self
+        for words in inputs:
+            words.consumer = self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        self.out.offered(number)
+        time = self.out.taken(number)
+        if number == len(wire.takes):
+            for words in self.inputs:
+                words.takes.append(time)
+
+    def advance(self, wire: Wire) -> None:
+        number = len(wire.offers)
+        time = max(words.offered(number) for words in self.inputs)
         if number == len(wire.offers):
             wire.offers.append(time)
 

@@ -1,6 +1,7 @@
 """The plan: how many lanes each layer gets, and every width and memory that follows from the artifact."""
 
 from mintaka_hw.plan.edge import EdgePlan
+from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link
 from mintaka_hw.plan.memory import MemoryPlan
@@ -11,6 +12,7 @@ from mintaka_hw.plan.window import WindowPlan
 
 __all__ = [
     "EdgePlan",
+    "JoinPlan",
     "Lanes",
     "LayerPlan",
     "Link",

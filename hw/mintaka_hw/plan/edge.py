@@ -34,6 +34,18 @@ class EdgePlan:
         return self.edge.conv
 
     @property
+    def is_identity(self) -> bool:
+        return self.edge.op == "identity"
+
+    @property
+    def kernel(self) -> tuple[int, int] | None:
+        """Height and width of the window; 1x1 for an identity edge of a picture; None where all is one window."""
+        if self.conv is not None:
+            kh, kw = self.weight.values.shape[2:]
+            return kh, kw
+        return (1, 1) if self.is_identity and len(self.node.shape_out) == 3 else None
+
+    @property
     def weight(self) -> IntTensor:
         assert self.edge.weight is not None
         return self.edge.weight
@@ -41,18 +53,18 @@ class EdgePlan:
     @property
     def lists(self) -> StreamLayout:
         """What the collector sees per list: the whole source, or the kernel's pixels of one window."""
-        if self.conv is None:
+        if self.kernel is None:
             return self.incoming
-        kh, kw = self.weight.values.shape[2:]
+        kh, kw = self.kernel
         return StreamLayout(kh, kw, self.incoming.channels, self.incoming.channels, self.incoming.element_bits)
 
     @property
     def window_buffer(self) -> WindowPlan | None:
         """The rows that a convolution's windows are read from."""
-        if self.conv is None:
+        if self.kernel is None:
             return None
-        kernel = (self.lists.rows, self.lists.cols)
-        return WindowPlan(self.incoming, kernel, self.conv.stride, self.conv.padding, self.node.shape_out[1:])
+        stride, padding = ((1, 1), (0, 0)) if self.conv is None else (self.conv.stride, self.conv.padding)
+        return WindowPlan(self.incoming, self.kernel, stride, padding, self.node.shape_out[1:])
 
     @property
     def fan_in(self) -> int:
@@ -100,6 +112,8 @@ class EdgePlan:
     def weight_rows(self) -> np.ndarray:
         """Weights in the order of the lists' elements, int64 (channels, fan_in); 0 where groups leave no synapse."""
         W = self.weight.values.astype(np.int64)
+        if self.is_identity:
+            return np.diag(W)
         if self.conv is None:
             pixels = self.incoming.pixels
             return W.reshape(len(W), -1, pixels).transpose(0, 2, 1).reshape(len(W), -1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
 from mintaka_hw.plan.edge import EdgePlan
+from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link, links
 from mintaka_hw.plan.memory import MemoryPlan
@@ -39,7 +40,7 @@ class Plan:
     network: Network
     artifact_hash: str
     input: StreamLayout
-    stages: tuple[LayerPlan | PoolPlan, ...]
+    stages: tuple[LayerPlan | PoolPlan | JoinPlan, ...]
     links: tuple[Link, ...]
 
     @property
@@ -95,10 +96,13 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
     chosen = _lanes(network, nodes, lanes)
     source, bounds = signals(network), network_bounds(network)
     layouts = _layouts(network, nodes, chosen)
-    stages: list[LayerPlan | PoolPlan] = []
+    stages: list[LayerPlan | PoolPlan | JoinPlan] = []
     for node in nodes:
         if node.op == "pool2d":
             stages.append(PoolPlan(node, layouts[node.inputs[0].node]))
+            continue
+        if node.join is not None:
+            stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
         edges: list[EdgePlan] = []
         for edge in node.inputs:
@@ -112,12 +116,16 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
 
 def _layouts(network: Network, nodes: list[Node], lanes: dict[str, int]) -> dict[str, StreamLayout]:
     """The stream that the input and each node but the head gives."""
+    source = signals(network)
     readers = [n for n in nodes if any(edge.node == network.input.name for edge in n.inputs)]
     found = {network.input.name: _input_stream(network, flat=all(n.op == "dense" for n in readers))}
     for node in nodes:
         rows, cols = node.shape_out[1:] if len(node.shape_out) == 3 else (1, 1)
         if node.op == "pool2d":
             found[node.name] = PoolPlan(node, found[node.inputs[0].node]).outgoing
+        elif node.join is not None:
+            bits = source[node.name].max_value.bit_length()
+            found[node.name] = StreamLayout(rows, cols, node.channels, node.channels, bits)
         elif node is not network.head:
             found[node.name] = StreamLayout(rows, cols, node.channels, lanes[node.name], 1)
     return found
@@ -125,7 +133,7 @@ def _layouts(network: Network, nodes: list[Node], lanes: dict[str, int]) -> dict
 
 def _input_stream(network: Network, *, flat: bool) -> StreamLayout:
     shape, bits = network.input.shape, network.input.bits
-    if flat:
+    if flat or len(shape) == 1:
         size = prod(shape)
         return StreamLayout(1, 1, size, min(size, max(1, INPUT_WORD_BITS // bits)), bits)
     channels, rows, cols = shape
@@ -139,6 +147,10 @@ def _buildable(network: Network) -> list[Node]:
         name = f"node '{node.name}'"
         if node.name not in read and node.name != network.output.node:
             raise PlanError(f"{name} is read by nothing: remove it")
+        if node.neuron is not None and node.neuron.refractory:
+            raise PlanError(f"{name} has refractory steps, for which there is no hardware yet: use none")
+        if node.neuron is not None and node.neuron.kind != "lif":
+            raise PlanError(f"{name} has {node.neuron.kind} neurons, for which there is no hardware yet: use lif")
         static = [e for e in node.inputs if e.node == network.input.name and network.input.static]
         if static and (len(node.inputs) > 1 or static[0].shift):
             raise PlanError(
@@ -150,13 +162,18 @@ def _buildable(network: Network) -> list[Node]:
     if network.input.static and sum(e.node == network.input.name for n in network.nodes for e in n.inputs) > 1:
         raise PlanError(f"the direct input '{network.input.name}' is read by several nodes; one can be built")
     head = network.head
+    if network.output.read != "accumulate":
+        raise PlanError(
+            f"the head '{head.name}' is read by '{network.output.read}', for which there is no hardware yet:"
+            " use accumulate"
+        )
     if head.op == "conv2d" and prod(head.shape_out[1:]) > 1:
         raise PlanError(f"the head '{head.name}' gives {list(head.shape_out)}, but must give one pixel: make it dense")
     return list(network.nodes)
 
 
 def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
-    nodes = [node for node in nodes if node.op != "pool2d"]
+    nodes = [node for node in nodes if node.has_synapses]
     names = [node.name for node in nodes]
     if isinstance(lanes, Mapping):
         for name in lanes:

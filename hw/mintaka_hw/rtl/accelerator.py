@@ -8,7 +8,8 @@ from amaranth.hdl import Const, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import Plan, PoolPlan
+from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan
+from mintaka_hw.rtl.join import JoinCore
 from mintaka_hw.rtl.layer import COUNTER_WIDTH, LayerCore
 from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitSerializer
@@ -61,10 +62,9 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        cores: dict[str, LayerCore | PoolCore] = {}
+        cores: dict[str, LayerCore | PoolCore | JoinCore] = {}
         for stage in self.plan.stages:
-            core = PoolCore(stage) if isinstance(stage, PoolPlan) else LayerCore(stage)
-            cores[stage.name] = core
+            core = cores[stage.name] = self._core(stage)
             m.submodules[f"layer_{stage.name}"] = core  # prefixed: a node may be named "logits"
             if isinstance(core, LayerCore):
                 self._monitor(m, stage.name, core)
@@ -91,7 +91,12 @@ class Accelerator(wiring.Component):
             m.d.sync += [started.eq(1), self.o_cycles.eq(self.o_cycles + 1)]
         return m
 
-    def _wire(self, m: Module, source: Any, cores: dict[str, LayerCore | PoolCore]) -> None:
+    def _core(self, stage: LayerPlan | PoolPlan | JoinPlan) -> LayerCore | PoolCore | JoinCore:
+        if isinstance(stage, PoolPlan):
+            return PoolCore(stage)
+        return JoinCore(stage) if isinstance(stage, JoinPlan) else LayerCore(stage)
+
+    def _wire(self, m: Module, source: Any, cores: dict[str, LayerCore | PoolCore | JoinCore]) -> None:
         """Every link of the plan: from its source's fork, where it has several readers, through its queue."""
         plan = self.plan
         for name in (plan.network.input.name, *cores):
