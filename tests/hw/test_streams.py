@@ -15,11 +15,12 @@ from handmade import dense_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
+from mintaka_hw.plan import LayerPlan, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitSerializer
 from mintaka_hw.rtl.sequencer import Sequencer
+from mintaka_hw.rtl.windows import WindowReader
 
 TIMEOUT = 5000
 
@@ -217,3 +218,44 @@ def test_queue_and_delay(time_steps: int, stalls: float) -> None:
     simulator.add_testbench(read)
     simulator.run()
     assert found == expected.ravel().tolist()
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (3, 2), (2, 3)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2), (5, 1)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_window_reader_gives_every_window(kernel: tuple[int, int], stride: tuple[int, int], padded: bool) -> None:
+    """Strides beyond the kernel skip rows and pixels; nothing may lock up, whoever is slow."""
+    rows, cols, channels = 7, 5, 3
+    padding = (kernel[0] - 1, kernel[1] - 1) if padded else (0, 0)
+    out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip((rows, cols), padding, kernel, stride, strict=True))
+    plan = WindowPlan(StreamLayout(rows, cols, channels, 2, 1), kernel, stride, padding, out)
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 2, (3, rows, cols, channels))
+    words = [int(a) | int(b) << 1 for a, b in np.pad(frames, [(0, 0)] * 3 + [(0, 1)]).reshape(-1, 2)]
+    image = np.pad(frames @ (1 << np.arange(channels)), ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    expected = [
+        int(image[f, y * stride[0] + i, x * stride[1] + j])
+        for f in range(3)
+        for y in range(out[0])
+        for x in range(out[1])
+        for i in range(kernel[0])
+        for j in range(kernel[1])
+    ]
+    for slow_in, slow_out in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7)):
+        reader = WindowReader(plan)
+        found: list[int] = []
+
+        async def feed(ctx: Any, reader: WindowReader = reader, stalls: float = slow_in) -> None:
+            await put(ctx, reader.i, words, random.Random(1), stalls)
+
+        async def read(
+            ctx: Any, reader: WindowReader = reader, stalls: float = slow_out, found: list[int] = found
+        ) -> None:
+            found.extend(await get(ctx, reader.o, len(expected), random.Random(2), stalls))
+
+        simulator = Simulator(reader)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(feed)
+        simulator.add_testbench(read)
+        simulator.run()
+        assert found == expected

@@ -83,7 +83,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     if result is None:
         result = run(network, inputs, trace=True)
     N, T = len(inputs), network.time_steps
-    frames = stage_frames(plan, np.asarray(inputs), result)
+    frames = stage_frames(plan, np.asarray(inputs).astype(np.int64), result)
 
     outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
     ins = _links(plan, outs)

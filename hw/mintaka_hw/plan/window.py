@@ -42,10 +42,9 @@ class WindowPlan:
         return MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)
 
     def rows_needed(self, row: int) -> int:
-        """Rows of the frame that must be there before window row `row` is read; all of them for the last."""
-        if row == self.shape_out[0] - 1:
-            return self.incoming.rows
-        return max(0, min(self.incoming.rows, row * self.stride[0] - self.padding[0] + self.kernel[0]))
+        """Rows of the frame that must be there before window row `row` is read: its own, and those it frees."""
+        own = row * self.stride[0] - self.padding[0] + self.kernel[0]
+        return max(self.rows_freed(row), min(self.incoming.rows, own))
 
     def rows_freed(self, row: int) -> int:
         """Rows of the frame that no window after window row `row` reads."""
