@@ -188,7 +188,7 @@ class Summing(nn.Module):
         """The nearest powers of two between the steps that each edge would start with alone; the least becomes 0."""
         if int(self.shifts[0]) != UNCHOSEN:
             return
-        logs = [float(edge.quantizer.log_step) / log(2) for edge in self.edges]
+        logs = [float(edge.quantizer.log_step.detach()) / log(2) for edge in self.edges]
         first = logs[0] + int(self.synapses.input_shift)
         powers = [0, *(round(own - first) for own in logs[1:])]
         chosen = [min(MAX_SHIFT, power - min(powers)) for power in powers]
