@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mintaka.artifact import ConvGeometry, IntTensor, LeakTerm, Neuron
 from mintaka.artifact.reference import fire
 from mintaka.snn.lif import LIF, scan
-from mintaka.snn.recurrent import recurrent_spikes
+from mintaka.snn.recurrent import DAMPING, recurrent_spikes
 from mintaka.snn.spiking import lif_spikes
 
 LEAKS = {
@@ -55,6 +55,16 @@ class _Spike(torch.autograd.Function):
         return grads[0] * torch.clamp(1 - h.abs(), min=0)
 
 
+class _Damped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
+        return grads[0] * DAMPING
+
+
 def _floor(x: Tensor) -> Tensor:
     return x + (torch.floor(x) - x).detach()
 
@@ -69,7 +79,8 @@ def _plain(
     for t in range(steps):
         K = U + (current if current.ndim in (2, 4) else current[t]) + B
         if W is not None and spikes:
-            K = K + (spikes[-1] @ W.T if W.ndim == 2 else F.conv2d(spikes[-1], W, padding=(1, 0)))
+            past = _Damped.apply(spikes[-1])
+            K = K + (past @ W.T if W.ndim == 2 else F.conv2d(past, W, padding=(1, 0)))
         s = _Spike.apply((K - T) * G)
         spikes.append(s)
         fired = s.detach()

@@ -7,12 +7,12 @@ is in both splits.
 Encoding, integers only after the first line, per channel and window:
 
     q = rint(16 * x / delta), the mean of two samples each (25 a second)
-    r = q at the window's first step; at each later one: up spike where q - r >= 16, down spike where r - q >= 16,
-    and r moves by 16 with the spike
+    r = 0 at the start; at each step: up spike where q - r >= 16, down spike where r - q >= 16, and r moves by 16 with
+    the spike
 
-A window of 51 samples (2 s) gives 50 steps of 12 inputs: up and down of ax, ay, az, wx, wy, wz. Only changes are
-coded, the posture is not, and at most one spike per step and direction, so a fast change is a train of spikes: what a
-neuron sees at one step says little, and the classes are in the order of the spikes.
+A window of 2 s gives 50 steps of 12 inputs: up and down of ax, ay, az, wx, wy, wz. There is at most one spike per step
+and direction, so the posture is a train of spikes at the start, a fast change one later: what a neuron sees at one
+step says little, the classes are in how the spikes follow each other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mintaka.data.errors import DataError
 STEPS = 50
 STRIDE = 25  # between the starts of windows, in 25ths of a second
 FINE = 16
-DELTA = (0.15, 0.15, 0.15, 0.6, 0.6, 0.6)  # g, rad/s
+DELTA = (0.25, 0.25, 0.25, 1.0, 1.0, 1.0)  # g, rad/s
 TEST_SUBJECTS = (9, 10)
 ARRAYS = ("numpy.core.multiarray", "numpy._core.multiarray")  # the name in numpy 1 and in numpy 2
 ALLOWED = {("numpy", "dtype"), ("numpy", "ndarray"), ("_codecs", "encode"), *((m, "_reconstruct") for m in ARRAYS)}
@@ -72,10 +72,10 @@ def quantized(x: np.ndarray) -> np.ndarray:
 
 
 def delta_spikes(q: np.ndarray) -> np.ndarray:
-    """Windows (N, T + 1, F) int64 -> spikes (N, T, 2 F) uint8: first all up, then all down inputs."""
-    reference = q[:, 0].copy()
+    """Windows (N, T, F) int64 -> spikes (N, T, 2 F) uint8: first all up, then all down inputs."""
+    reference = np.zeros_like(q[:, 0])
     steps = []
-    for t in range(1, q.shape[1]):
+    for t in range(q.shape[1]):
         up, down = q[:, t] - reference >= FINE, reference - q[:, t] >= FINE
         reference += FINE * up.astype(np.int64) - FINE * down.astype(np.int64)
         steps.append(np.concatenate([up, down], axis=1))
@@ -87,8 +87,8 @@ def windows(recordings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndar
     x, y, subjects = [], [], []
     for recording, label, subject in zip(recordings["X"], recordings["y"], recordings["subject"], strict=True):
         q = quantized(np.asarray(recording, np.float64))
-        starts = range(0, len(q) - STEPS, STRIDE)
-        x += [q[at : at + STEPS + 1] for at in starts]
+        starts = range(0, len(q) - STEPS + 1, STRIDE)
+        x += [q[at : at + STEPS] for at in starts]
         y += [int(label)] * len(starts)
         subjects += [int(subject)] * len(starts)
     return delta_spikes(np.stack(x)), np.array(y, np.int64), np.array(subjects, np.int64)

@@ -15,6 +15,7 @@ from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, PoolSpec, Spec
 from mintaka.snn.synapses import Summing, Synapses
 
 LEAST_SHIFT_TARGET = 8
+RECURRENT_SPREAD = 0.3  # a recurrence starts weak: no BatchNorm holds it, and it drives itself
 
 
 class SNN(nn.Module):
@@ -108,10 +109,11 @@ def _layer(spec: Spec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal]) 
 
 def _synapses(spec: DenseSpec | ConvSpec, edge: EdgeSpec, source: Signal, scale: float) -> Synapses:
     neuron = spec.neuron
+    spread = RECURRENT_SPREAD if edge.source == spec.name else 1.0
     target = LEAST_SHIFT_TARGET if neuron is None else max(LEAST_SHIFT_TARGET, 2**neuron.membrane_bits)
     if isinstance(spec, DenseSpec):
         shape, conv = (spec.units, source.size), None
-        return Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, float(target), scale)
+        return Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)
     kernel, conv = kernel_of(spec, edge)
     shape4 = (spec.channels, source.shape[0] // conv.groups, *kernel)
-    return Synapses(shape4, source, spec.weight_bits, conv, spec.input_shift, float(target), scale)
+    return Synapses(shape4, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)

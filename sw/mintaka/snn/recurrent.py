@@ -3,9 +3,12 @@
 Forward: the scan of `lif.py` with K_t += W s_(t-1). Backward as in `spiking.py`, where dL/ds_t gains what the spike did
 one step later:
 
-    dL/ds_t  = (from outside) + W^T dL/dK_(t+1)
+    dL/ds_t  = (from outside) + damping * W^T dL/dK_(t+1)
     dL/dK_t  = dL/ds_t * triangle(h_t) * G + keep_t * dL/dK_(t+1)
     dL/dW    = sum over t of dL/dK_(t+1) s_t^T
+
+The damping keeps the gradient from exploding on its way back through many steps (0.3: Bellec et al., NeurIPS 2018).
+Without it the IMU net of recipes/ does not train.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from mintaka.snn.exact import conv2d, dense, per_channel
 from mintaka.snn.lif import LIF, scan
 from mintaka.snn.spiking import kept
 from mintaka.snn.surrogate import triangle
+
+DAMPING = 0.3
 
 Transfer = Callable[[Tensor], Tensor]
 
@@ -78,7 +83,7 @@ class _RecurrentSpikes(torch.autograd.Function):
         grad_h = grads[0] * slope
         grad_K = grad_h * G
         for t in range(T - 2, -1, -1):
-            grad_h[t].addcmul_(_transposed(W, conv, grad_K[t + 1]), slope[t])
+            grad_h[t].addcmul_(_transposed(W, conv, grad_K[t + 1]), slope[t], value=DAMPING)
             torch.mul(grad_h[t], G, out=grad_K[t])
             grad_K[t].addcmul_(keep[t], grad_K[t + 1])
         grad_gain = (above * grad_h).sum(channels)

@@ -23,6 +23,7 @@ class Synapses(nn.Module):
     weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, float32; `quantizer` makes integers.
     input_shift : right shift of a direct input's exact sum; chosen from the first batch where it is not given.
     scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
+    spread : of the initial weights, uniform in +-spread / sqrt(fan_in).
     """
 
     input_shift: Tensor
@@ -36,11 +37,12 @@ class Synapses(nn.Module):
         input_shift: int | None,
         shift_target: float,
         scale: float = 1.0,
+        spread: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape))
         self.fan_in = self.weight[0].numel()
-        nn.init.uniform_(self.weight, -1 / sqrt(self.fan_in), 1 / sqrt(self.fan_in))
+        nn.init.uniform_(self.weight, -spread / sqrt(self.fan_in), spread / sqrt(self.fan_in))
         self.quantizer = WeightQuantizer(bits)
         self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
         chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
