@@ -19,15 +19,8 @@ from typer.main import get_command
 
 from mintaka.artifact import LeakTerm, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
-from mintaka.train.recipe import (
-    ConvRecipe,
-    DenseRecipe,
-    NetworkRecipe,
-    PoolRecipe,
-    Recipe,
-    TrainRecipe,
-    parse_recipe,
-)
+from mintaka.train.keys import ConvEdge, ConvRecipe, DenseRecipe, NetworkRecipe, PoolRecipe, Recipe, TrainRecipe
+from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
 from mintaka_hw.estimate.models import LIST_LATENCY, RESULT_LATENCY
 from mintaka_hw.plan import make_plan
@@ -149,8 +142,9 @@ def test_the_page_of_recipes_is_whole() -> None:
     assert [layer.name for layer in recipe.layers] == ["hidden", "output"]
     rows = re.findall(r"^\| (`.*?) \|(.*)$", page.read_text(), re.MULTILINE)
     documented = {key: rest for keys, rest in rows for key in re.findall(r"`(\w+)`", keys)}
-    models = (Recipe, NetworkRecipe, TrainRecipe, DenseRecipe, ConvRecipe, PoolRecipe)
-    fields = {key for model in models for key in model.model_fields} - {"network", "train", "layers"}
+    models = (Recipe, NetworkRecipe, TrainRecipe, DenseRecipe, ConvRecipe, PoolRecipe, ConvEdge)
+    keys = {field.alias or key for model in models for key, field in model.model_fields.items()}
+    fields = keys - {"network", "train", "layers"}
     assert set(documented) == fields
     for model in (NetworkRecipe, TrainRecipe):
         for key, field in model.model_fields.items():

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from mintaka.artifact import IntTensor, LeakTerm, Neuron
+from mintaka.artifact import ConvGeometry, IntTensor, LeakTerm, Neuron
 from mintaka.artifact.reference import fire
 from mintaka.snn.lif import LIF, scan
+from mintaka.snn.recurrent import DAMPING, recurrent_spikes
 from mintaka.snn.spiking import lif_spikes
 
 LEAKS = {
@@ -53,17 +55,32 @@ class _Spike(torch.autograd.Function):
         return grads[0] * torch.clamp(1 - h.abs(), min=0)
 
 
+class _Damped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
+        return grads[0] * DAMPING
+
+
 def _floor(x: Tensor) -> Tensor:
     return x + (torch.floor(x) - x).detach()
 
 
-def _plain(current: Tensor, G: Tensor, T: Tensor, B: Tensor, R: Tensor, lif: LIF, steps: int) -> Tensor:
-    """The same neuron step by step, for autograd."""
+def _plain(
+    current: Tensor, G: Tensor, T: Tensor, B: Tensor, R: Tensor, lif: LIF, steps: int, W: Tensor | None = None
+) -> Tensor:
+    """The same neuron step by step, for autograd. W: of a recurrence."""
     shape = (-1, *[1] * (current.ndim - (2 if current.ndim in (2, 4) else 3)))
     G, T, B, R = (v.reshape(shape) for v in (G, T, B, R))
     U, spikes = torch.zeros(()), []
     for t in range(steps):
         K = U + (current if current.ndim in (2, 4) else current[t]) + B
+        if W is not None and spikes:
+            past = _Damped.apply(spikes[-1])
+            K = K + (past @ W.T if W.ndim == 2 else F.conv2d(past, W, padding=(1, 0)))
         s = _Spike.apply((K - T) * G)
         spikes.append(s)
         fired = s.detach()
@@ -77,11 +94,14 @@ def _plain(current: Tensor, G: Tensor, T: Tensor, B: Tensor, R: Tensor, lif: LIF
     return torch.stack(spikes)
 
 
+@pytest.mark.parametrize("recurrent", [False, True], ids=["", "recurrent"])
 @pytest.mark.parametrize("integer", [True, False])
 @pytest.mark.parametrize("shape", [(5, 3, 4), (3, 4), (4, 2, 3, 2, 2), (2, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("leak", LEAKS)
-def test_gradients_equal_autograd_through_a_loop(leak: str, reset: str, shape: tuple[int, ...], integer: bool) -> None:
+def test_gradients_equal_autograd_through_a_loop(
+    leak: str, reset: str, shape: tuple[int, ...], integer: bool, recurrent: bool
+) -> None:
     rng = torch.Generator().manual_seed(len(leak) + sum(shape))
     static = len(shape) in (2, 4)
     steps = 4 if static else shape[0]
@@ -97,13 +117,23 @@ def test_gradients_equal_autograd_through_a_loop(leak: str, reset: str, shape: t
         current, values[1:], R = current.round(), [v.round() for v in values[1:]], R.round()
     weight = torch.randn((steps, *shape[0 if static else 1 :]), generator=rng, dtype=torch.float64)
     lif = LIF(LEAKS[leak], 7, reset, integer)
+    W, conv = torch.zeros(0), None
+    if recurrent:
+        images = len(shape) > 3
+        W = torch.randn((channels, channels, *((3, 1) if images else ())), generator=rng, dtype=torch.float64) * 9
+        W = W.round() if integer else W
+        conv = ConvGeometry((1, 1), (1, 0), 1) if images else None
     outcome = []
     for plain in (False, True):
-        inputs = [v.clone().requires_grad_() for v in (current, *values)]
+        inputs = [v.clone().requires_grad_() for v in (current, *values, *([W] if recurrent else []))]
         if plain:
-            s = _plain(*inputs, R, lif, steps)
+            s = _plain(*inputs[:4], R, lif, steps, inputs[4] if recurrent else None)
         else:
-            s = lif_spikes(*inputs, R if reset == "subtract" else None, lif, steps if static else None)
+            last = (R if reset == "subtract" else None, lif, steps if static else None)
+            if recurrent:
+                s = recurrent_spikes(inputs[0], inputs[4], conv, *inputs[1:4], *last)
+            else:
+                s = lif_spikes(*inputs[:4], *last)
         (s * weight).sum().backward()
         outcome.append((s.detach(), [v.grad for v in inputs]))
     (s, grads), (s_plain, grads_plain) = outcome

@@ -1,6 +1,7 @@
 """Recipes: what is right loads, what is wrong is named."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mintaka.train import RecipeError, load_recipe, parse_recipe, to_toml
 from mintaka.train.recipe import network_input, network_specs
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28)}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "watch": (50, 12)}
 
 
 def recipe_form() -> dict[str, Any]:
@@ -40,9 +41,11 @@ def data_of(shape: tuple[int, ...], bits: int = 8, classes: int = 10) -> Dataset
 def test_the_recipes_load_and_fit_their_data(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    specs = network_specs(recipe, data_of(SHAPES[recipe.dataset]))
+    bits, classes = (1, 7) if recipe.dataset == "watch" else (8, 10)
+    specs = network_specs(recipe, data_of(SHAPES[recipe.dataset], bits, classes))
     assert isinstance(specs[-1], DenseSpec)
-    assert specs[-1].units == 10
+    assert specs[-1].units == classes
+    assert parse_recipe(tomllib.loads(to_toml(recipe))) == recipe
 
 
 def test_all_recipes_are_there() -> None:

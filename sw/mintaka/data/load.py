@@ -12,6 +12,7 @@ from mintaka.data.dataset import Dataset, stratified_split
 from mintaka.data.errors import DataError
 from mintaka.data.idx import parse
 from mintaka.data.sources import SOURCES, data_root, fetch_source
+from mintaka.data.watch import watch_dataset
 
 DATASETS = {
     "digits": "scikit-learn's digits, 8x8, values 0 to 16, 1,347 + 450 (embedded)",
@@ -70,7 +71,10 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -
     if name == "digits":
         return _load_digits()
     source = SOURCES[name]
-    train_x, train_y, test_x, test_y = map(parse, source.read(fetch_source(source, data_root(root))))
+    content = source.read(fetch_source(source, data_root(root)))
+    if name == "watch":
+        return watch_dataset(content[0])
+    train_x, train_y, test_x, test_y = map(parse, content)
     return Dataset(name, train_x[:, None], train_y.astype(np.int64), test_x[:, None], test_y.astype(np.int64), bits=8)
 
 

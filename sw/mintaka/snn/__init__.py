@@ -4,12 +4,13 @@ from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.snn.network import SNN
-from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, PoolSpec, Spec, format_leak, parse_leak
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, NeuronSpec, PoolSpec, Spec, format_leak, parse_leak
 
 __all__ = [
     "SNN",
     "ConvSpec",
     "DenseSpec",
+    "EdgeSpec",
     "LayerError",
     "NeuronSpec",
     "PoolSpec",

@@ -21,9 +21,10 @@ from mintaka.artifact import (
 )
 from mintaka.artifact.document import storage_dtype
 from mintaka.snn.errors import LayerError
-from mintaka.snn.layers import UNCHOSEN, Head, Spiking, Synapses
+from mintaka.snn.layers import Head, Spiking
 from mintaka.snn.network import SNN
-from mintaka.snn.specs import PoolSpec
+from mintaka.snn.specs import EdgeSpec, PoolSpec
+from mintaka.snn.synapses import UNCHOSEN, Summing
 
 
 def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -> Network:
@@ -33,24 +34,23 @@ def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -
     finite, or needs numbers beyond the contract (its accumulators and widths).
     """
     nodes = []
-    before = snn.source.name
-    for spec, layer, source, result in zip(snn.specs, snn.layers, snn.flow, snn.flow[1:], strict=False):
+    for spec, reads, layer in zip(snn.specs, snn.edges, snn.layers, strict=True):
         where = f"layer '{spec.name}'"
-        shapes = (source.shape, result.shape)
+        shapes = (snn.signals[reads[0].source].shape, snn.signals[spec.name].shape)
         if isinstance(spec, PoolSpec):
-            nodes.append(Node(spec.name, "pool2d", (Edge(before, 0),), *shapes, pool=spec.pool))
+            nodes.append(Node(spec.name, "pool2d", (Edge(reads[0].source, 0),), *shapes, pool=spec.pool))
         else:
             assert isinstance(layer, Spiking | Head)
             _check_ready(layer, where)
             if isinstance(layer, Spiking):
                 bias, neuron = _neuron(layer)
-                edge = _edge(layer.synapses, before, layer.norm.sign())
+                edges = _edges(layer, reads, layer.norm.sign())
             else:
                 bias, neuron = _tensor(layer.folded_bias()), None
-                edge = _edge(layer.synapses, before, None)
-            nodes.append(Node(spec.name, spec.op, (edge,), *shapes, bias=bias, neuron=neuron))
-        before = spec.name
-    network = Network(name, snn.time_steps, snn.source, tuple(nodes), Output(before), dict(provenance or {}))
+                edges = _edges(layer, reads, None)
+            nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, neuron=neuron))
+    head = snn.specs[-1].name
+    network = Network(name, snn.time_steps, snn.source, tuple(nodes), Output(head), dict(provenance or {}))
     try:
         check(network)
     except ArtifactError as error:
@@ -70,10 +70,14 @@ def _check_ready(layer: Spiking | Head, where: str) -> None:
         raise LayerError(f"{where} has not seen a batch yet, so its BatchNorm has no statistics")
 
 
-def _edge(synapses: Synapses, source: str, sign: Tensor | None) -> Edge:
-    W = synapses.integers(sign).numpy().astype(np.int8)
-    shift = int(synapses.input_shift)
-    return Edge(source, 0, IntTensor(W, synapses.quantizer.bits), input_shift=shift, conv=synapses.conv)
+def _edges(layer: Summing, reads: tuple[EdgeSpec, ...], sign: Tensor | None) -> tuple[Edge, ...]:
+    edges = []
+    for index, (read, synapses) in enumerate(zip(reads, layer.edges, strict=True)):
+        W = IntTensor(layer.integers(index, sign).numpy().astype(np.int8), synapses.quantizer.bits)
+        edges.append(
+            Edge(read.source, read.delay, W, int(synapses.input_shift), layer.shift(index), conv=synapses.conv)
+        )
+    return tuple(edges)
 
 
 def _neuron(layer: Spiking) -> tuple[IntTensor, Neuron]:

@@ -5,6 +5,7 @@ The same code serves the fast integer engine, the quantized forward and, with `i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -61,12 +62,14 @@ def scan(
     reset_by: Tensor | None,
     *,
     membranes: bool = False,
+    feedback: Callable[[Tensor], Tensor] | None = None,
 ) -> Scan:
     """Run the neurons of a layer over all steps.
 
     current : (T, N, C, ...), or (N, C, ...) with `steps` = T where it is the same at every step.
     threshold, bias, reset_by : per channel (C,), of current's dtype.
     membranes : keep U (only the last is needed to go on, and none after the last step).
+    feedback : what the spikes of the step before add to K, where the layer reads itself.
     """
     static = steps is not None
     T = steps if steps is not None else len(current)
@@ -86,6 +89,8 @@ def scan(
             K[t] = now
         else:
             torch.add(now, U, out=K[t])
+            if feedback is not None:
+                K[t].add_(feedback(s[t - 1]))
         s[t], U = lif.step(K[t], theta, R)
         if U_all is not None:
             U_all[t] = U

@@ -1,16 +1,21 @@
-"""A sequential spiking network, built from a plain list of layer specs."""
+"""A spiking network, built from a plain list of layer specs."""
 
 from __future__ import annotations
+
+from math import log2
 
 import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import Input, Signal
-from mintaka.snn.layers import Head, Pooling, Recorder, Spiking, Synapses
+from mintaka.snn.graph import edges_of, flow, kernel_of
+from mintaka.snn.layers import Head, Pooling, Recorder, Spiking
 from mintaka.snn.norm import Norm
-from mintaka.snn.specs import ConvSpec, DenseSpec, PoolSpec, Spec, flow
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, PoolSpec, Spec
+from mintaka.snn.synapses import Summing, Synapses
 
 LEAST_SHIFT_TARGET = 8
+RECURRENT_SPREAD = 0.3  # a recurrence starts weak: no BatchNorm holds it, and it drives itself
 
 
 class SNN(nn.Module):
@@ -22,11 +27,13 @@ class SNN(nn.Module):
     def __init__(self, source: Input, time_steps: int, specs: list[Spec], seed: int = 0) -> None:
         super().__init__()
         self.source, self.time_steps, self.specs = source, time_steps, list(specs)
-        self.flow = flow(source, self.specs)
+        emitted = flow(source, self.specs)
+        self.signals = dict(zip([source.name, *(spec.name for spec in self.specs)], emitted, strict=True))
+        self.edges = [edges_of(source, self.specs, index) for index in range(len(self.specs))]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.ModuleList(
-                _layer(spec, signal) for spec, signal in zip(self.specs, self.flow, strict=False)
+                _layer(spec, edges, self.signals) for spec, edges in zip(self.specs, self.edges, strict=True)
             )
 
     @property
@@ -38,8 +45,8 @@ class SNN(nn.Module):
     def quantize(self) -> None:
         """From here on the forward is the integer network: steps start from the weights, statistics anew."""
         for module in self.modules():
-            if isinstance(module, Synapses):
-                module.quantizer.start(module.weight)
+            if isinstance(module, Summing):
+                module.start()
             elif isinstance(module, Norm):
                 module.restart()
         self.set_integer(True)
@@ -47,7 +54,7 @@ class SNN(nn.Module):
     def set_integer(self, integer: bool) -> None:
         """Switch between the integer and the full-precision forward, and nothing else."""
         for module in self.modules():
-            if isinstance(module, Synapses | Norm | Spiking | Head):
+            if isinstance(module, Synapses | Norm | Summing):
                 module.integer = integer
 
     def freeze_norms(self, frozen: bool = True) -> None:
@@ -61,10 +68,13 @@ class SNN(nn.Module):
 
         Returns the head's sums over the T steps, (N, classes): integer-valued logits once quantized.
         """
-        if not self.source.static:
-            x = x.transpose(0, 1)
-        for layer in self.layers:
-            x = layer(x) if isinstance(layer, Pooling) else layer(x, self.time_steps, record)
+        values = {self.source.name: x if self.source.static else x.transpose(0, 1)}
+        for spec, edges, layer in zip(self.specs, self.edges, self.layers, strict=True):
+            if isinstance(layer, Pooling):
+                x = layer(values[edges[0].source])
+            else:
+                x = layer([_seen(values, edge) for edge in edges], self.time_steps, record)
+            values[spec.name] = x
         return x.flatten(1)
 
     def scores(self, logits: Tensor) -> Tensor:
@@ -72,18 +82,38 @@ class SNN(nn.Module):
         return logits.to(torch.float32) * (self.head.unit() / self.time_steps)
 
 
-def _layer(spec: Spec, source: Signal) -> nn.Module:
+def _seen(values: dict[str, Tensor], edge: EdgeSpec) -> Tensor:
+    """What travels on an edge, (T, N, ...); nothing yet on a recurrence, whose layer is only being computed."""
+    if edge.source not in values:
+        return torch.empty(0)
+    x = values[edge.source]
+    return torch.cat([torch.zeros_like(x[:1]), x[:-1]]) if edge.delay else x
+
+
+def _layer(spec: Spec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal]) -> nn.Module:
     if isinstance(spec, PoolSpec):
         return Pooling(spec.pool)
-    shape = (spec.units, source.size) if isinstance(spec, DenseSpec) else _kernel_shape(spec, source)
-    conv = spec.geometry if isinstance(spec, ConvSpec) else None
+    sources = [signals[edge.source] for edge in edges]
+    largest = sources[0].max_value
+    synapses = [
+        _synapses(spec, edge, source, 1.0 if index == 0 else 2.0 ** round(log2(largest / source.max_value)))
+        for index, (edge, source) in enumerate(zip(edges, sources, strict=True))
+    ]
+    shifts = [edge.shift for edge in edges]
     neuron = spec.neuron
-    target = LEAST_SHIFT_TARGET if neuron is None else max(LEAST_SHIFT_TARGET, 2**neuron.membrane_bits)
-    synapses = Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, float(target))
     if neuron is None:
-        return Head(synapses)
-    return Spiking(synapses, neuron.leak, neuron.membrane_bits, neuron.reset)
+        return Head(synapses, shifts)
+    own = next((index for index, edge in enumerate(edges) if edge.source == spec.name), None)
+    return Spiking(synapses, neuron.leak, neuron.membrane_bits, neuron.reset, shifts, own)
 
 
-def _kernel_shape(spec: ConvSpec, source: Signal) -> tuple[int, ...]:
-    return (spec.channels, source.shape[0] // spec.geometry.groups, *spec.kernel)
+def _synapses(spec: DenseSpec | ConvSpec, edge: EdgeSpec, source: Signal, scale: float) -> Synapses:
+    neuron = spec.neuron
+    spread = RECURRENT_SPREAD if edge.source == spec.name else 1.0
+    target = LEAST_SHIFT_TARGET if neuron is None else max(LEAST_SHIFT_TARGET, 2**neuron.membrane_bits)
+    if isinstance(spec, DenseSpec):
+        shape, conv = (spec.units, source.size), None
+        return Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)
+    kernel, conv = kernel_of(spec, edge)
+    shape4 = (spec.channels, source.shape[0] // conv.groups, *kernel)
+    return Synapses(shape4, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)

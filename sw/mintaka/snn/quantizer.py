@@ -68,8 +68,9 @@ class WeightQuantizer(nn.Module):
         log_step: Tensor = _ScaledGradient.apply(self.log_step, 1 / sqrt(w.numel() * self.most))  # type: ignore[no-untyped-call]
         return log_step.exp()
 
-    def forward(self, w: Tensor) -> Tensor:
-        scaled = w / self.step(w)
+    def forward(self, w: Tensor, step: Tensor | None = None) -> Tensor:
+        """`step` replaces the learned one, where another edge of the same sum owns it."""
+        scaled = w / (self.step(w) if step is None else step)
         if self.bits == 1:
             signs: Tensor = _Sign.apply(scaled)  # type: ignore[no-untyped-call]
             return signs

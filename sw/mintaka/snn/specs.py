@@ -1,15 +1,12 @@
-"""A sequential network as a plain list: what each layer is, before any tensor exists."""
+"""A network as a plain list: what each layer is and what it reads, before any tensor exists."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import prod
 
-from mintaka.artifact import ConvGeometry, Input, LeakTerm, Pool, Signal
-from mintaka.snn.errors import LayerError
+from mintaka.artifact import ConvGeometry, LeakTerm, Pool
 
-RESETS = ("zero", "subtract")
 MAX_LEAK_TERMS, MAX_LEAK_SHIFT = 4, 31
 LEAK_TERM = re.compile(r"([+-]?)(?:\(V>>(\d{1,2})\)|V>>(\d{1,2})|V)")
 
@@ -24,21 +21,43 @@ class NeuronSpec:
 
 
 @dataclass(frozen=True)
+class EdgeSpec:
+    """One thing that a layer reads: the input or an earlier layer, or with delay 1 also the layer itself.
+
+    delay : 0 for this step's spikes, 1 for those of the step before.
+    kernel, geometry : of a conv2d edge, where they are not the layer's own.
+    shift : left shift of this edge's integer sum; None: a power of two between the edges' scales is chosen when
+        quantization starts (0 where another edge of the layer states one).
+    """
+
+    source: str
+    delay: int = 0
+    kernel: tuple[int, int] | None = None
+    geometry: ConvGeometry | None = None
+    shift: int | None = None
+
+
+@dataclass(frozen=True)
 class DenseSpec:
-    """`units` neurons that see every element; `neuron` is None for the head."""
+    """`units` neurons that see every element; `neuron` is None for the head.
+
+    edges : what it reads; None is the layer before. Behind a direct input comes the first edge only, a recurrence
+        (an edge from the layer itself, delay 1) never first.
+    """
 
     name: str
     units: int
     weight_bits: int
     neuron: NeuronSpec | None
     input_shift: int | None = None  # None: chosen from the first batch, where the input is direct
+    edges: tuple[EdgeSpec, ...] | None = None
 
     op = "dense"
 
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """Convolution with `channels` output channels; `kernel` is (vertical, horizontal)."""
+    """Convolution with `channels` output channels; `kernel` is (vertical, horizontal). `edges` as for DenseSpec."""
 
     name: str
     channels: int
@@ -47,6 +66,7 @@ class ConvSpec:
     weight_bits: int
     neuron: NeuronSpec | None
     input_shift: int | None = None
+    edges: tuple[EdgeSpec, ...] | None = None
 
     op = "conv2d"
 
@@ -57,6 +77,7 @@ class PoolSpec:
 
     name: str
     pool: Pool
+    source: str | None = None  # None: the layer before
 
     op = "pool2d"
 
@@ -90,82 +111,3 @@ def format_leak(leak: tuple[LeakTerm, ...]) -> str:
     """The inverse of `parse_leak`."""
     text = "".join(("-" if t.sign < 0 else "+") + (f"(V>>{t.shift})" if t.shift else "V") for t in leak)
     return text.removeprefix("+") or "0"
-
-
-def flow(source: Input, specs: list[Spec]) -> list[Signal]:
-    """The signal that enters each layer, and at the end the one that leaves the head: len(specs) + 1 of them.
-
-    Raises LayerError where a layer does not fit to what it reads, or the last is not the only head.
-    """
-    if not specs:
-        raise LayerError("the network has no layers")
-    signal = Signal(source.shape, 2**source.bits - 1, "bits", source.static)
-    signals = [signal]
-    for index, spec in enumerate(specs):
-        where = f"layer '{spec.name}'"
-        if [s.name for s in specs].count(spec.name) > 1 or spec.name == source.name:
-            raise LayerError(f"{where}: the name is used twice")
-        if isinstance(spec, PoolSpec):
-            if index == 0 and source.kind != "spikes":
-                raise LayerError(f"{where} pools the {source.kind} input; only spikes are pooled")
-            signal = _pooled(spec, signal, where)
-        else:
-            _check_layer(spec, where, head=index == len(specs) - 1)
-            if spec.input_shift is not None and not signal.static:
-                raise LayerError(f"{where}: input_shift is for the first layer behind a direct input")
-            signal = Signal(_shape_out(spec, signal, where), 1, "bits", False)
-        signals.append(signal)
-    if isinstance(specs[-1], PoolSpec):
-        raise LayerError(f"layer '{specs[-1].name}' is the last, but a pool is no head: it must be dense or conv2d")
-    return signals
-
-
-def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
-    if head and spec.neuron is not None:
-        raise LayerError(f"{where} is the last, so it is the head and has no neuron")
-    if not head and spec.neuron is None:
-        raise LayerError(f"{where} has no neuron, but is not the last: only the head has none")
-    if not 1 <= spec.weight_bits <= 8:
-        raise LayerError(f"{where}: weight_bits is {spec.weight_bits}; 1 to 8 are possible")
-    neuron = spec.neuron
-    if neuron is None:
-        return
-    if not 2 <= neuron.membrane_bits <= 16:
-        raise LayerError(f"{where}: membrane_bits is {neuron.membrane_bits}; 2 to 16 are possible")
-    if neuron.reset not in RESETS:
-        raise LayerError(f"{where}: reset is '{neuron.reset}'; possible: {', '.join(RESETS)}")
-    if len(neuron.leak) > MAX_LEAK_TERMS or any(not 0 <= t.shift <= MAX_LEAK_SHIFT for t in neuron.leak):
-        raise LayerError(f"{where}: a leak has at most {MAX_LEAK_TERMS} terms that shift by 0 to {MAX_LEAK_SHIFT}")
-
-
-def _shape_out(spec: DenseSpec | ConvSpec, signal: Signal, where: str) -> tuple[int, ...]:
-    if isinstance(spec, DenseSpec):
-        if spec.units < 1:
-            raise LayerError(f"{where}: units is {spec.units}; at least 1 is needed")
-        return (spec.units,)
-    if len(signal.shape) != 3:
-        raise LayerError(f"{where} convolves {list(signal.shape)}; (C, H, W) is wanted")
-    (c, h, w), g = signal.shape, spec.geometry
-    if spec.channels < 1 or c % g.groups or spec.channels % g.groups:
-        raise LayerError(f"{where}: {g.groups} groups divide {c} or {spec.channels} channels unevenly")
-    if any(not 0 <= p < k for p, k in zip(g.padding, spec.kernel, strict=True)):
-        raise LayerError(f"{where}: padding {list(g.padding)} must be less than the kernel {list(spec.kernel)}")
-    (kh, kw), (pv, ph) = spec.kernel, g.padding
-    if kh > h + 2 * pv or kw > w + 2 * ph:
-        raise LayerError(f"{where}: the kernel {kh}x{kw} is larger than its padded input {h + 2 * pv}x{w + 2 * ph}")
-    return (spec.channels, (h + 2 * pv - kh) // g.stride[0] + 1, (w + 2 * ph - kw) // g.stride[1] + 1)
-
-
-def _pooled(spec: PoolSpec, signal: Signal, where: str) -> Signal:
-    pool = spec.pool
-    if len(signal.shape) != 3:
-        raise LayerError(f"{where} pools {list(signal.shape)}; (C, H, W) is wanted")
-    if pool.kind == "max" and signal.max_value > 1:
-        raise LayerError(f"{where} takes the maximum of counts; max pooling is an OR of spikes")
-    (c, h, w), (kh, kw) = signal.shape, pool.kernel
-    if kh > h or kw > w:
-        raise LayerError(f"{where}: the kernel {kh}x{kw} is larger than its input {h}x{w}")
-    shape = (c, (h - kh) // pool.stride[0] + 1, (w - kw) // pool.stride[1] + 1)
-    if pool.kind == "max":
-        return Signal(shape, 1, "bits", False)
-    return Signal(shape, prod(pool.kernel) * signal.max_value, "spikes", False)

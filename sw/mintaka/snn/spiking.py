@@ -50,7 +50,7 @@ class _Spikes(torch.autograd.Function):
         grad_K = grad_h.mul_(G)
         grad_threshold = -grad_K.sum(channels)
         if T > 1 and lif.leak:
-            keep = _kept(K[:-1], s[:-1], None if reset_by is None else per_channel(reset_by, K[0]), lif)
+            keep = kept(K[:-1], s[:-1], None if reset_by is None else per_channel(reset_by, K[0]), lif)
             for t in range(T - 2, -1, -1):
                 grad_K[t].addcmul_(keep[t], grad_K[t + 1])
         grad_bias = grad_K.sum(channels)
@@ -58,7 +58,7 @@ class _Spikes(torch.autograd.Function):
         return grad_current, grad_gain, grad_threshold, grad_bias, None, None, None
 
 
-def _kept(K: Tensor, s: Tensor, R: Tensor | None, lif: LIF) -> Tensor:
+def kept(K: Tensor, s: Tensor, R: Tensor | None, lif: LIF) -> Tensor:
     """dU/dK at each step, (T, N, C, ...)."""
     V = torch.addcmul(K, s, K if R is None else R, value=-1)
     keep = 1 - s if lif.reset == "zero" else torch.ones_like(s)

@@ -3,9 +3,10 @@
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.export import export
 from mintaka.train.history import Epoch
+from mintaka.train.keys import Recipe
 from mintaka.train.loop import TrainResult, build, train
 from mintaka.train.progress import Step, progress_bar
-from mintaka.train.recipe import Recipe, load_recipe, parse_recipe, to_toml
+from mintaka.train.recipe import load_recipe, parse_recipe, to_toml
 
 __all__ = [
     "Epoch",

@@ -14,8 +14,9 @@ from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import load_checkpoint
 from mintaka.train.errors import TrainError
+from mintaka.train.keys import Recipe
 from mintaka.train.loop import build, data_digest, restore
-from mintaka.train.recipe import Recipe, load_recipe
+from mintaka.train.recipe import load_recipe
 
 FILE = "network.safetensors"
 VECTORS = 4
@@ -68,7 +69,7 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
 
 def _provenance(recipe: Recipe) -> dict[str, object]:
     return {
-        "recipe": recipe.model_dump(mode="json", exclude_none=True),
+        "recipe": recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
         "seed": recipe.seed,
         "software": {"mintaka": version("mintaka"), "torch": str(torch.__version__)},
     }

@@ -26,8 +26,9 @@ from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.history import Epoch, write_atomically, write_history
+from mintaka.train.keys import Recipe
 from mintaka.train.progress import Callback, Step
-from mintaka.train.recipe import Recipe, network_input, network_specs, to_toml
+from mintaka.train.recipe import network_input, network_specs, to_toml
 
 PHASES = ("float", "qat")
 OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")

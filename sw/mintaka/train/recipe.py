@@ -26,104 +26,32 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mintaka.artifact import ConvGeometry, Input, Pool
 from mintaka.data import Dataset
-from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, PoolSpec, Spec, flow, parse_leak
+from mintaka.snn.graph import flow
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.errors import RecipeError
+from mintaka.train.keys import (
+    EDGES,
+    LAYERS,
+    SECTIONS,
+    ConvEdge,
+    ConvRecipe,
+    DenseEdge,
+    DenseRecipe,
+    PoolRecipe,
+    Recipe,
+    edge_tables,
+)
 
 INPUT_NAME = "input"
-
-
-def _leak(text: str) -> str:
-    parse_leak(text)
-    return text
-
-
-Leak = Annotated[str, AfterValidator(_leak)]
-Reset = Literal["zero", "subtract"]
-WeightBits = Annotated[int, Field(ge=1, le=8)]
-MembraneBits = Annotated[int, Field(ge=2, le=16)]
-Extent = Annotated[int, Field(ge=1, le=64)]
-Pair = Annotated[list[Extent], Field(min_length=2, max_length=2)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Synaptic(_Part):
-    """What dense and conv2d layers share; None means as [network] says."""
-
-    name: Name
-    weight_bits: WeightBits | None = None
-    membrane_bits: MembraneBits | None = None
-    leak: Leak | None = None
-    reset: Reset | None = None
-    input_shift: Annotated[int, Field(ge=0, le=31)] | None = None  # None: from the first batch
-
-
-class DenseRecipe(_Synaptic):
-    op: Literal["dense"]
-    units: Annotated[int, Field(ge=1)]
-
-
-class ConvRecipe(_Synaptic):
-    op: Literal["conv2d"]
-    channels: Annotated[int, Field(ge=1)]
-    kernel: Extent | Pair
-    stride: Extent | Pair = 1
-    padding: Annotated[int, Field(ge=0, le=63)] = 0
-    groups: Annotated[int, Field(ge=1)] = 1
-
-
-class PoolRecipe(_Part):
-    name: Name
-    op: Literal["pool2d"]
-    kind: Literal["max", "sum"]
-    kernel: Extent | Pair
-    stride: Extent | Pair | None = None  # None: as the kernel
-
-
-LayerRecipe = Annotated[DenseRecipe | ConvRecipe | PoolRecipe, Field(discriminator="op")]
-LAYERS: dict[str, type[BaseModel]] = {"dense": DenseRecipe, "conv2d": ConvRecipe, "pool2d": PoolRecipe}
-
-
-class NetworkRecipe(_Part):
-    time_steps: Annotated[int, Field(ge=1, le=1024)]
-    input: Literal["direct", "spikes", "counts"] = "direct"
-    weight_bits: WeightBits = 4
-    membrane_bits: MembraneBits = 4
-    leak: Leak = "V>>1"
-    reset: Reset = "zero"
-
-
-class TrainRecipe(_Part):
-    float_epochs: Annotated[int, Field(ge=0)]  # of the full-precision baseline, from which quantization starts
-    epochs: Annotated[int, Field(ge=1)]  # quantization-aware
-    batch: Annotated[int, Field(ge=2)] = 256
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
-    frozen_share: Annotated[float, Field(ge=0, le=1)] = 0.25  # last part of `epochs` with frozen BatchNorm statistics
-    shift_pixels: Annotated[int, Field(ge=0, le=8)] = 0  # augmentation: images moved by up to so many pixels
-    threads: Annotated[int, Field(ge=1, le=256)] = 1  # the same number gives the same bits
-
-
-class Recipe(_Part):
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
-    dataset: Annotated[str, Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    network: NetworkRecipe
-    train: TrainRecipe
-    layers: Annotated[list[LayerRecipe], Field(min_length=1)]
-
-
-SECTIONS: dict[str, type[BaseModel]] = {"network": NetworkRecipe, "train": TrainRecipe}
 
 
 def load_recipe(path: Path | str) -> Recipe:
@@ -163,6 +91,11 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
                 found = "is missing" if op is None else f"is {op!r:.40}"
                 raise RecipeError(f"{where}.op {found}; possible: {', '.join(LAYERS)}")
             _refuse_unknown(layer, LAYERS[op], f"{where}.")
+            edges = edge_tables(layer.get("from")) if op in EDGES else None
+            for number, edge in enumerate(edges if isinstance(edges, list) else []):
+                if isinstance(edge, dict):
+                    _refuse_unknown(edge, EDGES[op], f"{where}.from[{number}].")
+                    _refuse_bare_geometry(edge, f"{where}.from[{number}]")
     try:
         recipe = Recipe.model_validate(form)
     except ValidationError as error:
@@ -175,8 +108,14 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
     return recipe
 
 
+def _refuse_bare_geometry(edge: dict[str, Any], where: str) -> None:
+    for key in ("stride", "padding", "groups"):
+        if key in edge and "kernel" not in edge:
+            raise RecipeError(f"'{where}.{key}' needs '{where}.kernel': without, the edge has the layer's own geometry")
+
+
 def _refuse_unknown(form: dict[str, Any], model: type[BaseModel], prefix: str) -> None:
-    known = list(model.model_fields)
+    known = [field.alias or name for name, field in model.model_fields.items()]
     for key in form:
         if key not in known:
             near = get_close_matches(key, known, n=1, cutoff=0)[0]
@@ -201,7 +140,7 @@ def _sentence(error: ValidationError) -> str:
 
 def to_toml(recipe: Recipe) -> str:
     """The recipe with every default written out; `load_recipe` gives an equal one."""
-    form = recipe.model_dump(exclude_none=True)
+    form = recipe.model_dump(exclude_none=True, by_alias=True)
     layers = form.pop("layers")
     sections = {key: form.pop(key) for key in SECTIONS}
     blocks = [_table(form)]
@@ -211,8 +150,16 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def _table(form: dict[str, Any]) -> str:
-    # TOML's strings, integers, floats and lists of integers read like JSON's.
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in form.items())
+    return "".join(f"{key} = {_value(value)}\n" for key, value in form.items())
+
+
+def _value(value: object) -> str:
+    """TOML's strings, integers, floats and lists read like JSON's; its tables do not."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_value(v)}" for key, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def network_input(recipe: Recipe, dataset: Dataset) -> Input:
@@ -252,16 +199,32 @@ def network_specs(recipe: Recipe, dataset: Dataset) -> list[Spec]:
 def _spec(layer: DenseRecipe | ConvRecipe | PoolRecipe, recipe: Recipe, *, head: bool) -> Spec:
     if isinstance(layer, PoolRecipe):
         kernel = _pair(layer.kernel)
-        return PoolSpec(layer.name, Pool(layer.kind, kernel, kernel if layer.stride is None else _pair(layer.stride)))
+        stride = kernel if layer.stride is None else _pair(layer.stride)
+        return PoolSpec(layer.name, Pool(layer.kind, kernel, stride), layer.reads)
     shared = recipe.network
     bits = layer.weight_bits or shared.weight_bits
     leak = parse_leak(layer.leak if layer.leak is not None else shared.leak)
     neuron = NeuronSpec(layer.membrane_bits or shared.membrane_bits, leak, layer.reset or shared.reset)
     lif = None if head else neuron
     if isinstance(layer, DenseRecipe):
-        return DenseSpec(layer.name, layer.units, bits, lif, layer.input_shift)
+        return DenseSpec(layer.name, layer.units, bits, lif, layer.input_shift, _edges(layer.reads))
     geometry = ConvGeometry(_pair(layer.stride), (layer.padding, layer.padding), layer.groups)
-    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, lif, layer.input_shift)
+    edges = _edges(layer.reads)
+    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, lif, layer.input_shift, edges)
+
+
+def _edges(reads: Sequence[DenseEdge] | None) -> tuple[EdgeSpec, ...] | None:
+    if reads is None:
+        return None
+    edges = []
+    for read in reads:
+        kernel, geometry = None, None
+        if isinstance(read, ConvEdge) and read.kernel is not None:
+            padding = read.padding or 0
+            kernel = _pair(read.kernel)
+            geometry = ConvGeometry(_pair(read.stride or 1), (padding, padding), read.groups or 1)
+        edges.append(EdgeSpec(read.node, read.delay, kernel, geometry, read.shift))
+    return tuple(edges)
 
 
 def _pair(value: int | list[int]) -> tuple[int, int]:

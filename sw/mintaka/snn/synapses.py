@@ -1,0 +1,197 @@
+"""Synapses: the weights of one edge, and the sum of several edges on one integer grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log, log2, sqrt
+
+import torch
+from torch import Tensor, nn
+
+from mintaka.artifact import ConvGeometry, Signal
+from mintaka.snn.exact import conv2d, dense, dtype_for
+from mintaka.snn.graph import MAX_SHIFT
+from mintaka.snn.quantizer import WeightQuantizer
+from mintaka.snn.surrogate import floor_through
+
+UNCHOSEN = -1
+
+
+class Synapses(nn.Module):
+    """Weights of one edge: x -> the sum over synapses of W * x.
+
+    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, float32; `quantizer` makes integers.
+    input_shift : right shift of a direct input's exact sum; chosen from the first batch where it is not given.
+    scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
+    spread : of the initial weights, uniform in +-spread / sqrt(fan_in).
+    """
+
+    input_shift: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        source: Signal,
+        bits: int,
+        conv: ConvGeometry | None,
+        input_shift: int | None,
+        shift_target: float,
+        scale: float = 1.0,
+        spread: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.fan_in = self.weight[0].numel()
+        nn.init.uniform_(self.weight, -spread / sqrt(self.fan_in), spread / sqrt(self.fan_in))
+        self.quantizer = WeightQuantizer(bits)
+        self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
+        chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
+        self.register_buffer("input_shift", torch.tensor(chosen))
+        self.integer = False
+
+    @property
+    def most_sum(self) -> int:
+        """Largest magnitude that any weights of these widths could sum to, before `input_shift`."""
+        return self.fan_in * self.quantizer.most * self.source.max_value
+
+    @property
+    def most(self) -> int:
+        """The same behind `input_shift`."""
+        return (self.most_sum >> max(0, int(self.input_shift))) + 1
+
+    def weights(self, sign: Tensor | None = None, step: Tensor | None = None) -> Tensor:
+        """The weights of this forward: integers once quantized, of `step` or their own learned step.
+
+        `sign` (C_out,) flips those of a channel.
+        """
+        W = self.weight if self.scale == 1 else self.weight * self.scale
+        if self.integer:
+            W = self.quantizer(W, step)
+        return W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
+
+    def forward(self, x: Tensor, sign: Tensor | None = None, step: Tensor | None = None) -> Tensor:
+        """x (M, *source) -> (M, C_out, ...)."""
+        W = self.weights(sign, step)
+        dtype = dtype_for(self.most_sum) if self.integer else W.dtype
+        x, W = x.to(dtype), W.to(dtype)
+        total = dense(x, W) if self.conv is None else conv2d(x, W, self.conv)
+        if not (self.integer and self.source.static):
+            return total
+        if int(self.input_shift) == UNCHOSEN:
+            self._choose_shift(total.detach())
+        shift = int(self.input_shift)
+        return floor_through(total * 2.0**-shift) if shift else total
+
+    def _choose_shift(self, total: Tensor) -> None:
+        """Bring the spread of the currents near the stored membrane's range, so that neither drowns the other."""
+        spread = float(total.double().std())
+        shift = round(log2(spread / self.shift_target)) if spread > 0 else 0
+        self.input_shift.fill_(min(31, max(0, shift)))
+
+
+class Summing(nn.Module):
+    """What spiking layers and the head share: edges whose currents add up, I = sum of I_e << shift_e.
+
+    The first edge learns its step. The steps of the others are that one times powers of two (`shifts`), so the integer
+    sum is the sum in real numbers and one BatchNorm behind it folds as it does for one edge. The powers are chosen
+    once, from the weights that quantization starts with, or given.
+
+    edges : in the order of the artifact. own : index of the recurrence, if there is one; its current is not summed
+    here, but step by step by the neurons.
+    """
+
+    shifts: Tensor
+
+    def __init__(self, edges: Sequence[Synapses], shifts: Sequence[int | None], own: int | None = None) -> None:
+        super().__init__()
+        self.synapses = edges[0]
+        self.extra = nn.ModuleList(edges[1:])
+        self.own, self.integer = own, False
+        self.given = [UNCHOSEN if s is None else s for s in shifts]
+        if any(s != UNCHOSEN for s in self.given):
+            self.given = [max(0, s) for s in self.given]
+        for edge in edges[1:]:
+            edge.quantizer.log_step.requires_grad_(False)
+        if len(edges) > 1 or self.given[0] > 0:
+            self.register_buffer("shifts", torch.tensor(self.given))
+
+    @property
+    def edges(self) -> list[Synapses]:
+        return [self.synapses, *self.extra]
+
+    @property
+    def aligned(self) -> bool:
+        """Whether edges are shifted against each other at all: else there is one edge, and no shift."""
+        return "shifts" in self._buffers
+
+    def shift(self, index: int) -> int:
+        """The left shift of an edge; 0 while it is not chosen."""
+        return max(0, int(self.shifts[index])) if self.aligned else 0
+
+    @property
+    def most(self) -> int:
+        """Largest magnitude of the sum of all edges, for any weights of these widths."""
+        return sum(edge.most << self.shift(index) for index, edge in enumerate(self.edges))
+
+    def start(self) -> None:
+        """Set every step from the weights that quantization starts with."""
+        for edge in self.edges:
+            edge.quantizer.start(edge.weight * edge.scale)
+        if self.aligned:
+            self.shifts.copy_(torch.tensor(self.given))
+
+    def unit(self) -> Tensor:
+        """What one integer of the sum is worth in real numbers."""
+        main = self.synapses
+        return main.quantizer.step(main.weight) * 2.0 ** (int(main.input_shift) - self.shift(0))
+
+    def step(self, index: int) -> Tensor | None:
+        """The step of an edge's weights; None stands for the first edge's own."""
+        if index == 0 or not self.integer:
+            return None
+        main = self.synapses
+        power = int(main.input_shift) - self.shift(0) + self.shift(index)
+        return main.quantizer.step(self.edges[index].weight) * 2.0**power
+
+    def current(self, xs: Sequence[Tensor], steps: int, sign: Tensor | None = None) -> tuple[Tensor, bool]:
+        """I of all edges but the recurrence, and whether it is the same at every step.
+
+        xs : per edge (the recurrence's is ignored) (T, N, *source), or (N, *source) of a direct input.
+        Returns (T * N, C_out, ...), or (N, C_out, ...) where the only edge is from a direct input.
+        """
+        static = self.synapses.source.static
+        total = self.synapses(xs[0] if static else xs[0].flatten(0, 1), sign)
+        if not self.aligned:
+            return total, static
+        if self.integer:
+            self._choose_shifts()
+            total = total.to(dtype_for(self.most)) * 2 ** self.shift(0)
+        for index, edge in enumerate(self.edges):
+            if index == 0 or index == self.own:
+                continue
+            part = edge(xs[index].flatten(0, 1), sign, self.step(index))
+            if static:
+                total, static = total.expand(steps, *total.shape).flatten(0, 1), False
+            total = total + (part.to(total.dtype) * 2 ** self.shift(index) if self.integer else part)
+        return total, static
+
+    def recurrent_weights(self, dtype: torch.dtype) -> Tensor:
+        """W << shift of the recurrence, as `dtype`."""
+        assert self.own is not None
+        W = self.edges[self.own].weights(None, self.step(self.own)).to(dtype)
+        return W * 2 ** self.shift(self.own) if self.integer else W
+
+    def integers(self, index: int, sign: Tensor | None) -> Tensor:
+        """The weights of an edge as they are exported, integer-valued. The recurrence's are never flipped."""
+        with torch.no_grad():
+            return self.edges[index].weights(None if index == self.own else sign, self.step(index))
+
+    def _choose_shifts(self) -> None:
+        """The nearest powers of two between the steps that each edge would start with alone; the least becomes 0."""
+        if int(self.shifts[0]) != UNCHOSEN:
+            return
+        logs = [float(edge.quantizer.log_step.detach()) / log(2) for edge in self.edges]
+        first = logs[0] + int(self.synapses.input_shift)
+        powers = [0, *(round(own - first) for own in logs[1:])]
+        chosen = [min(MAX_SHIFT, power - min(powers)) for power in powers]
+        self.shifts.copy_(torch.tensor(chosen))

@@ -1,0 +1,126 @@
+"""The keys of a recipe, as pydantic models: types, ranges and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from mintaka.snn.specs import parse_leak
+
+
+def _leak(text: str) -> str:
+    parse_leak(text)
+    return text
+
+
+Leak = Annotated[str, AfterValidator(_leak)]
+Reset = Literal["zero", "subtract"]
+WeightBits = Annotated[int, Field(ge=1, le=8)]
+MembraneBits = Annotated[int, Field(ge=2, le=16)]
+Extent = Annotated[int, Field(ge=1, le=64)]
+Pair = Annotated[list[Extent], Field(min_length=2, max_length=2)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DenseEdge(_Part):
+    """One thing that a layer reads: "input", or a layer's name. `shift` None: chosen when quantization starts."""
+
+    node: Name
+    delay: Annotated[int, Field(ge=0, le=1)] = 0
+    shift: Annotated[int, Field(ge=0, le=15)] | None = None
+
+
+class ConvEdge(DenseEdge):
+    """`kernel` None: kernel, stride, padding and groups are the layer's own."""
+
+    kernel: Extent | Pair | None = None
+    stride: Extent | Pair | None = None
+    padding: Annotated[int, Field(ge=0, le=63)] | None = None
+    groups: Annotated[int, Field(ge=1)] | None = None
+
+
+def edge_tables(edges: Any) -> Any:
+    """ "conv1" and ["conv1"] mean [{node = "conv1"}]."""
+    edges = [edges] if isinstance(edges, str | dict) else edges
+    return [{"node": e} if isinstance(e, str) else e for e in edges] if isinstance(edges, list) else edges
+
+
+DenseEdges = Annotated[list[DenseEdge], Field(min_length=1, max_length=16), BeforeValidator(edge_tables)]
+ConvEdges = Annotated[list[ConvEdge], Field(min_length=1, max_length=16), BeforeValidator(edge_tables)]
+
+
+class _Synaptic(_Part):
+    """What dense and conv2d layers share; None means as [network] says."""
+
+    name: Name
+    weight_bits: WeightBits | None = None
+    membrane_bits: MembraneBits | None = None
+    leak: Leak | None = None
+    reset: Reset | None = None
+    input_shift: Annotated[int, Field(ge=0, le=31)] | None = None  # None: from the first batch
+
+
+class DenseRecipe(_Synaptic):
+    op: Literal["dense"]
+    reads: Annotated[DenseEdges | None, Field(alias="from")] = None  # None: the layer before
+    units: Annotated[int, Field(ge=1)]
+
+
+class ConvRecipe(_Synaptic):
+    op: Literal["conv2d"]
+    reads: Annotated[ConvEdges | None, Field(alias="from")] = None
+    channels: Annotated[int, Field(ge=1)]
+    kernel: Extent | Pair
+    stride: Extent | Pair = 1
+    padding: Annotated[int, Field(ge=0, le=63)] = 0
+    groups: Annotated[int, Field(ge=1)] = 1
+
+
+class PoolRecipe(_Part):
+    name: Name
+    op: Literal["pool2d"]
+    reads: Annotated[Name | None, Field(alias="from")] = None
+    kind: Literal["max", "sum"]
+    kernel: Extent | Pair
+    stride: Extent | Pair | None = None  # None: as the kernel
+
+
+LayerRecipe = Annotated[DenseRecipe | ConvRecipe | PoolRecipe, Field(discriminator="op")]
+LAYERS: dict[str, type[BaseModel]] = {"dense": DenseRecipe, "conv2d": ConvRecipe, "pool2d": PoolRecipe}
+EDGES: dict[str, type[BaseModel]] = {"dense": DenseEdge, "conv2d": ConvEdge}
+
+
+class NetworkRecipe(_Part):
+    time_steps: Annotated[int, Field(ge=1, le=1024)]
+    input: Literal["direct", "spikes", "counts"] = "direct"
+    weight_bits: WeightBits = 4
+    membrane_bits: MembraneBits = 4
+    leak: Leak = "V>>1"
+    reset: Reset = "zero"
+
+
+class TrainRecipe(_Part):
+    float_epochs: Annotated[int, Field(ge=0)]  # of the full-precision baseline, from which quantization starts
+    epochs: Annotated[int, Field(ge=1)]  # quantization-aware
+    batch: Annotated[int, Field(ge=2)] = 256
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    frozen_share: Annotated[float, Field(ge=0, le=1)] = 0.25  # last part of `epochs` with frozen BatchNorm statistics
+    shift_pixels: Annotated[int, Field(ge=0, le=8)] = 0  # augmentation: images moved by up to so many pixels
+    threads: Annotated[int, Field(ge=1, le=256)] = 1  # the same number gives the same bits
+
+
+class Recipe(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
+    dataset: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    network: NetworkRecipe
+    train: TrainRecipe
+    layers: Annotated[list[LayerRecipe], Field(min_length=1)]
+
+
+SECTIONS: dict[str, type[BaseModel]] = {"network": NetworkRecipe, "train": TrainRecipe}
