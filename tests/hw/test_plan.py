@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance, Shape
-from handmade import dense_network, picture_network
+from handmade import dense_network, graph_network, picture_network
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import FEATURES, dense_chains, networks, random_inputs
@@ -151,3 +151,19 @@ def test_proven_intervals_hold_every_k(network: Network, seed: int) -> None:
             if not layer.is_head:
                 decided = layer.threshold.reshape(1, 1, -1)
                 np.testing.assert_equal(k > decided, result.trace[layer.name].s == 1)
+
+
+def test_links_have_names_of_their_own() -> None:
+    """Whatever the nodes are called: names that join source and target by a word would meet here."""
+    network = graph_network()
+    renamed = {"conv1": "a", "conv2": "b_to_head", "loop": "a_to_b"}
+    nodes = tuple(
+        replace(
+            node,
+            name=renamed.get(node.name, node.name),
+            inputs=tuple(replace(edge, node=renamed.get(edge.node, edge.node)) for edge in node.inputs),
+        )
+        for node in network.nodes
+    )
+    links = make_plan(replace(network, nodes=nodes)).links
+    assert len({link.name for link in links}) == len(links)

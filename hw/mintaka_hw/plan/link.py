@@ -28,7 +28,8 @@ class Link:
 
     @property
     def name(self) -> str:
-        return f"{self.source}_to_{self.target}_{self.port}"
+        """Unique: a target has one link per port."""
+        return f"{self.target}_{self.port}"
 
     @property
     def memory(self) -> MemoryPlan:
