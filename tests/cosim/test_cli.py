@@ -160,6 +160,7 @@ MISTAKES = {
     "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
     "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "1 to 1024"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
+    "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),
     "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "not an intact .npz"),
     "no x": ("run {t}/network.safetensors --input {t}/z.npz --out {t}/y.npz", "no array 'x'"),
     "wrong shape": ("run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz", "do not fit"),
@@ -184,6 +185,7 @@ MISTAKES = {
 def spoil(artifact: Path, samples: Path, tmp_path: Path) -> Path:
     """The folder with files that are wrong in one way each."""
     (tmp_path / "damaged.safetensors").write_bytes(artifact.read_bytes()[:100])
+    np.save(tmp_path / "one.npy", np.zeros(3))
     (tmp_path / "damaged.npz").write_bytes(samples.read_bytes()[:90])
     np.savez(tmp_path / "z.npz", z=np.ones(3))
     np.savez(tmp_path / "shape.npz", x=np.ones((3, 5), np.uint8))

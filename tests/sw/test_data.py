@@ -265,3 +265,11 @@ def test_network_inputs() -> None:
         encode(x, 3, Input("x", (1, 2, 2), "direct", 2), 3)
     with pytest.raises(ArtifactError, match="holds no sample"):
         network_inputs(network(Input("x", (4,), "counts", 2)), steps[:0], 2)
+
+
+def test_a_single_array_under_the_name_of_an_npz_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    with path.open("wb") as file:
+        np.save(file, np.zeros((10, 4), np.uint8))
+    with pytest.raises(DataError, match=r"mine\.npz holds one array \(\.npy\)"):
+        load_dataset(path)

@@ -138,7 +138,8 @@ def load_inputs(path: Path, network: Network) -> np.ndarray:
         raise RequestError(f"{path}: there is no such file")
     try:
         # Opened here, because numpy leaves the file of a damaged archive open.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise RequestError(f"{path} is an .npy file; an .npz with an array 'x' is wanted")
             if "x" not in file.files:

@@ -98,8 +98,13 @@ def _load_npz(path: Path) -> Dataset:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} holds one array (.npy); an .npz with x and y is wanted")
             arrays = {key: file[key] for key in file.files}
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no intact .npz file ({str(error).splitlines()[0]:.100})") from None
     for key in ("x", "y"):
