@@ -68,7 +68,7 @@ def dense_network(
 
 
 def graph_network(*, time_steps: int = 3, seed: int = 0) -> Network:
-    """Recurrence, a skip connection with a shift, a residual add and a delayed edge back, in one small net."""
+    """Recurrence, a residual add with a shift, delayed skips and a layer that reads nothing of its own step."""
     rng = np.random.default_rng(seed)
 
     def weight(*shape: int) -> IntTensor:
@@ -86,7 +86,8 @@ def graph_network(*, time_steps: int = 3, seed: int = 0) -> Network:
         Node("conv1", "conv2d", conv1, (1, 5, 5), (4, 5, 5), None, lif(4)),
         Node("conv2", "conv2d", conv2, (4, 5, 5), (4, 5, 5), None, lif(4)),
         Node("loop", "dense", loop, (4, 5, 5), (6,), None, lif(6)),
-        Node("head", "dense", (Edge("loop", 0, weight(5, 6)), Edge("loop", 1, weight(5, 6), shift=2)), (6,), (5,)),
+        Node("late", "dense", (Edge("loop", 1, weight(3, 6)),), (6,), (3,), None, lif(3)),
+        Node("head", "dense", (Edge("loop", 0, weight(5, 6)), Edge("late", 0, weight(5, 3), shift=2)), (6,), (5,)),
     )
     network = Network("graph", time_steps, Input("input", (1, 5, 5), "spikes", 1), nodes, Output("head"))
     check(network)

@@ -56,7 +56,7 @@ COUNTS = Case(
     0.5,
 )
 PICTURES = Case(picture_network(seed=4), {"conv1": 4, "conv2": 3, "head": 2}, 0.3)
-GRAPH = Case(graph_network(seed=5), {"conv1": 3, "conv2": 2, "loop": 4, "head": 3}, 0.2)
+GRAPH = Case(graph_network(seed=5), {"conv1": 3, "conv2": 2, "loop": 4, "late": 2, "head": 3}, 0.2)
 CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS, "pictures": PICTURES, "graph": GRAPH}
 
 

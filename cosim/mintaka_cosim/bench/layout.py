@@ -11,7 +11,8 @@ class LayerPorts:
     """One layer that sums a current. `membrane_bits` is None for the head, which has neither spikes nor membranes.
 
     A step has `windows` event lists (a convolution's output pixels), each of at most `fan_in` elements of
-    `element_bits` bits and replayed once per group of output channels.
+    `element_bits` bits and replayed once per group of output channels. One that `runs_ahead` reads nothing of its own
+    step, so that it may work on a sample that has not come in yet.
     """
 
     name: str
@@ -24,6 +25,7 @@ class LayerPorts:
     k_width: int
     membrane_bits: int | None
     tapped: bool
+    runs_ahead: bool
 
     @property
     def words(self) -> int:
@@ -87,6 +89,7 @@ def layout_of(info: dict[str, Any]) -> Layout:
             k_width=layer["k_width"],
             membrane_bits=layer["membrane_bits"],
             tapped=bool(info["taps"] and layer["tapped"]),
+            runs_ahead=layer["runs_ahead"],
         )
         for layer in info["layers"]
     )

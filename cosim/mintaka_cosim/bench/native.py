@@ -86,7 +86,9 @@ def _read(folder: Path, layout: Layout, samples: int) -> Recording:
     words = np.fromfile(folder / "samples.bin", "<i8")
     rows = words[:-1].reshape(samples, 4 + layout.classes)
     counters = {
-        layer.name: np.fromfile(folder / f"{layer.name}.counters", "<i8").reshape(samples, len(COUNTERS))
+        layer.name: _first(
+            np.fromfile(folder / f"{layer.name}.counters", "<i8").reshape(-1, len(COUNTERS)), samples, layer
+        )
         for layer in layout.layers
     }
     return Recording(
@@ -101,12 +103,17 @@ def _read(folder: Path, layout: Layout, samples: int) -> Recording:
     )
 
 
+def _first(rows: np.ndarray, wanted: int, layer: LayerPorts) -> np.ndarray:
+    """The rows of all samples; only a layer that runs ahead may have given more."""
+    if len(rows) < wanted or (len(rows) > wanted and not layer.runs_ahead):
+        raise CosimError(f"layer '{layer.name}' gave {len(rows)} results; {wanted} were expected")
+    return rows[:wanted]
+
+
 def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) -> Trace:
     counts = {name: word_count(layer.lanes * width) for name, (width, _) in layer.fields.items()}
     rows = np.fromfile(folder / f"{layer.name}.taps", "<u4").reshape(-1, sum(counts.values()))
-    wanted = samples * layout.time_steps * layer.words
-    if len(rows) != wanted:
-        raise CosimError(f"layer '{layer.name}' was tapped {len(rows)} times; {wanted} were expected")
+    rows = _first(rows, samples * layout.time_steps * layer.words, layer)
     found: dict[str, np.ndarray] = {}
     begin = 0
     for name, (width, signed) in layer.fields.items():

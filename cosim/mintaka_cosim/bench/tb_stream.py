@@ -118,7 +118,8 @@ async def stream(dut: Any) -> None:
         report["finished"] = [cycle - origin for cycle in parts.sink.finished]
         report["cycles"] = parts.sink.cycles
         report["counters"] = {
-            layer.name: monitor.counters for layer, monitor in zip(job.layout.layers, parts.monitors, strict=True)
+            layer.name: monitor.counters[: len(job.beats)]
+            for layer, monitor in zip(job.layout.layers, parts.monitors, strict=True)
         }
         assert all(len(row) == len(COUNTERS) for m in parts.monitors for row in m.counters)
 

@@ -53,6 +53,15 @@ class Plan:
         return self.layer(self.network.output.node)
 
     @property
+    def running_ahead(self) -> frozenset[str]:
+        """Nodes that no undelayed way leads to from the input: they may begin a sample before it has come in."""
+        found: set[str] = set()
+        for node in self.network.nodes:
+            if all(edge.delay or edge.node in found for edge in node.inputs):
+                found.add(node.name)
+        return frozenset(found)
+
+    @property
     def input_order(self) -> str:
         """ "chw" or "hwc": how the input's elements follow one another."""
         return "hwc" if self.input.pixels > 1 else "chw"

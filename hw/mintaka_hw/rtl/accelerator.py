@@ -1,4 +1,4 @@
-"""The whole accelerator: layer cores in a chain, flat ports, counters and taps."""
+"""The whole accelerator: cores and the links between them, flat ports, counters and taps."""
 
 from __future__ import annotations
 

@@ -92,6 +92,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "membrane_bits": None if layer.is_head else layer.state_width,
                 "accumulator_width": layer.accumulator_width,
                 "tapped": taps,
+                "runs_ahead": layer.name in plan.running_ahead,
                 "memories": [
                     {"name": memory.name, "depth": memory.depth, "width": memory.width, "bits": memory.bits}
                     for memory in layer.memories
