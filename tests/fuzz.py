@@ -184,7 +184,10 @@ def fuzz(n: int, rtl: int, seed: int, folder: Path, jobs: int) -> Tally:
         write_state(path, done)
         total = _sum(done, wanted)
         for failure in tally.failures:
-            print(f"DIFFERS: {json.loads(Path(failure).read_text())['sentence']}\n  make fuzz REPLAY={failure}", flush=True)
+            print(
+                f"DIFFERS: {json.loads(Path(failure).read_text())['sentence']}\n  make fuzz REPLAY={failure}",
+                flush=True,
+            )
         if time.monotonic() - told > 5 or total.networks == n:
             told = time.monotonic()
             through = total.stages["verilator"]
