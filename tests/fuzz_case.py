@@ -1,4 +1,4 @@
-"""One generated case: a network with inputs, lanes and stalls; what must agree on it; how it is kept and made smaller."""
+"""One generated case (network, inputs, lanes, stalls): what must agree on it, how it is kept and made smaller."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @dataclass(frozen=True)
 class Checked:
-    """Which implementations were compared. refused : the reason, with the names left out, where there is no hardware."""
+    """Which implementations were compared. refused : why there is no hardware, names left out."""
 
     stages: tuple[str, ...]
     refused: str | None = None

@@ -14,7 +14,7 @@ exported, turned into Verilog with taps, and simulated in Verilator.
 *Measured* figures come from software on the whole test split: *float* is the network as it was trained before
 quantization, in PyTorch, as stated in the artifact; *integer* is the artifact itself in the fast integer engine.
 *Simulated* figures come from the Verilog: its spikes, its counters of synaptic operations (SOPs), its cycles. They are
-cycles of a clock, not seconds: no clock frequency is claimed here. One integration step of one synapse is a SOP.
+cycles of a clock, not seconds: no clock frequency is claimed here. What counts as a SOP: [semantics](semantics.md).
 """
 
 
@@ -48,7 +48,7 @@ def _networks(runs: Sequence[RunFigures]) -> str:
     columns += ["test samples", "float accuracy (measured)", "integer accuracy (measured)"]
     columns += [
         "samples in the Verilog",
-        "accuracy of the Verilog on them (simulated)",
+        "the Verilog on them (simulated)",
         "integer on the same (measured)",
     ]
     rows = [
@@ -84,8 +84,8 @@ def _hardware(runs: Sequence[RunFigures]) -> str:
         for r in runs
     ]
     text = (
-        "Per sample, mean over the samples in the Verilog, all simulated. Cycles per sample: the mean distance of results"
-        " where samples come back to back. The lanes are those of `--lanes auto`.\n\n"
+        "Per sample, mean over the samples in the Verilog, all simulated. Cycles per sample: the mean distance of"
+        " results where samples come back to back. The lanes are those of `--lanes auto`.\n\n"
     )
     return "## Activity and cycles\n\n" + text + _table(columns, rows)
 
