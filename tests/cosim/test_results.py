@@ -69,7 +69,7 @@ def test_a_difference_is_counted_and_named(tmp_path: Path, dataset: Dataset, mon
         u[3, 1, 2] += 1
         return found
 
-    monkeypatch.setattr("mintaka_cosim.results.measure.run", wrong)
+    monkeypatch.setattr("mintaka_cosim.results.figures.run", wrong)
     found = figures(tmp_path, dataset)
     assert not found.verified
     assert found.differences == 1
