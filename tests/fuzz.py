@@ -244,6 +244,8 @@ def main(arguments: list[str] | None = None) -> int:
     rtl = chosen.n * 3 // 100 if chosen.rtl is None else chosen.rtl
     if not (0 <= rtl <= chosen.n and chosen.seed >= 0 and chosen.jobs >= 1):
         parser.error(f"N={chosen.n} RTL={rtl} SEED={chosen.seed}: wanted are 0 <= RTL <= N, SEED >= 0, one job or more")
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         total = fuzz(chosen.n, rtl, chosen.seed, chosen.folder, chosen.jobs)
     except KeyboardInterrupt:
