@@ -48,6 +48,12 @@ test: $(STAMP) lint ## lint and all tests (under 10 minutes on 2 cores)
 test-long: $(STAMP) ## long sweeps: the full MNIST test set through the Verilog
 	MINTAKA_LONG=1 $(BIN)/pytest -m long -n 0 -s tests/cosim
 
+N ?= 1000
+SEED ?= 1
+.PHONY: fuzz
+fuzz: $(STAMP) ## N generated networks, RTL of them through the RTL (N=1000 RTL=30 SEED=1; REPLAY=file)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py $(if $(REPLAY),--replay $(REPLAY),-n $(N) $(if $(RTL),--rtl $(RTL)) --seed $(SEED) --jobs $(JOBS))
+
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
@@ -59,6 +65,13 @@ lint: $(STAMP) ## ruff, mypy and the import rules
 format: $(STAMP) ## format the Python files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+##@ Figures
+RUNS ?= runs
+SAMPLES ?= 1000
+.PHONY: results
+results: $(STAMP) ## docs/results.md from the trained runs (TRAIN=1 trains missing ones; RUNS=folder SAMPLES=1000)
+	OMP_NUM_THREADS=1 $(BIN)/python -m mintaka_cosim.results --runs $(RUNS) --samples $(SAMPLES) --jobs $(JOBS) $(if $(TRAIN),--train)
 
 ##@ Housekeeping
 .PHONY: lock

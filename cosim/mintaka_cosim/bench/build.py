@@ -105,16 +105,20 @@ def build_cocotb(verilog: Path, top: str) -> Build:
     return _cached(key, top, make)
 
 
-def build_native(verilog: Path, top: str, harness: Path, ports: str) -> Build:
-    """The design linked with the C++ `harness`, which includes `ports` as mintaka_ports.h."""
-    key = _key("native", verilog, top, harness.read_text(), ports)
+def build_native(verilog: Path, top: str, harness: Path, ports: str, *, optimize: bool = True) -> Build:
+    """The design linked with the C++ `harness`, which includes `ports` as mintaka_ports.h.
+
+    optimize : False halves the build and makes the simulation some times slower.
+    """
+    kind, level = ("native", "-O2") if optimize else ("plain", "-O0")
+    key = _key(kind, verilog, top, harness.read_text(), ports)
 
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         (folder / "mintaka_ports.h").write_text(ports)
         verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
-        verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"-O2 -I{folder}"]
+        verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"{level} -I{folder}"]
         verilate += [str(harness.resolve()), str(verilog.resolve())]
-        compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", "OPT_FAST=-O2"]
+        compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", f"OPT_FAST={level}"]
         with (folder / "build.log").open("w") as log:
             for command in (verilate, compile_):
                 if command is compile_:

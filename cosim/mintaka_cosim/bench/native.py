@@ -19,9 +19,9 @@ from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 HARNESS = Path(__file__).with_name("native.cpp")
 
 
-def build(verilog: Path, layout: Layout) -> Build:
-    """Compile the design with the harness (or take it from the cache)."""
-    return build_native(verilog, layout.top, HARNESS, ports_header(layout))
+def build(verilog: Path, layout: Layout, *, optimize: bool = True) -> Build:
+    """Compile the design with the harness (or take it from the cache). optimize : as `build_native` has it."""
+    return build_native(verilog, layout.top, HARNESS, ports_header(layout), optimize=optimize)
 
 
 def cpp_name(port: str) -> str:

@@ -1,0 +1,281 @@
+"""One generated case (network, inputs, lanes, stalls): what must agree on it, how it is kept and made smaller."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contract import files
+from contract.stranger import Simulator, first_of_the_largest
+from hypothesis import strategies as st
+from strategies import inputs_for, networks
+
+from mintaka.artifact import Network, Result, load, run, save
+from mintaka.snn.fast import run_fast
+from mintaka_cosim.bench import native
+from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
+from mintaka_cosim.bench.job import NO_STALLS, RANDOM_STALLS, Stalls
+from mintaka_cosim.bench.layout import layout_of
+from mintaka_cosim.bench.processes import Processes
+from mintaka_cosim.bench.recording import COUNTERS, Recording
+from mintaka_cosim.bench.words import pack_beats
+from mintaka_hw.estimate import CyclePrediction, predict_cycles
+from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.verilog import generate
+
+STRANGER_WORK = 15_000  # synapses times steps times samples that plain Python does in some tens of milliseconds
+AMARANTH_CYCLES = 4_000  # more are left to Verilator: Amaranth's simulator does a few thousand a second
+STALLS = (RANDOM_STALLS, Stalls(60, 10, 16), Stalls(10, 60, 16), Stalls(80, 80, 1))
+
+
+@dataclass(frozen=True)
+class Case:
+    """lanes : by layer. batch : of the fast engine. stalls, seed : of the second run of the Verilog."""
+
+    network: Network
+    inputs: np.ndarray
+    lanes: dict[str, int]
+    batch: int
+    stalls: Stalls
+    seed: int
+
+
+class DifferError(AssertionError):
+    """Two implementations differ. `stage` names the one that is compared with the reference."""
+
+    def __init__(self, stage: str, what: str) -> None:
+        super().__init__(f"{stage}: {what}")
+        self.stage = stage
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Whole networks as `strategies.networks` draws them; lanes that divide nothing included."""
+    network = draw(networks())
+    inputs = draw(inputs_for(network))
+    lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.pool is None}
+    batch, seed = draw(st.integers(1, 3)), draw(st.integers(0, 2**31 - 1))
+    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed)
+
+
+# ---------------------------------------------------------------- checks
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Which implementations were compared. refused : why there is no hardware, names left out."""
+
+    stages: tuple[str, ...]
+    refused: str | None = None
+
+
+def refusal(case: Case) -> str | None:
+    """Why there is no hardware for the case, without names and numbers, or None."""
+    try:
+        make_plan(case.network, case.lanes)
+    except PlanError as error:
+        return re.sub(r"\[[\d, ]*\]", "[...]", re.sub(r"'[^']*'", "'...'", str(error)))
+    return None
+
+
+def check(case: Case, *, rtl: bool) -> Checked:
+    """Compare everything with the reference; with `rtl` also the hardware, which must not refuse the case.
+
+    Raises DifferError at the first difference.
+    """
+    stages = []
+    expected = run(case.network, case.inputs, trace=True)
+    for stage, compare in SOFTWARE.items():
+        if compare(case, expected):
+            stages.append(stage)
+    refused = refusal(case)
+    if rtl:
+        plan = make_plan(case.network, case.lanes)
+        predicted = predict_cycles(plan, case.inputs, expected)
+        for seen in hardware(case, plan, predicted):
+            seen.compare(case, plan, expected, predicted)
+            stages.append(seen.stage)
+    return Checked(tuple(stages), refused)
+
+
+def fast_engine(case: Case, expected: Result) -> bool:
+    stage = "fast engine"
+    found = run_fast(case.network, case.inputs, trace=True, batch=case.batch)
+    same(stage, "logits", expected.logits, found.logits)
+    same(stage, "classes", expected.classes, found.classes)
+    for what in ("sops", "spikes"):
+        same_dicts(stage, what, getattr(expected, what), getattr(found, what))
+    for name, trace in expected.trace.items():
+        for field in ("k", "s", "u"):
+            same(stage, f"{field} of '{name}'", getattr(trace, field), getattr(found.trace[name], field))
+    return True
+
+
+def stranger(case: Case, expected: Result) -> bool:
+    """False where it would take too long."""
+    synapses = sum(
+        int(np.count_nonzero(e.weight.values)) * (1 if e.conv is None else int(np.prod(n.shape_out[1:])))
+        for n in case.network.nodes
+        for e in n.inputs
+        if e.weight is not None
+    )
+    if synapses * case.network.time_steps * len(case.inputs) > STRANGER_WORK:
+        return False
+    stage = "stranger"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        save(case.network, path)
+        simulator = Simulator(*files.pull_apart(path))
+    outcomes = [simulator.run(sample) for sample in case.inputs]
+    same(stage, "logits", expected.logits, np.array([o.logits for o in outcomes]))
+    same(stage, "classes", expected.classes, np.array([first_of_the_largest(o.logits) for o in outcomes]))
+    sops = {name: np.array([o.sops[name] for o in outcomes]) for name in outcomes[0].sops}
+    same_dicts(stage, "sops", expected.sops, sops)
+    for name, trace in expected.trace.items():
+        for field in ("k", "s", "u"):
+            wanted = getattr(trace, field)
+            if wanted is not None:
+                rows = [[log[field] for log in o.trace[name]] for o in outcomes]
+                same(stage, f"{field} of '{name}'", wanted, np.array(rows).reshape(wanted.shape))
+    return True
+
+
+SOFTWARE: dict[str, Callable[[Case, Result], bool]] = {"fast engine": fast_engine, "stranger": stranger}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one simulation of the hardware gave."""
+
+    stage: str
+    recording: Recording
+    stalled: bool
+
+    def compare(self, case: Case, plan: Plan, expected: Result, predicted: CyclePrediction) -> None:
+        """Spikes, membranes, K, logits, classes, operations, events; unstalled also every cycle."""
+        stage, found = self.stage, self.recording
+        for layer in plan.layers:
+            wanted, actual = expected.trace[layer.name], found.traces[layer.name]
+            for field in ("k", "s", "u"):
+                same(stage, f"{field} of '{layer.name}'", getattr(wanted, field), getattr(actual, field))
+            counters = dict(zip(COUNTERS, found.counters[layer.name].T, strict=True))
+            same(stage, f"SOPs of '{layer.name}'", expected.sops[layer.name], counters["sops"])
+            same(stage, f"events of '{layer.name}'", predicted.events[layer.name], counters["events"])
+            if not self.stalled:
+                same(stage, f"busy cycles of '{layer.name}'", predicted.busy[layer.name], counters["busy"])
+        same(stage, "logits", expected.logits, found.logits)
+        same(stage, "classes", expected.classes, found.classes)
+        same(stage, "cycle counter", found.finished - found.accepted[0], found.cycles)
+        if not self.stalled:
+            same(stage, "cycles", predicted.result, found.cycles)
+        same(stage, "samples", np.array(len(case.inputs)), np.array(len(found.logits)))
+
+
+def hardware(case: Case, plan: Plan, predicted: CyclePrediction) -> Iterator[Seen]:
+    """Amaranth's simulator where the stream is short, Verilator, and Verilator with stalls; one after the other."""
+    last = int(predicted.result[-1])
+    if last <= AMARANTH_CYCLES:
+        yield Seen("amaranth", simulate_amaranth(plan, case.inputs, max_cycles=4 * last + 10_000), stalled=False)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as temporary:
+        folder = Path(temporary)
+        design = generate(plan, folder / "verilog", taps=True)
+        layout = layout_of(design.info)
+        built = native.build(design.verilog, layout, optimize=False)
+        beats = pack_beats(case.inputs, layout.elements, layout.bits, static=layout.static, order=layout.order)
+        for stage, stalls in (("verilator", NO_STALLS), ("verilator, stalled", case.stalls)):
+            seen = native.run(built, layout, beats, stalls, case.seed, folder, Processes())
+            yield Seen(stage, seen, stalls.any)
+
+
+def same(stage: str, what: str, expected: np.ndarray | None, actual: np.ndarray | None) -> None:
+    """Raises DifferError that names the first place."""
+    if expected is None and actual is None:
+        return
+    if expected is None or actual is None:
+        raise DifferError(stage, f"{what}: only one of both has it")
+    if expected.shape != actual.shape:
+        raise DifferError(stage, f"{what}: shape {actual.shape} instead of {expected.shape}")
+    wrong = np.argwhere(expected != actual)
+    if len(wrong):
+        place = tuple(int(i) for i in wrong[0])
+        numbers = f"{actual[place]} instead of {expected[place]}"
+        raise DifferError(stage, f"{what}: {len(wrong)} of {expected.size} differ, first at {place}: {numbers}")
+
+
+def same_dicts(stage: str, what: str, expected: Mapping[str, np.ndarray], actual: Mapping[str, np.ndarray]) -> None:
+    if set(expected) != set(actual):
+        raise DifferError(stage, f"{what}: of {sorted(actual)} instead of {sorted(expected)}")
+    for name in expected:
+        same(stage, f"{what} of '{name}'", expected[name], actual[name])
+
+
+# ---------------------------------------------------------------- failures
+
+
+def failure(case: Case, *, rtl: bool) -> str | None:
+    """The sentence where something differs, breaks or hangs, else None."""
+    try:
+        check(case, rtl=rtl)
+    except DifferError as error:
+        return str(error)
+    except Exception as error:  # whatever breaks on a valid network is a find
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return None
+
+
+def shrink(case: Case, fails: Callable[[Case], bool], tries: int = 25) -> Case:
+    """A smaller case that still fails: one sample, fewer steps, one lane, no stalls; at most `tries` checks."""
+    left = tries
+    changed = True
+    while changed:
+        changed = False
+        for smaller in _smaller(case):
+            if left == 0:
+                return case
+            left -= 1
+            if fails(smaller):
+                case, changed = smaller, True
+                break
+    return case
+
+
+def _smaller(case: Case) -> Iterator[Case]:
+    N, T = len(case.inputs), case.network.time_steps
+    if N > 1:
+        for n in range(N):
+            yield replace(case, inputs=case.inputs[n : n + 1])
+        yield replace(case, inputs=case.inputs[:-1])
+    if T > 1:
+        for steps in sorted({1, T // 2, T - 1}):
+            network = replace(case.network, time_steps=steps)
+            yield replace(case, network=network, inputs=case.inputs if network.input.static else case.inputs[:, :steps])
+    for name, lanes in case.lanes.items():
+        if lanes > 1:
+            yield replace(case, lanes={**case.lanes, name: 1})
+
+
+def keep(case: Case, folder: Path, name: str, sentence: str, *, rtl: bool) -> Path:
+    """Write NAME.safetensors, NAME.npz (array x) and NAME.json, which replays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save(case.network, folder / f"{name}.safetensors")
+    np.savez_compressed(folder / f"{name}.npz", x=case.inputs)
+    stalls = [case.stalls.input_percent, case.stalls.output_percent, case.stalls.longest_cycles]
+    facts = {"sentence": sentence, "rtl": rtl, "lanes": case.lanes, "batch": case.batch}
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({**facts, "stalls": stalls, "seed": case.seed}, indent=2) + "\n")
+    return path
+
+
+def kept(path: Path) -> tuple[Case, dict[str, Any]]:
+    """What `keep` wrote: the case, and the facts."""
+    facts: dict[str, Any] = json.loads(path.read_text())
+    network = load(path.with_suffix(".safetensors"))
+    with np.load(path.with_suffix(".npz")) as arrays:
+        inputs = arrays["x"]
+    return Case(network, inputs, facts["lanes"], facts["batch"], Stalls(*facts["stalls"]), facts["seed"]), facts

@@ -1,0 +1,140 @@
+"""`make fuzz`: it finds what differs, keeps it, replays it, resumes, and leaves the equal alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import fuzz
+import fuzz_case
+import numpy as np
+import pytest
+from fuzz import Chunk, Tally
+from fuzz_case import Case, DifferError, check, kept, shrink
+from handmade import graph_network
+from strategies import random_inputs
+
+from mintaka.artifact import Network, Result
+from mintaka_cosim.bench.job import RANDOM_STALLS
+from mintaka_cosim.bench.recording import Recording
+
+CHUNK = Chunk(rtl=False, seed=3, index=0, size=6)
+
+
+def graph_case() -> Case:
+    network = graph_network(seed=5)
+    return Case(
+        network, random_inputs(network, 2, 1), {"conv1": 3, "conv2": 2, "loop": 4, "head": 3}, 1, RANDOM_STALLS, 7
+    )
+
+
+def test_equal_implementations_leave_no_failure(tmp_path: Path) -> None:
+    tally = fuzz.run_chunk(CHUNK, tmp_path)
+    assert tally.networks == tally.stages["fast engine"] == 6
+    assert tally.buildable + sum(tally.refused.values()) == 6
+    assert tally.failures == []
+    again = fuzz.run_chunk(CHUNK, tmp_path)
+    assert replace(again, seconds=0.0) == replace(tally, seconds=0.0)
+
+
+def test_a_difference_is_kept_small_and_replays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = fuzz_case.run_fast
+
+    def wrong(network: Network, inputs: np.ndarray, **options: bool) -> Result:
+        found = right(network, inputs, **options)
+        found.logits[0, 0] += 1
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fuzz_case, "run_fast", wrong)
+        tally = fuzz.run_chunk(CHUNK, tmp_path)
+        assert len(tally.failures) == 6
+        path = Path(tally.failures[-1])
+        assert fuzz.main(["--folder", str(tmp_path), "--replay", str(path)]) == 1
+    assert "fast engine: logits: 1 of" in capsys.readouterr().out
+    case, facts = kept(path)
+    assert len(case.inputs) == case.network.time_steps == 1
+    assert facts["sentence"].startswith("fast engine: logits")
+    assert fuzz.main(["--folder", str(tmp_path), "--replay", str(path)]) == 0
+    assert fuzz.main(["--folder", str(tmp_path), "--replay", str(tmp_path / "no.json")]) == 2
+
+
+def test_hardware_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it on a graph; then one wrong membrane, operation, event and cycle each."""
+    case = graph_case()
+    right = fuzz_case.native.run
+    monkeypatch.setattr(fuzz_case, "STRANGER_WORK", 10**9)
+    monkeypatch.setattr(fuzz_case, "AMARANTH_CYCLES", 10**9)
+    assert check(case, rtl=True).stages == ("fast engine", "stranger", "amaranth", "verilator", "verilator, stalled")
+    monkeypatch.setattr(fuzz_case, "AMARANTH_CYCLES", 0)
+
+    def tampered(what: str) -> Iterator[None]:
+        def run(*arguments: object) -> Recording:
+            found = right(*arguments)  # type: ignore[arg-type]
+            if what == "u":
+                found.traces["loop"].u[0, 0, 0] ^= 1  # type: ignore[index]
+            elif what == "cycles":
+                found.cycles[0] += 1
+                found.finished[0] += 1
+            else:
+                found.counters["loop"][1, ["SOPs", "events", "busy cycles"].index(what)] += 1
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fuzz_case.native, "run", run)
+            yield
+
+    for what in ("u", "cycles", "SOPs", "events", "busy cycles"):
+        for _ in tampered(what):
+            with pytest.raises(DifferError, match=rf"^verilator: {what}") as caught:
+                check(case, rtl=True)
+            assert caught.value.stage == "verilator"
+
+
+def test_shrinking_ends_at_the_smallest_that_fails() -> None:
+    small = shrink(graph_case(), lambda case: case.network.time_steps >= 2, tries=100)
+    assert small.network.time_steps == 2
+    assert len(small.inputs) == 1
+    assert set(small.lanes.values()) == {1}
+    assert shrink(small, lambda _: False) is small
+
+
+def test_chunks_hold_exactly_what_was_asked() -> None:
+    found = fuzz.chunks(1007, 30, 1)
+    assert sum(chunk.size for chunk in found) == 1007
+    assert sum(chunk.size for chunk in found if chunk.rtl) == 30
+    assert len({chunk.key for chunk in found}) == len(found)
+    assert set(fuzz.chunks(500, 0, 1)) <= set(fuzz.chunks(2000, 0, 1))
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Chunk] = []
+    stop_after = 3
+
+    def results(todo: list[Chunk], folder: Path, jobs: int) -> Iterator[tuple[Chunk, Tally]]:  # noqa: ARG001
+        for chunk in todo:
+            if len(seen) == stop_after:
+                raise KeyboardInterrupt
+            seen.append(chunk)
+            yield chunk, Tally(networks=chunk.size)
+
+    monkeypatch.setattr(fuzz, "results", results)
+    arguments = ["-n", "620", "--rtl", "8", "--folder", str(tmp_path)]
+    assert fuzz.main(arguments) == 130
+    assert len(json.loads((tmp_path / "state.json").read_text())) == 3
+    stop_after = 100
+    assert fuzz.main(arguments) == 0
+    assert sorted(c.key for c in seen) == sorted(c.key for c in fuzz.chunks(620, 8, 1))
+
+
+def test_a_failure_is_the_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_file = tmp_path / "x.json"
+    kept_file.write_text('{"sentence": "s"}')
+    monkeypatch.setattr(
+        fuzz, "results", lambda todo, *_: [(c, Tally(networks=c.size, failures=[str(kept_file)])) for c in todo]
+    )
+    assert fuzz.main(["-n", "10", "--rtl", "0", "--folder", str(tmp_path)]) == 1
