@@ -42,10 +42,14 @@ class WindowPlan:
         return MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)
 
     def rows_needed(self, row: int) -> int:
-        """Rows of the frame that must be there before window row `row` is read; all of them for the last."""
+        """Rows of the frame that must be there before window row `row` is read; all of them for the last.
+
+        No fewer than `rows_freed(row)`: where the stride skips rows, those too, as only what is held can be freed.
+        """
         if row == self.shape_out[0] - 1:
             return self.incoming.rows
-        return max(0, min(self.incoming.rows, row * self.stride[0] - self.padding[0] + self.kernel[0]))
+        below = row * self.stride[0] - self.padding[0] + max(self.kernel[0], self.stride[0])
+        return max(0, min(self.incoming.rows, below))
 
     def rows_freed(self, row: int) -> int:
         """Rows of the frame that no window after window row `row` reads."""
