@@ -117,7 +117,7 @@ def test_commands_exist(page: Path) -> None:
     inline = [shlex.split(text) for text in re.findall(r"`((?:mintaka|make) [^`]*)`", page.read_text())]
     for program, *arguments in [*commands(page), *inline]:
         if program == "make":
-            assert set(arguments) <= targets, arguments
+            assert {a for a in arguments if "=" not in a} <= targets, arguments
         elif program == "source":
             assert arguments == [".venv/bin/activate"]
         else:

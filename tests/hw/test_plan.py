@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance, Shape
 from handmade import dense_network, graph_network, picture_network
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import FEATURES, dense_chains, networks, random_inputs
 
 from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, Output, SynapticCurrent, TestVectors, check, run
 from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.plan import LayerPlan, PlanError, make_plan
+from mintaka_hw.plan import LayerPlan, PlanError, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.rtl.layer import LayerCore
 
 SMALL = dense_network([12, 8, 3])
@@ -167,3 +167,17 @@ def test_links_have_names_of_their_own() -> None:
     )
     links = make_plan(replace(network, nodes=nodes)).links
     assert len({link.name for link in links}) == len(links)
+
+
+@given(data=st.data())
+def test_windows_free_only_rows_that_are_held(data: st.DataObject) -> None:
+    """Also where the stride is larger than the kernel; and every window's rows fit into the buffer at once."""
+    kernel, stride, padding, rows = (data.draw(st.integers(*r)) for r in ((1, 5), (1, 4), (0, 3), (1, 9)))
+    assume(padding < kernel <= rows + 2 * padding)
+    frame = StreamLayout(rows, 1, 1, 1, 1)
+    window = WindowPlan(frame, (kernel, 1), (stride, 1), (padding, 0), ((rows + 2 * padding - kernel) // stride + 1, 1))
+    freed = 0
+    for row in range(window.shape_out[0]):
+        assert window.rows_freed(row) <= window.rows_needed(row) <= freed + window.buffer_rows
+        freed = window.rows_freed(row)
+    assert freed == rows
