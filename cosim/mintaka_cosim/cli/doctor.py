@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown, warn
+
+if TYPE_CHECKING:
+    from mintaka_cosim.toolchain import Tool
 
 
 def doctor(json: JsonOption = False) -> None:
@@ -43,7 +47,7 @@ def doctor(json: JsonOption = False) -> None:
     raise typer.Exit(0 if healthy else 1)
 
 
-def _print(found: list, gate: dict[str, object]) -> None:  # type: ignore[type-arg]
+def _print(found: list[Tool], gate: dict[str, object]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
 
+from mintaka.artifact.whole import write_whole
 from mintaka_hw.plan import Plan
 from mintaka_hw.rtl import Accelerator
 
@@ -31,10 +30,9 @@ def generate(plan: Plan, out_dir: Path | str, *, taps: bool = False) -> Design:
     top = module_name(plan.network.name)
     text = verilog.convert(Accelerator(plan, taps=taps), name=top, emit_src=False, strip_internal_attrs=True)
     info = describe(plan, top, taps)
-    out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / f"{top}.v"
-    _write(path, header(plan, taps) + text)
-    _write(out_dir / "design.json", json.dumps(info, indent=2) + "\n")
+    write_whole(path, (header(plan, taps) + text).encode())
+    write_whole(out_dir / "design.json", (json.dumps(info, indent=2) + "\n").encode())
     return Design(path, top, info)
 
 
@@ -102,15 +100,3 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
         ],
         "taps": taps,
     }
-
-
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

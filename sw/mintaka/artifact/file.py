@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from mintaka.artifact.checks import check
 from mintaka.artifact.document import Json, Tensors, from_document, to_document
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.schema import FORMAT_VERSION, Network
+from mintaka.artifact.whole import write_whole
 
 METADATA_KEY = "mintaka"
 KNOWN = ".".join(map(str, FORMAT_VERSION))
@@ -41,16 +40,7 @@ def save(network: Network, path: Path | str) -> str:
     digest = _digest(text, tensors)
     _parse(text)  # nothing is written that could not be read
     data = save_tensors(tensors, metadata={METADATA_KEY: text.replace(NO_HASH, digest, 1)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
     return digest
 
 
