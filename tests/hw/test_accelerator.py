@@ -7,7 +7,7 @@ import pytest
 from handmade import dense_network
 from hypothesis import given, note
 from hypothesis import strategies as st
-from strategies import networks, random_inputs
+from strategies import FEATURES, networks, random_inputs
 
 from mintaka.artifact import Network, run
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
@@ -17,9 +17,7 @@ from mintaka_hw.plan import Plan, PlanError, make_plan
 
 
 def small_networks() -> st.SearchStrategy[Network]:
-    return networks(max_size=12, max_hidden=3, max_steps=4, max_input_bits=6, features=("join", "identity")).filter(
-        buildable
-    )
+    return networks(max_size=12, max_hidden=3, max_steps=4, max_input_bits=6, features=FEATURES).filter(buildable)
 
 
 def buildable(network: Network) -> bool:
@@ -47,7 +45,7 @@ def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bo
     predicted = predict_cycles(plan, inputs, expected)
     for layer in plan.layers:
         mine, theirs = seen.traces[layer.name], expected.trace[layer.name]
-        for name in ("k", "s", "u"):
+        for name in ("k", "s", "u", "j"):
             np.testing.assert_equal(getattr(mine, name), getattr(theirs, name), err_msg=f"{layer.name} {name}")
         counters = dict(zip(COUNTERS, seen.counters[layer.name].T, strict=True))
         np.testing.assert_equal(counters["sops"], expected.sops[layer.name])

@@ -26,7 +26,7 @@ def parameters(**changes: Any) -> LIFParameters:
         "k_width": K_WIDTH,
         "state_width": 3,
         "planes": 1,
-        "input_shift": 0,
+        "shifts": ((0, 0),),
         "leak": LEAKS[1],
         "threshold_width": K_WIDTH,
         "reset_by_width": None,
@@ -50,7 +50,7 @@ def results(core: LIFCore, slots: list[dict[str, int]]) -> list[tuple[int, int, 
                 ctx.set(getattr(core, port)[0], late.get(port, 0))
             late = slot
             if ctx.get(core.done):
-                found.append((ctx.get(core.spikes), ctx.get(core.state[0]), ctx.get(core.k[0])))
+                found.append((ctx.get(core.spikes), ctx.get(core.u[0]), ctx.get(core.k[0])))
             await ctx.tick()
 
     simulator = Simulator(core)
@@ -81,7 +81,11 @@ def test_every_k(leak: tuple[LeakTerm, ...], reset: str, membrane_bits: int) -> 
 
 def test_accumulates_planes_and_shifts() -> None:
     """K = start + (sum of w * 2^plane >> input_shift), floored once."""
-    core = LIFCore(parameters(accumulator_width=12, k_width=8, planes=4, input_shift=2, leak=None, state_width=8))
+    core = LIFCore(
+        parameters(
+            accumulator_width=12, k_width=8, planes=4, shifts=((2, 0),), leak=None, threshold_width=None, state_width=8
+        )
+    )
     weights = [(5, 0), (-7, 3), (3, 2), (-1, 1)]
     slots = [
         {"first": n == 0, "last": n == len(weights) - 1, "start": -3, "weight": w, "plane": plane}

@@ -6,7 +6,7 @@
 //           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
 // OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, logits...}; a last one {cycles}.
 // OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}.
-// OUT/<layer>.taps: per tapped cycle the 32-bit words of k, then s and u.
+// OUT/<layer>.taps: per tapped cycle the 32-bit words of its fields, k first.
 
 #include <cinttypes>
 #include <cstdint>
@@ -132,9 +132,8 @@ int main(int argc, char** argv) {
     layers.reserve(64);
 #define OPEN(L, NAME) layers.emplace_back(out, NAME);
     MINTAKA_LAYERS(OPEN)
-#define OPEN_TAPS(L, NAME, ...) File taps_##L(out + "/" NAME ".taps", "wb");
-    MINTAKA_TAPPED_SPIKING(OPEN_TAPS)
-    MINTAKA_TAPPED_HEAD(OPEN_TAPS)
+#define OPEN_TAPS(L, NAME) File taps_##L(out + "/" NAME ".taps", "wb");
+    MINTAKA_TAPPED(OPEN_TAPS)
 
     const auto tick = [&] {
         top->clk = 1;
@@ -207,20 +206,12 @@ int main(int argc, char** argv) {
     }                                                                      \
     ++index;
         MINTAKA_LAYERS(COUNT)
-#define TAP_SPIKING(L, NAME, K, S, U)          \
-    if (top->L##tap_valid) {                  \
-        record(taps_##L, top->L##tap_k, K);   \
-        record(taps_##L, top->L##tap_s, S);   \
-        record(taps_##L, top->L##tap_u, U);   \
-        event = true;                          \
+#define TAP(L, NAME, FIELD, WIDTH)                      \
+    if (top->L##tap_valid) {                            \
+        record(taps_##L, top->L##tap_##FIELD, WIDTH);   \
+        event = true;                                   \
     }
-        MINTAKA_TAPPED_SPIKING(TAP_SPIKING)
-#define TAP_HEAD(L, NAME, K)                 \
-    if (top->L##tap_valid) {                \
-        record(taps_##L, top->L##tap_k, K); \
-        event = true;                        \
-    }
-        MINTAKA_TAPPED_HEAD(TAP_HEAD)
+        MINTAKA_TAPS(TAP)
         if (event) last_event = cycle;
         if (cycle - last_event > patience)
             fail("nothing happened for " + std::to_string(patience) + " cycles: " + std::to_string(sent / beats) +
@@ -236,9 +227,8 @@ int main(int argc, char** argv) {
                  std::to_string(samples) + " samples");
         layer.counters.close();
     }
-#define CLOSE_TAPS(L, ...) taps_##L.close();
-    MINTAKA_TAPPED_SPIKING(CLOSE_TAPS)
-    MINTAKA_TAPPED_HEAD(CLOSE_TAPS)
+#define CLOSE_TAPS(L, NAME) taps_##L.close();
+    MINTAKA_TAPPED(CLOSE_TAPS)
     top->final();
     return 0;
 }

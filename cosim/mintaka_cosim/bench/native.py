@@ -35,21 +35,17 @@ def ports_header(layout: Layout) -> str:
     def listed(macro: str, rows: list[str]) -> str:
         return f"#define {macro}(X) " + " ".join(f"X({row})" for row in rows)
 
-    def widths(layer: LayerPorts) -> list[str]:
-        return [str(layer.lanes * width) for width, _ in layer.fields.values()]
-
     def row(layer: LayerPorts, *more: str) -> str:
         return ", ".join([cpp_name(f"{layer.name}_"), f'"{layer.name}"', *more])
 
-    spiking = [layer for layer in layout.tapped if layer.membrane_bits is not None]
-    head = [layer for layer in layout.tapped if layer.membrane_bits is None]
+    fields = [(x, name, width) for x in layout.tapped for name, (width, _) in x.fields.items()]
     return "\n".join(
         [
             "#pragma once",
             f"#define MINTAKA_LOGIT_WIDTH {layout.logit_width}",
             listed("MINTAKA_LAYERS", [row(layer) for layer in layout.layers]),
-            listed("MINTAKA_TAPPED_SPIKING", [row(layer, *widths(layer)) for layer in spiking]),
-            listed("MINTAKA_TAPPED_HEAD", [row(layer, *widths(layer)) for layer in head]),
+            listed("MINTAKA_TAPPED", [row(layer) for layer in layout.tapped]),
+            listed("MINTAKA_TAPS", [row(layer, name, str(layer.lanes * width)) for layer, name, width in fields]),
             "",
         ]
     )
@@ -121,4 +117,4 @@ def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) ->
         begin += counts[name]
         lanes = unpack_fields(part, layer.lanes, width, signed=signed)
         found[name] = arrange(lanes, layout.time_steps, layer.windows, layer.groups, layer.shape_out)
-    return Trace(found["k"], found.get("s"), found.get("u"))
+    return Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))

@@ -14,6 +14,7 @@ from mintaka_hw.estimate.models import (
     JoinModel,
     LayerModel,
     LogitModel,
+    LogitOrderModel,
     PoolModel,
     QueueModel,
     WindowModel,
@@ -105,9 +106,9 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
             wires.append(wire if edge.window_buffer is None else _window(edge.window_buffer, wire))
         layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
     head = plan.head
-    logits = outs[head.name]
-    LogitModel(head, logits)
-    ends = np.array([logits.taken((n + 1) * head.groups - 1) for n in range(N)], np.int64)
+    logits = LogitModel(head.logits, outs[head.name]) if head.windows == 1 else LogitOrderModel(head, outs[head.name])
+    outs[head.name].taken(N * head.states - 1)
+    ends = np.array(logits.ends, np.int64)
     busy, events = {}, {}
     for name, model in layers.items():
         model.finish()

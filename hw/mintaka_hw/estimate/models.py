@@ -9,12 +9,13 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
   the last word that needs it.
 - collector: a word with m non-zero chunks occupies it max(1, m) cycles; a list is readable `LIST_LATENCY` cycles after
   its last word is done.
-- replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the step before; a word is
-  only begun when the output queue has a place; it leaves `RESULT_LATENCY` cycles after its group's last slot.
+- replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the phase before; a word is
+  only begun when the output queue has a place; it leaves `OUTPUT_LATENCY` cycles after its group's result, which is
+  there `pipeline` cycles after its last slot.
 - pool: takes a window's words as they come and gives the result with the last.
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
   in to out.
-- logits: one per cycle.
+- logits: one per cycle; of several pixels once the sample is complete.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import Protocol
 
 import numpy as np
 
-from mintaka_hw.plan import LayerPlan, Link, PoolPlan, WindowPlan
+from mintaka_hw.plan import LayerPlan, Link, PoolPlan, StreamLayout, WindowPlan
 
 LIST_LATENCY = 2
-RESULT_LATENCY = 5
+OUTPUT_LATENCY = 1
 NEVER = -(10**9)
 
 
@@ -76,10 +77,11 @@ class Wire:
 
 
 class LogitModel:
-    """The serializer: one logit per cycle."""
+    """The serializer: one logit per cycle. `ends`: per sample, the cycle of its last logit."""
 
-    def __init__(self, head: LayerPlan, words: Wire):
-        self.beats = [head.lanes] * (head.groups - 1) + [head.outgoing.rest]
+    def __init__(self, logits: StreamLayout, words: Wire):
+        self.beats = [logits.word_elements] * (logits.words - 1) + [logits.rest]
+        self.ends: list[int] = []
         words.consumer = self
 
     def accept(self, wire: Wire) -> None:
@@ -87,6 +89,30 @@ class LogitModel:
         begin = max(wire.offered(number), wire.earliest)
         if number == len(wire.takes):
             wire.takes.append(begin + self.beats[number % len(self.beats)] - 1)
+            if (number + 1) % len(self.beats) == 0:
+                self.ends.append(wire.takes[-1])
+
+
+class LogitOrderModel:
+    """Logits of several pixels, put in order: a sample's leave one per cycle once it is complete; two banks."""
+
+    def __init__(self, head: LayerPlan, words: Wire):
+        self.words_per_sample, self.logits = head.states, head.logits.elements
+        self.ends: list[int] = []
+        words.consumer = self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        time = max(wire.offered(number), wire.earliest)
+        if number < len(wire.takes):
+            return
+        sample, place = divmod(number, self.words_per_sample)
+        if sample >= 2:
+            time = max(time, self.ends[sample - 2])  # its last logit was read a cycle before it left
+        wire.takes.append(time)
+        if place == self.words_per_sample - 1:
+            begin = max(time + 1, self.ends[-1] if self.ends else 0)
+            self.ends.append(begin + self.logits)
 
 
 class ForkModel:
@@ -255,9 +281,11 @@ class JoinModel:
 
     def advance(self, wire: Wire) -> None:
         number = len(wire.offers)
-        time = max(words.offered(number) for words in self.inputs)
+        times = []
+        for words in self.inputs:
+            times.append(words.offered(number))
         if number == len(wire.offers):
-            wire.offers.append(time)
+            wire.offers.append(max(times))
 
 
 @dataclass(frozen=True)
@@ -273,14 +301,15 @@ class LayerModel:
 
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
-        self.events: list[int] = np.sum([each.events for each in lists], axis=0).tolist()
+        self.events = _events_per_list(layer, lists)
         self.word_cycles: list[list[list[int]]] = [np.maximum(each.chunks, 1).tolist() for each in lists]
         self.free = 0  # first cycle in which the collector can take a word
-        self.turn = self.position = 0  # of the next word: edge, and number within the edge's part of the list
+        self.turn = self.position = 0  # of the next word: whose among its list's edges, and number of that edge's words
+        self.taken_lists = [0] * len(lists)  # by edge
         self.readable: list[int] = []  # per list
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
-        self.stored = [NEVER] * layer.states  # last slot of each state's step before
+        self.stored = [NEVER] * layer.states  # last slot of each state's phase before
         self.begun = 0  # words
         self.busy: list[int] = []  # per sample
         for wire in words:
@@ -289,22 +318,25 @@ class LayerModel:
 
     def accept(self, wire: Wire) -> None:  # noqa: ARG002
         """Collect one more word: whichever edge's turn it is."""
-        edge, position, which = self.turn, self.position, len(self.readable)
+        turn, position, which = self.turn, self.position, len(self.readable)
+        edges = self.layer.phase_edges(self._phase(which))
+        edge = edges[turn]
         time = self.words[edge].offered(len(self.words[edge].takes))
-        if edge == position == 0 and which >= 2:
+        if turn == position == 0 and which >= 2:
             while len(self.released) <= which - 2:
                 self._replay_list()
             time = max(time, self.released[which - 2] + 1)
-        if (edge, position, which) != (self.turn, self.position, len(self.readable)):
+        if (turn, position, which) != (self.turn, self.position, len(self.readable)):
             return
         time = max(time, self.free)
         self.words[edge].takes.append(time)
-        cycles = self.word_cycles[edge][which]
+        cycles = self.word_cycles[edge][self.taken_lists[edge]]
         self.free = time + cycles[position]
         self.position += 1
         if self.position == len(cycles):
-            self.position, self.turn = 0, edge + 1
-        if self.turn == len(self.words):
+            self.taken_lists[edge] += 1
+            self.position, self.turn = 0, turn + 1
+        if self.turn == len(edges):
             self.turn = 0
             self.readable.append(self.free + LIST_LATENCY)
 
@@ -316,31 +348,34 @@ class LayerModel:
         while len(self.released) < len(self.events):
             self._replay_list()
 
+    def _phase(self, number: int) -> int:
+        """The phase of that list."""
+        return number // self.layer.windows % self.layer.listed_phases
+
     def _replay_list(self) -> None:
-        """The next list (a static source's last one: and all later steps of the sample)."""
+        """The next list; and behind a sample's last one its phases without lists."""
         layer, current = self.layer, len(self.released)
         while len(self.readable) <= current:
             self.accept(self.words[0])
         if current < len(self.released):
             return
-        step, window = divmod(current, layer.windows)
-        step = 0 if layer.static else step % layer.time_steps
-        if step == 0 and window == 0:
+        phase, window = self._phase(current), current % layer.windows
+        if phase == 0 and window == 0:
             self.busy.append(0)
-        self._window(step, window, self.events[current], self.readable[current])
+        self._window(phase, window, self.events[current], self.readable[current])
         self.released.append(self.last_slot)
-        if layer.static and window == layer.windows - 1:
-            for later in range(1, layer.time_steps):
+        if phase == layer.listed_phases - 1 and window == layer.windows - 1:
+            for later in range(layer.listed_phases, layer.phases):
                 for each in range(layer.windows):
                     self._window(later, each, 0, NEVER)
 
-    def _window(self, step: int, window: int, events: int, readable: int) -> None:
+    def _window(self, phase: int, window: int, events: int, readable: int) -> None:
         layer = self.layer
-        gives_words = not layer.is_head or step == layer.time_steps - 1
+        gives_words = phase == layer.phases - 1 if layer.is_head else phase >= len(layer.passes)
         for state in range(window * layer.groups, (window + 1) * layer.groups):
             loaded = max(readable, self.last_slot)
             first = loaded + 1
-            if step > 0:
+            if phase > 0:
                 first = max(first, self.stored[state] + layer.state_distance)
             if gives_words:
                 if self.begun >= layer.fifo_depth:
@@ -350,4 +385,15 @@ class LayerModel:
             self.stored[state] = self.last_slot
             self.busy[-1] += self.last_slot - loaded
             if gives_words:
-                self.out.offers.append(self.last_slot + RESULT_LATENCY)
+                self.out.offers.append(self.last_slot + layer.pipeline + OUTPUT_LATENCY)
+
+
+def _events_per_list(layer: LayerPlan, lists: list[EventLists]) -> list[int]:
+    """Events of every list, in the order in which they are replayed."""
+    frames = 1 if layer.edges[0].source.static else layer.time_steps
+    samples = len(lists[0].events) // (layer.windows * frames)
+    by_edge = [each.events.reshape(samples, -1, layer.windows) for each in lists]
+    passes = [by_edge[number] for number in layer.passes]
+    steps = [np.sum([by_edge[number] for number in layer.step_edges], axis=0)] if layer.step_edges else []
+    found: list[int] = np.concatenate([*passes, *steps], axis=1).ravel().tolist()
+    return found

@@ -79,12 +79,14 @@ class Plan:
 
     @property
     def logit_width(self) -> int:
-        return self.head.k_width
+        return self.head.logit_width
 
     @property
     def memories(self) -> list[tuple[str, MemoryPlan]]:
         """Every memory with the name of its stage; a queue belongs to the stage that reads it."""
         found = [(stage.name, memory) for stage in self.stages for memory in stage.memories]
+        if self.head.logit_memory is not None:
+            found.append((self.head.name, self.head.logit_memory))
         return found + [(link.target, link.memory) for link in self.links if link.queue]
 
     @property
@@ -117,7 +119,8 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
         for edge in node.inputs:
             offset = sum(e.fan_in for e in edges)
             edges.append(EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset))
-        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name]))
+        read = network.output.read if node is network.head else None
+        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name], read))
     return Plan(
         network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))
     )
@@ -150,34 +153,13 @@ def _input_stream(network: Network, *, flat: bool) -> StreamLayout:
 
 
 def _buildable(network: Network) -> list[Node]:
-    """The network's nodes, where each can be built as it is wired."""
+    """The network's nodes, where each has a place in the hardware: somebody reads it, and somebody the input."""
     read = {edge.node for node in network.nodes for edge in node.inputs}
     for node in network.nodes:
-        name = f"node '{node.name}'"
         if node.name not in read and node.name != network.output.node:
-            raise PlanError(f"{name} is read by nothing: remove it")
-        if node.neuron is not None and node.neuron.refractory:
-            raise PlanError(f"{name} has refractory steps, for which there is no hardware yet: use none")
-        if node.neuron is not None and node.neuron.kind != "lif":
-            raise PlanError(f"{name} has {node.neuron.kind} neurons, for which there is no hardware yet: use lif")
-        static = [e for e in node.inputs if e.node == network.input.name and network.input.static]
-        if static and (len(node.inputs) > 1 or static[0].shift):
-            raise PlanError(
-                f"{name} reads the direct input beside other inputs or with a left shift, for which there is no"
-                " hardware: give the input a layer of its own"
-            )
+            raise PlanError(f"node '{node.name}' is read by nothing: remove it")
     if network.input.name not in read:
-        raise PlanError(f"the input '{network.input.name}' is read by nothing")
-    if network.input.static and sum(e.node == network.input.name for n in network.nodes for e in n.inputs) > 1:
-        raise PlanError(f"the direct input '{network.input.name}' is read by several nodes; one can be built")
-    head = network.head
-    if network.output.read != "accumulate":
-        raise PlanError(
-            f"the head '{head.name}' is read by '{network.output.read}', for which there is no hardware yet:"
-            " use accumulate"
-        )
-    if head.op == "conv2d" and prod(head.shape_out[1:]) > 1:
-        raise PlanError(f"the head '{head.name}' gives {list(head.shape_out)}, but must give one pixel: make it dense")
+        raise PlanError(f"the input '{network.input.name}' is read by nothing: let a node read it")
     return list(network.nodes)
 
 

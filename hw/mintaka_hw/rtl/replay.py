@@ -19,7 +19,8 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     units : the event stands for 2^units spikes (bit-plane of a pooled count).
     state : where its group's state is kept, window * groups + group.
     first, last : of its group and window.
-    opening : the sample's first step (no state yet).
+    phase : which pass over a direct edge; the number of passes in every step.
+    opening : there is no state yet: the sample's first step, and the passes before it.
     closing : the sample's last step.
     """
     return data.StructLayout(
@@ -32,6 +33,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
             "state": max(1, (layer.states - 1).bit_length()),
             "first": 1,
             "last": 1,
+            "phase": len(layer.passes).bit_length(),
             "opening": 1,
             "closing": 1,
         }
@@ -43,8 +45,8 @@ class Replay(wiring.Component):
 
     A group's first slot waits until the group's state of the step before is stored (`state_distance`) and, where the
     group gives a word, until the output has a place for it (`credit`). Nothing waits behind the first slot, so the
-    datapath needs no stall. A direct input's list is replayed in the first step; later steps are one slot per window
-    and group.
+    datapath needs no stall. A pass over a direct edge gives no words. Phases without a list (the later steps, where a
+    direct input is all there is) are one slot per window and group.
 
     Attributes
     ----------
@@ -94,19 +96,20 @@ class Replay(wiring.Component):
         group = Signal(self.slot.group.shape())
         row = Signal(self.slot.weight.shape())
         state = Signal(self.slot.state.shape())
-        step = Signal(range(max(2, layer.time_steps)))
-        opening, closing = step == 0, step == layer.time_steps - 1
-        listed = opening if layer.static else Const(1, 1)
+        phase = Signal(range(max(2, layer.phases)))
+        passes = len(layer.passes)
+        opening, closing = phase <= passes, phase == layer.phases - 1
+        listed = Const(1, 1) if layer.listed_phases == layer.phases else phase < layer.listed_phases
 
         load, finished = Signal(), Signal()
-        nothing, chunk_last, group_last, step_last = (
-            Signal(name=n) for n in ("nothing", "chunk_last", "group_last", "step_last")
+        nothing, chunk_last, group_last, phase_last = (
+            Signal(name=n) for n in ("nothing", "chunk_last", "group_last", "phase_last")
         )
         m.d.comb += [
             nothing.eq(~listed | self.empty.bit_select(bank, 1)),
             chunk_last.eq(nothing | (index == Array(self.final)[bank])),
             group_last.eq(group == layer.groups - 1),
-            step_last.eq(state == layer.states - 1),
+            phase_last.eq(state == layer.states - 1),
         ]
         next_bank, next_index = Signal.like(bank), Signal.like(index)
         m.d.comb += [next_bank.eq(bank), next_index.eq(index), self.address.eq(Cat(next_index, next_bank))]
@@ -116,10 +119,10 @@ class Replay(wiring.Component):
                 m.d.sync += [
                     group.eq(Mux(group_last, 0, group + 1)),
                     row.eq(Mux(group_last, 0, row + layer.fan_in)),
-                    state.eq(Mux(step_last, 0, state + 1)),
+                    state.eq(Mux(phase_last, 0, state + 1)),
                 ]
-                with m.If(step_last):
-                    m.d.sync += step.eq(Mux(closing, 0, step + 1))
+                with m.If(phase_last):
+                    m.d.sync += phase.eq(Mux(closing, 0, phase + 1))
                 with m.If(group_last):
                     m.d.comb += next_bank.eq(bank ^ listed)
         m.d.sync += [bank.eq(next_bank), index.eq(next_index)]
@@ -150,13 +153,14 @@ class Replay(wiring.Component):
                 chunk.weight.eq(row + Mux(nothing, 0, self.entry.element)),
                 chunk.group.eq(group),
                 chunk.state.eq(state),
+                chunk.phase.eq(Mux(phase < passes, phase, passes)),
                 chunk.opening.eq(opening),
                 chunk.closing.eq(closing),
                 bits.eq(Mux(nothing, 0, self.entry.bits)),
                 waiting.eq(nothing | (index == 0)),
                 lasts.eq(chunk_last),
                 frees.eq(chunk_last & group_last & listed),
-                ends.eq(chunk_last & step_last & closing),
+                ends.eq(chunk_last & phase_last & closing),
                 chunk_bank.eq(bank),
             ]
 
@@ -172,7 +176,10 @@ class Replay(wiring.Component):
         ]
         # A bit's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
-        planes = [number + e.edge.shift if e.element_bits > 1 else Const(e.edge.shift) for e in layer.edges]
+        shifts = [layer.plane_shift(n) for n in range(len(layer.edges))]
+        planes = [
+            number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
+        ]
         units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
         m.d.comb += [
             self.slot.weight.eq(chunk.weight + of_edge(edge, elements)),
@@ -181,7 +188,7 @@ class Replay(wiring.Component):
         ]
 
         # ---- when a group may begin
-        gives_word = chunk.closing if layer.is_head else Const(1, 1)
+        gives_word = chunk.closing if layer.is_head else chunk.phase == passes
         m.d.comb += [
             go.eq(~waiting | ((self.credit | ~gives_word) & ~self._state_pending(m, chunk))),
             self.spend.eq(self.valid & waiting & gives_word),
@@ -214,4 +221,4 @@ class Replay(wiring.Component):
             m.d.sync += [valid_then.eq(valid), state_then.eq(state)]
             pending = pending | (valid_then & (state_then == chunk.state))
             valid, state = valid_then, state_then
-        return pending & ~chunk.opening
+        return pending & ~(chunk.opening & (chunk.phase == 0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from itertools import pairwise
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,7 +29,9 @@ def word_layout(layer: LayerPlan) -> data.StructLayout:
 
 
 class Sequencer(wiring.Component):
-    """Takes turns: all words of a list from the first edge, then from the second, and so on; adds no cycle.
+    """Takes turns: all words of a list from its first edge, then from the second, and so on; adds no cycle.
+
+    In a pass over a direct edge that edge alone makes the lists; those of the steps follow.
 
     Attributes
     ----------
@@ -42,25 +46,25 @@ class Sequencer(wiring.Component):
         super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer)))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        edges = self.layer.edges
+        edges, lists = self.layer.edges, self._lists()
         m = Module()
-        turn = Signal(range(max(2, len(edges))))
+        turn = Signal(range(max(2, len(edges))), init=lists[0][0])
         position = Signal(range(max(2, *(edge.lists.words for edge in edges), 2)))
-        element = Signal(self.layer.element_address_bits)
+        element = Signal(self.layer.element_address_bits, init=edges[lists[0][0]].offset)
         step, next_element = Signal.like(element), Signal.like(element)
         edge_ends = Signal()
         transfer = self.o.valid & self.o.ready
         m.d.comb += [
             self.o.payload.element.eq(element),
             self.o.payload.edge.eq(turn),
-            self.o.payload.first.eq((turn == 0) & (position == 0)),
-            self.o.payload.last.eq(edge_ends & (turn == len(edges) - 1)),
+            self.o.payload.first.eq(self._among(turn, [turns[0] for turns in lists]) & (position == 0)),
+            self.o.payload.last.eq(edge_ends & self._among(turn, [turns[-1] for turns in lists])),
             next_element.eq(element + step),
         ]
+        next_turn = self._next_turn(m, turn, edge_ends, transfer)
         for number, edge in enumerate(edges):
             port = getattr(self, f"i{number}")
             with m.If(turn == number):
-                follower = edges[(number + 1) % len(edges)]
                 m.d.comb += [
                     edge_ends.eq(position == edge.lists.words - 1),
                     self.o.valid.eq(port.valid),
@@ -68,13 +72,49 @@ class Sequencer(wiring.Component):
                     self.o.payload.bits.eq(self._inside(edge, port.payload, edge_ends)),
                     step.eq(self._step(m, number, edge, transfer & (turn == number))),
                 ]
-                with m.If(edge_ends):
-                    m.d.comb += next_element.eq(follower.offset)
+        with m.If(edge_ends):
+            m.d.comb += next_element.eq(Array([Const(edge.offset) for edge in edges])[next_turn])
         with m.If(transfer):
             m.d.sync += [position.eq(Mux(edge_ends, 0, position + 1)), element.eq(next_element)]
             with m.If(edge_ends):
-                m.d.sync += turn.eq(Mux(turn == len(edges) - 1, 0, turn + 1))
+                m.d.sync += turn.eq(next_turn)
         return m
+
+    def _among(self, turn: Signal, numbers: list[int]) -> Value:
+        return Cat(turn == number for number in numbers).any()
+
+    def _next_turn(self, m: Module, turn: Signal, edge_ends: Value, transfer: Value) -> Signal:
+        """Whose turn it is when this edge's part of a list ends: the list's next edge, or whoever begins the next list.
+
+        A layer without passes has one kind of list. Otherwise the lists of a phase are counted: as many as there are
+        windows in a pass, and in all steps together windows times steps.
+        """
+        layer = self.layer
+        lists = self._lists()
+        after = Signal.like(turn)
+        counted = len(lists) > 1
+        number = Signal(range(max(2, layer.windows * layer.time_steps)))
+        with m.Switch(turn):
+            for kind, turns in enumerate(lists):
+                for here, there in pairwise(turns):
+                    with m.Case(here):
+                        m.d.comb += after.eq(there)
+                with m.Case(turns[-1]):
+                    m.d.comb += after.eq(turns[0])
+                    if counted:
+                        steps = 1 if kind < len(layer.passes) else layer.time_steps
+                        done = number == layer.windows * steps - 1
+                        with m.If(done):
+                            m.d.comb += after.eq(lists[(kind + 1) % len(lists)][0])
+                        with m.If(transfer & edge_ends):
+                            m.d.sync += number.eq(Mux(done, 0, number + 1))
+        return after
+
+    def _lists(self) -> list[tuple[int, ...]]:
+        """The edges that meet in a list, for each kind of phase: the passes, and the steps where they have a list."""
+        layer = self.layer
+        steps = [layer.step_edges] if layer.step_edges else []
+        return [*((number,) for number in layer.passes), *steps]
 
     def _step(self, m: Module, number: int, edge: EdgePlan, transfer: Value) -> Value:
         """Elements in the word: the last one of a pixel may be shorter."""

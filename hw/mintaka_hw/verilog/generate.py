@@ -72,7 +72,12 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
             "elements": plan.input.word_elements,
             "beats": plan.input.words,
         },
-        "output": {"classes": plan.network.classes, "logit_width": plan.logit_width},
+        "output": {
+            "node": plan.head.name,
+            "read": plan.network.output.read,
+            "classes": plan.network.classes,
+            "logit_width": plan.logit_width,
+        },
         "layers": [
             {
                 "name": layer.name,
@@ -87,7 +92,9 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "size_in": layer.node.size_in,
                 "size_out": layer.node.size_out,
                 "k_width": layer.k_width,
-                "membrane_bits": None if layer.is_head else layer.state_width,
+                "spikes": layer.fires,
+                "membrane_bits": None if layer.membrane is None else layer.state_width,
+                "current_bits": None if layer.current is None else layer.current.bits,
                 "accumulator_width": layer.accumulator_width,
                 "tapped": taps,
                 "runs_ahead": layer.name in plan.running_ahead,
