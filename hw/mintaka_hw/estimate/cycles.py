@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ from mintaka_hw.estimate.models import (
     Wire,
 )
 from mintaka_hw.plan import EdgePlan, JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
+
+# The models ask one another, so that a chain of cores makes a chain of calls; all in Python, none needs the C stack.
+CALLS_PER_LINK = 50
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     N, T = len(inputs), network.time_steps
     frames = stage_frames(plan, np.asarray(inputs).astype(np.int64), result)
 
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), CALLS_PER_LINK * (len(plan.stages) + len(plan.links))))
     outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
     ins = _links(plan, outs)
     layers = {}
