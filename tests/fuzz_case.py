@@ -14,7 +14,7 @@ import numpy as np
 from contract import files
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import strategies as st
-from strategies import inputs_for, networks
+from strategies import FEATURES, inputs_for, networks
 
 from mintaka.artifact import Network, Result, load, run, save
 from mintaka.snn.fast import run_fast
@@ -57,9 +57,9 @@ class DifferError(AssertionError):
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Whole networks as `strategies.networks` draws them; lanes that divide nothing included."""
-    network = draw(networks())
+    network = draw(networks(features=FEATURES))
     inputs = draw(inputs_for(network))
-    lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.pool is None}
+    lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.has_synapses}
     batch, seed = draw(st.integers(1, 3)), draw(st.integers(0, 2**31 - 1))
     return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed)
 
@@ -112,7 +112,7 @@ def fast_engine(case: Case, expected: Result) -> bool:
     for what in ("sops", "spikes"):
         same_dicts(stage, what, getattr(expected, what), getattr(found, what))
     for name, trace in expected.trace.items():
-        for field in ("k", "s", "u"):
+        for field in ("k", "s", "u", "j"):
             same(stage, f"{field} of '{name}'", getattr(trace, field), getattr(found.trace[name], field))
     return True
 
@@ -138,7 +138,7 @@ def stranger(case: Case, expected: Result) -> bool:
     sops = {name: np.array([o.sops[name] for o in outcomes]) for name in outcomes[0].sops}
     same_dicts(stage, "sops", expected.sops, sops)
     for name, trace in expected.trace.items():
-        for field in ("k", "s", "u"):
+        for field in ("k", "s", "u", "j"):
             wanted = getattr(trace, field)
             if wanted is not None:
                 rows = [[log[field] for log in o.trace[name]] for o in outcomes]
@@ -162,7 +162,7 @@ class Seen:
         stage, found = self.stage, self.recording
         for layer in plan.layers:
             wanted, actual = expected.trace[layer.name], found.traces[layer.name]
-            for field in ("k", "s", "u"):
+            for field in ("k", "s", "u", "j"):
                 same(stage, f"{field} of '{layer.name}'", getattr(wanted, field), getattr(actual, field))
             counters = dict(zip(COUNTERS, found.counters[layer.name].T, strict=True))
             same(stage, f"SOPs of '{layer.name}'", expected.sops[layer.name], counters["sops"])

@@ -22,10 +22,10 @@ from mintaka.artifact.document import to_document
 from mintaka.train.keys import ConvEdge, ConvRecipe, DenseRecipe, NetworkRecipe, PoolRecipe, Recipe, TrainRecipe
 from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
-from mintaka_hw.estimate.models import LIST_LATENCY, RESULT_LATENCY
+from mintaka_hw.estimate.models import LIST_LATENCY, OUTPUT_LATENCY
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.edge import CHUNK_ELEMENTS
-from mintaka_hw.plan.layer import STATE_DISTANCE
+from mintaka_hw.plan.layer import PIPELINE
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +203,8 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text[text.index("### Ports") :]
     documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
-    network = samples.one_neuron(samples.lif([4]), [[5, -2, 3]])
+    cuba = samples.lif([4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
+    network = samples.one_neuron(cuba, [[5, -2, 3]])
     design = generate(make_plan(network), tmp_path, taps=True)
     verilog = design.verilog.read_text()
     top = verilog[verilog.index(f"module {design.top}(") :]
@@ -217,8 +218,8 @@ def test_the_cycle_costs_are_the_documented_ones() -> None:
     for sentence in (
         f"a chunk is {CHUNK_ELEMENTS} spikes",
         f"a list can be replayed {LIST_LATENCY} cycles after its last word",
-        f"its word leaves {RESULT_LATENCY} cycles after its last slot",
-        f"starts at least {STATE_DISTANCE} cycles after the last slot",
-        f"only with fewer than {STATE_DISTANCE} groups",
+        f"its word leaves {PIPELINE + OUTPUT_LATENCY} cycles after its last slot",
+        f"starts at least {PIPELINE} cycles after the last slot",
+        f"only with fewer than {PIPELINE} groups",
     ):
         assert sentence in text

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from handmade import dense_network
+from handmade import dense_network, neuron_network
 from hypothesis import given, note
 from hypothesis import strategies as st
 from strategies import FEATURES, networks, random_inputs
 
-from mintaka.artifact import Network, run
+from mintaka.artifact import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    check,
+    run,
+)
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
 from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_hw.estimate import predict_cycles
@@ -74,6 +86,35 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
     reset_after = data.draw(st.none() | st.integers(1, 60), label="reset_after")
     seen = simulate_amaranth(plan, inputs, stalls=stalls, seed=seed, reset_after=reset_after)
     assert_equal(plan, inputs, seen, stalled=True)
+
+
+@pytest.mark.parametrize("read", ["count", "membrane"])
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_every_neuron_and_head_by_hand(read: str, lanes: int) -> None:
+    """CUBA-LIF, refractory steps, passes over a direct input with three readers, logits of several pixels."""
+    for time_steps in (1, 4):
+        network = neuron_network(read=read, time_steps=time_steps, seed=lanes)
+        plan = make_plan(network, lanes)
+        inputs = random_inputs(network, samples=5, seed=lanes)
+        assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+def test_lanes_without_a_neuron_never_spike() -> None:
+    """Weights of 1 bit make a padding lane subtract every event; this leak makes a positive membrane of that."""
+    dead = Neuron(IntTensor(np.full(3, 100, np.int8), 8), ">", "zero", None, (LeakTerm(-1, 0),), 4)
+    point = ConvGeometry(stride=(1, 1), padding=(0, 0), groups=1)
+    conv = Edge("input", 0, IntTensor(np.ones((3, 1, 1, 1), np.int8), 1), conv=point)
+    flat = Edge("conv", 0, IntTensor(np.ones((2, 12), np.int8), 1))
+    nodes = (
+        Node("conv", "conv2d", (conv,), (1, 2, 2), (3, 2, 2), None, dead),
+        Node("head", "dense", (flat,), (3, 2, 2), (2,)),
+    )
+    network = Network("padding", 4, Input("input", (1, 2, 2), "spikes", 1), nodes, Output("head"))
+    check(network)
+    plan = make_plan(network, 2)
+    inputs = np.zeros(network.input_shape(2), np.uint8)
+    inputs[:, 0] = 1
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 16])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from handmade import dense_network
+from handmade import dense_network, neuron_network
 
 from mintaka.artifact import Network, Output, content_hash, save
 from mintaka_hw.plan import make_plan
@@ -18,6 +18,7 @@ from mintaka_hw.verilog import generate
 from mintaka_hw.verilog.generate import module_name
 
 NETWORK = dense_network([20, 12, 3], kind="direct", bits=8, input_shift=3)
+NEURONS = neuron_network()
 SCRIPT = """
 import sys
 from mintaka.artifact import load
@@ -47,15 +48,21 @@ def test_no_path_of_the_machine(tmp_path: Path) -> None:
     assert not re.search(r"(?m)^\s*\(\* src", text)
 
 
+def test_description_of_a_dense_network(tmp_path: Path) -> None:
+    info = generate(make_plan(NETWORK, {"hidden1": 5, "head": 2}), tmp_path).info
+    assert info["input"] == {"kind": "direct", "shape": [20], "bits": 8, "order": "chw", "elements": 4, "beats": 5}
+    assert (info["output"]["node"], info["output"]["read"], info["output"]["classes"]) == ("head", "accumulate", 3)
+    assert info["layers"][0]["groups"] == 3
+
+
 @pytest.mark.parametrize("taps", [False, True])
-def test_description_matches_the_ports(tmp_path: Path, taps: bool) -> None:
-    plan = make_plan(NETWORK, {"hidden1": 5, "head": 2})
+@pytest.mark.parametrize("network", [NETWORK, NEURONS], ids=["dense", "neurons"])
+def test_description_matches_the_ports(tmp_path: Path, network: Network, taps: bool) -> None:
+    plan = make_plan(network, 2)
     design = generate(plan, tmp_path, taps=taps)
     info = json.loads((tmp_path / "design.json").read_text())
     assert info == design.info
-    assert info["artifact_hash"] == content_hash(NETWORK)
-    assert info["input"] == {"kind": "direct", "shape": [20], "bits": 8, "order": "chw", "elements": 4, "beats": 5}
-    assert info["layers"][0]["groups"] == 3
+    assert info["artifact_hash"] == content_hash(network)
     text = design.verilog.read_text()
     top = text[text.index(f"module {design.top}(") :]
     ports = re.search(r"\((.*?)\);", top, re.DOTALL)
@@ -66,10 +73,11 @@ def test_description_matches_the_ports(tmp_path: Path, taps: bool) -> None:
     for layer in info["layers"]:
         expected |= {f"{layer['name']}_{port}" for port in ("done", "sops", "events", "busy")}
         if taps:
-            head = layer["membrane_bits"] is None
-            expected |= {f"{layer['name']}_tap_{port}" for port in ("valid", "k", *([] if head else ["s", "u"]))}
+            fields = {"s": layer["spikes"], "u": layer["membrane_bits"], "j": layer["current_bits"]}
+            shown = ("valid", "k", *(field for field, there in fields.items() if there))
+            expected |= {f"{layer['name']}_tap_{port}" for port in shown}
     assert names == expected
-    assert content_hash(NETWORK) in text
+    assert content_hash(network) in text
 
 
 @pytest.mark.parametrize(

@@ -243,19 +243,27 @@ class LayerCore(wiring.Component):
         m.d.sync += places.eq(places + taken - replay.spend)
         m.d.comb += [
             replay.credit.eq(places != 0),
-            fifo.w_data.eq(self._word(lanes)),
+            fifo.w_data.eq(self._word(lanes, slot)),
             fifo.w_en.eq(stepped & (slot.closing if layer.is_head else 1)),
             self.o.valid.eq(fifo.r_rdy),
             self.o.payload.eq(fifo.r_data),
             fifo.r_en.eq(self.o.ready),
         ]
 
-    def _word(self, lanes: LIFCore) -> Value:
-        """A group's spikes, or the head's logits."""
+    def _word(self, lanes: LIFCore, slot: Signal) -> Value:
+        """A group's spikes, or the head's logits.
+
+        Behind the last channel nothing may spike, or a reader would take it for the next pixel's first. Lanes there do
+        not, as they sum nothing; but at 1 bit they subtract, and a leak with a minus makes that a positive membrane.
+        """
         layer = self.layer
         if layer.read == "count":
             return Cat(Cat(count, C(0, layer.logit_width))[: layer.logit_width] for count in lanes.count_next)
-        return lanes.k.as_value() if layer.is_head else lanes.spikes
+        if layer.is_head:
+            return lanes.k.as_value()
+        if layer.stored_weight_bits > 1 or layer.outgoing.rest == layer.lanes:
+            return lanes.spikes
+        return Mux(slot.group == layer.groups - 1, lanes.spikes[: layer.outgoing.rest], lanes.spikes)
 
     def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value) -> None:
         """Per-sample counts, one cycle behind the slots. The fan-out table makes a slot's operations one addition."""
