@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -154,9 +155,9 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
     assert winners == np.argmax(samples, axis=1).tolist()
 
 
-async def get(ctx: Any, stream: Any, count: int, rng: random.Random, stalls: float) -> list[int]:
+async def get(ctx: Any, stream: Any, count: int, rng: random.Random, stalls: float) -> list[Any]:
     """Take `count` words with random waits."""
-    found: list[int] = []
+    found: list[Any] = []
     for _ in range(TIMEOUT):
         ready = rng.random() >= stalls
         ctx.set(stream.ready, ready)
@@ -223,33 +224,36 @@ def test_queue_and_delay(time_steps: int, stalls: float) -> None:
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (3, 2), (2, 3)])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2), (5, 1)])
 @pytest.mark.parametrize("padded", [False, True])
-def test_window_reader_gives_every_window(kernel: tuple[int, int], stride: tuple[int, int], padded: bool) -> None:
+def test_window_reader_gives_the_nonzero_pixels_of_every_window(
+    kernel: tuple[int, int], stride: tuple[int, int], padded: bool
+) -> None:
     """Strides beyond the kernel skip rows and pixels; nothing may lock up, whoever is slow."""
     rows, cols, channels = 7, 5, 3
     padding = (kernel[0] - 1, kernel[1] - 1) if padded else (0, 0)
     out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip((rows, cols), padding, kernel, stride, strict=True))
     plan = WindowPlan(StreamLayout(rows, cols, channels, 2, 1), kernel, stride, padding, out)
     rng = np.random.default_rng(1)
-    frames = rng.integers(0, 2, (3, rows, cols, channels))
+    rates = np.array([0.0, 0.1, 0.5, 1.0, 0.1]).reshape(-1, 1, 1, 1)
+    frames = (rng.random((5, rows, cols, channels)) < rates).astype(int)
     words = [int(a) | int(b) << 1 for a, b in np.pad(frames, [(0, 0)] * 3 + [(0, 1)]).reshape(-1, 2)]
+    words = [
+        word | int(rng.integers(2)) << 1 if number % 2 else word for number, word in enumerate(words)
+    ]  # beyond the end
     image = np.pad(frames @ (1 << np.arange(channels)), ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
-    expected = [
-        int(image[f, y * stride[0] + i, x * stride[1] + j])
-        for f in range(3)
-        for y in range(out[0])
-        for x in range(out[1])
-        for i in range(kernel[0])
-        for j in range(kernel[1])
-    ]
+    expected = []
+    for f, y, x in product(range(5), range(out[0]), range(out[1])):
+        window = image[f, y * stride[0] :, x * stride[1] :][: kernel[0], : kernel[1]].ravel()
+        given = [(int(pixel), n) for n, pixel in enumerate(window) if pixel or len(window) == 1] or [(0, 0)]
+        expected += [(*pixel, int(n == len(given) - 1)) for n, pixel in enumerate(given)]
     for slow_in, slow_out in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7)):
         reader = WindowReader(plan)
-        found: list[int] = []
+        found: list[Any] = []
 
         async def feed(ctx: Any, reader: WindowReader = reader, stalls: float = slow_in) -> None:
             await put(ctx, reader.i, words, random.Random(1), stalls)
 
         async def read(
-            ctx: Any, reader: WindowReader = reader, stalls: float = slow_out, found: list[int] = found
+            ctx: Any, reader: WindowReader = reader, stalls: float = slow_out, found: list[Any] = found
         ) -> None:
             found.extend(await get(ctx, reader.o, len(expected), random.Random(2), stalls))
 
@@ -258,4 +262,4 @@ def test_window_reader_gives_every_window(kernel: tuple[int, int], stride: tuple
         simulator.add_testbench(feed)
         simulator.add_testbench(read)
         simulator.run()
-        assert found == expected
+        assert [(pixel.bits, pixel.position, pixel.last) for pixel in found] == expected

@@ -248,7 +248,8 @@ class LayerPlan:
             MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
-        found += [edge.window_buffer.memory for edge in self.edges if edge.window_buffer is not None]
+        for edge in self.edges:
+            found += [] if edge.window_buffer is None else edge.window_buffer.memories
         if self.has_state:
             found.append(MemoryPlan("state", self.states, P * self.state_width))
         if self.has_current:
