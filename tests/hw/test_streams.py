@@ -61,7 +61,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
     layer = layer_of(size, word, bits)
     rng = random.Random(seed)
     rate = rng.choice([0.0, 0.1, 0.9, 1.0])
-    lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(5)]
+    lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(12)]
     words = []
     for values in lists:
         padded = values + [rng.randrange(1 << bits) for _ in range(layer.edges[0].lists.words * word - size)]
@@ -77,18 +77,19 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
         await put(ctx, sequencer.i0, words, rng, stalls)
 
     async def read(ctx: Any) -> None:
-        for number in range(len(lists)):
-            bank = number % 2
+        start = 0
+        for _ in lists:
             for _ in range(TIMEOUT):
-                if ctx.get(collector.full) >> bank & 1:
+                if ctx.get(collector.readable):
                     break
                 await ctx.tick()
             else:
                 raise AssertionError("the list never becomes readable")
             values = [0] * size
-            count = 0 if ctx.get(collector.empty) >> bank & 1 else ctx.get(collector.final[bank]) + 1
-            for index in range(count):
-                ctx.set(collector.address, bank << layer.list_address_bits | index)
+            empty, end = ctx.get(collector.list.empty), ctx.get(collector.list.last) + 1
+            count = 0 if empty else (end - start) % 2**layer.ring_bits
+            for index in range(start, start + count):
+                ctx.set(collector.address, index % 2**layer.ring_bits)
                 await ctx.tick()
                 element, chunk = ctx.get(collector.entry.element), ctx.get(collector.entry.bits)
                 assert chunk != 0, "a chunk of zeros was listed"
@@ -99,7 +100,13 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
             found.append(values)
             while rng.random() < stalls:
                 await ctx.tick()
-            ctx.set(collector.release, 1 << bank)
+            start += count
+            ctx.set(collector.take, 1)
+            await ctx.tick()
+            ctx.set(collector.take, 0)
+            while rng.random() < stalls:
+                await ctx.tick()
+            ctx.set(collector.release, 1)
             await ctx.tick()
             ctx.set(collector.release, 0)
 

@@ -8,7 +8,7 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 - window reader: one non-zero pixel of a window per cycle (a window of zeros: one pixel), once the window row's last
   picture row is there; windows follow without a gap; a row is freed with the last pixel that needs it.
 - collector: a word with m non-zero chunks occupies it max(1, m) cycles; a list is readable `LIST_LATENCY` cycles after
-  its last word is done.
+  its last word is done. A list is begun when fewer than `LIST_SLOTS` are kept and a longest list has room.
 - replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the step before; a word is
   only begun when the output queue has a place; it leaves `RESULT_LATENCY` cycles after its group's last slot.
 - pool: takes a window's words as they come and gives the result with the last.
@@ -24,6 +24,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from mintaka_hw.plan import LayerPlan, Link, WindowPlan
+from mintaka_hw.plan.layer import LIST_SLOTS
 
 LIST_LATENCY = 2
 RESULT_LATENCY = 5
@@ -283,9 +284,11 @@ class LayerModel:
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
         self.events: list[int] = [sum(events) for events in zip(*(each.events for each in lists), strict=True)]
+        self.entries_before = [0, *accumulate(sum(each) for each in zip(*(x.entries for x in lists), strict=True))]
         self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
         self.free = 0  # first cycle in which the collector can take a word
         self.turn = self.position = 0  # of the next word: edge, and number within the edge's part of the list
+        self.gone = 0  # lists that had to be released so far
         self.readable: list[int] = []  # per list
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
@@ -300,10 +303,12 @@ class LayerModel:
         """Collect one more word: whichever edge's turn it is."""
         edge, position, which = self.turn, self.position, len(self.readable)
         time = self.words[edge].offered(len(self.words[edge].takes))
-        if edge == position == 0 and which >= 2:
-            while len(self.released) <= which - 2:
+        if edge == position == 0:
+            gone = self._gone_before(which)
+            while len(self.released) < gone:
                 self._replay_list()
-            time = max(time, self.released[which - 2] + 1)
+            if gone:
+                time = max(time, self.released[gone - 1] + 1)
         if (edge, position, which) != (self.turn, self.position, len(self.readable)):
             return
         time = max(time, self.free)
@@ -316,6 +321,13 @@ class LayerModel:
         if self.turn == len(self.words):
             self.turn = 0
             self.readable.append(self.free + LIST_LATENCY)
+
+    def _gone_before(self, which: int) -> int:
+        """How many lists must be released before list number `which` may begin."""
+        while self.entries_before[which] - self.entries_before[self.gone] > self.layer.list_room:
+            self.gone += 1
+        self.gone = max(self.gone, which - LIST_SLOTS + 1)
+        return self.gone
 
     def advance(self, wire: Wire) -> None:  # noqa: ARG002
         self._replay_list()

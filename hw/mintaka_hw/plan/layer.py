@@ -16,6 +16,9 @@ from mintaka_hw.plan.stream import StreamLayout
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
 LOGIT_FIFO_DEPTH = 2
 STATE_DISTANCE = 4  # cycles from a group's last slot to the first slot that may read the state it stores
+LIST_SLOTS = (
+    8  # event lists that may wait for the replay; 5 cover the way of an empty one, a power of two counts freely
+)
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
 
@@ -229,6 +232,21 @@ class LayerPlan:
         return max(1, (self.list_depth - 1).bit_length())
 
     @property
+    def ring_bits(self) -> int:
+        """Address of an entry: the ring holds two lists of any length, and more of short ones."""
+        return self.list_address_bits + 1
+
+    @property
+    def place_bits(self) -> int:
+        """An entry's address and a bit that says in which round of the ring."""
+        return self.ring_bits + 1
+
+    @property
+    def list_room(self) -> int:
+        """Most entries in the ring with which another list may begin."""
+        return 2**self.ring_bits - self.list_depth
+
+    @property
     def edge_bits(self) -> int:
         """Bits that say which edge a word or an entry belongs to; none where there is but one."""
         return (len(self.edges) - 1).bit_length()
@@ -244,7 +262,8 @@ class LayerPlan:
         entry = self.element_address_bits + self.chunk_bits + self.edge_bits
         found = [
             MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
-            MemoryPlan("events", 2 * 2**self.list_address_bits, entry),
+            MemoryPlan("events", 2**self.ring_bits, entry),
+            MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
             MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
