@@ -151,6 +151,8 @@ def conv_network(
         source, shape = nodes[-1].name, (channels, rows, cols)
     head = IntTensor(rng.integers(-3, 4, (sizes[-1], int(np.prod(shape)))).astype(np.int8), 3)
     nodes.append(Node("head", "dense", (Edge(source, 0, head),), shape, (sizes[-1],)))
-    network = Network("conv", time_steps, Input("input", (sizes[0], *picture), kind, bits), tuple(nodes), Output("head"))
+    network = Network(
+        "conv", time_steps, Input("input", (sizes[0], *picture), kind, bits), tuple(nodes), Output("head")
+    )
     check(network)
     return network

@@ -16,9 +16,7 @@ from mintaka_hw.plan.stream import StreamLayout
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
 LOGIT_FIFO_DEPTH = 2
 STATE_DISTANCE = 4  # cycles from a group's last slot to the first slot that may read the state it stores
-LIST_SLOTS = (
-    8  # event lists that may wait for the replay; 5 cover the way of an empty one, a power of two counts freely
-)
+LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
 
