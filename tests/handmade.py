@@ -163,3 +163,41 @@ def neuron_network(*, read: str = "count", time_steps: int = 4, seed: int = 0) -
     network = Network("neurons", time_steps, Input("input", (2, 3, 4), "direct", 3), nodes, Output("head", read))
     check(network)
     return network
+
+
+def conv_network(
+    sizes: Sequence[int],
+    *,
+    picture: tuple[int, int] = (9, 8),
+    kernel: int = 3,
+    stride: int = 1,
+    groups: Sequence[int] | None = None,
+    kind: str = "spikes",
+    bits: int = 1,
+    time_steps: int = 4,
+    threshold: int = 5,
+    seed: int = 0,
+) -> Network:
+    """Padded convolutions `sizes[0]`-...-`sizes[-2]` channels named conv1, ..., and a dense head of `sizes[-1]`.
+
+    groups : per convolution; 1 each without.
+    """
+    rng = np.random.default_rng(seed)
+    nodes: list[Node] = []
+    source, shape = "input", (sizes[0], *picture)
+    for index, channels in enumerate(sizes[1:-1]):
+        number = 1 if groups is None else groups[index]
+        W = rng.integers(-3, 4, (channels, shape[0] // number, kernel, kernel)).astype(np.int8)
+        conv = ConvGeometry((stride, stride), (kernel // 2, kernel // 2), number)
+        T = IntTensor(np.full(channels, threshold, np.int16), 12)
+        rows, cols = ((n + 2 * (kernel // 2) - kernel) // stride + 1 for n in shape[1:])
+        edge, neuron = Edge(source, 0, IntTensor(W, 3), conv=conv), Neuron(T, ">", "zero", None, HALF, 4)
+        nodes.append(Node(f"conv{index + 1}", "conv2d", (edge,), shape, (channels, rows, cols), None, neuron))
+        source, shape = nodes[-1].name, (channels, rows, cols)
+    head = IntTensor(rng.integers(-3, 4, (sizes[-1], int(np.prod(shape)))).astype(np.int8), 3)
+    nodes.append(Node("head", "dense", (Edge(source, 0, head),), shape, (sizes[-1],)))
+    network = Network(
+        "conv", time_steps, Input("input", (sizes[0], *picture), kind, bits), tuple(nodes), Output("head")
+    )
+    check(network)
+    return network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from handmade import dense_network, neuron_network
+from handmade import conv_network, dense_network, neuron_network
 from hypothesis import given, note
 from hypothesis import strategies as st
 from strategies import FEATURES, networks, random_inputs
@@ -25,6 +25,7 @@ from mintaka.artifact import (
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
 from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_hw.estimate import predict_cycles
+from mintaka_hw.estimate.cycles import event_lists
 from mintaka_hw.plan import Plan, PlanError, make_plan
 
 
@@ -150,3 +151,17 @@ def test_lanes_are_busy(lanes: int, least: float) -> None:
     plan = make_plan(network, lanes)
     inputs = random_inputs(network, samples=20, seed=1, rate=0.1)
     assert predict_cycles(plan, inputs).utilisation("hidden1") >= least
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize(("stride", "lanes"), [(1, 8), (1, 4), (2, 8)])
+def test_the_gather_keeps_up(rate: float, stride: int, lanes: int) -> None:
+    """A convolution that nobody holds up works all the time: one slot per event and group, one where there is none."""
+    network = conv_network([4, 8, 2], picture=(12, 11), stride=stride, threshold=40, seed=1)
+    plan = make_plan(network, {"conv1": lanes, "head": 2})
+    inputs = random_inputs(network, samples=10, seed=2, rate=rate)
+    conv = plan.layer("conv1")
+    events = event_lists(conv.edges[0], inputs.reshape(-1, *network.input.shape)).events
+    slots = conv.groups * np.maximum(events, 1).sum() / len(inputs)
+    words = plan.input.words * network.time_steps
+    assert max(slots, words) >= 0.97 * predict_cycles(plan, inputs).interval

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
     layer = layer_of(size, word, bits)
     rng = random.Random(seed)
     rate = rng.choice([0.0, 0.1, 0.9, 1.0])
-    lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(5)]
+    lists = [[sum((rng.random() < rate) << b for b in range(bits)) for _ in range(size)] for _ in range(12)]
     words = []
     for values in lists:
         padded = values + [rng.randrange(1 << bits) for _ in range(layer.edges[0].lists.words * word - size)]
@@ -76,18 +77,19 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
         await put(ctx, sequencer.i0, words, rng, stalls)
 
     async def read(ctx: Any) -> None:
-        for number in range(len(lists)):
-            bank = number % 2
+        start = 0
+        for _ in lists:
             for _ in range(TIMEOUT):
-                if ctx.get(collector.full) >> bank & 1:
+                if ctx.get(collector.readable):
                     break
                 await ctx.tick()
             else:
                 raise AssertionError("the list never becomes readable")
             values = [0] * size
-            count = 0 if ctx.get(collector.empty) >> bank & 1 else ctx.get(collector.final[bank]) + 1
-            for index in range(count):
-                ctx.set(collector.address, bank << layer.list_address_bits | index)
+            empty, end = ctx.get(collector.list.empty), ctx.get(collector.list.last) + 1
+            count = 0 if empty else (end - start) % 2**layer.ring_bits
+            for index in range(start, start + count):
+                ctx.set(collector.address, index % 2**layer.ring_bits)
                 await ctx.tick()
                 element, chunk = ctx.get(collector.entry.element), ctx.get(collector.entry.bits)
                 assert chunk != 0, "a chunk of zeros was listed"
@@ -98,7 +100,13 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
             found.append(values)
             while rng.random() < stalls:
                 await ctx.tick()
-            ctx.set(collector.release, 1 << bank)
+            start += count
+            ctx.set(collector.take, 1)
+            await ctx.tick()
+            ctx.set(collector.take, 0)
+            while rng.random() < stalls:
+                await ctx.tick()
+            ctx.set(collector.release, 1)
             await ctx.tick()
             ctx.set(collector.release, 0)
 
@@ -154,9 +162,9 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
     assert winners == np.argmax(samples, axis=1).tolist()
 
 
-async def get(ctx: Any, stream: Any, count: int, rng: random.Random, stalls: float) -> list[int]:
+async def get(ctx: Any, stream: Any, count: int, rng: random.Random, stalls: float) -> list[Any]:
     """Take `count` words with random waits."""
-    found: list[int] = []
+    found: list[Any] = []
     for _ in range(TIMEOUT):
         ready = rng.random() >= stalls
         ctx.set(stream.ready, ready)
@@ -223,33 +231,36 @@ def test_queue_and_delay(time_steps: int, stalls: float) -> None:
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (3, 2), (2, 3)])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2), (5, 1)])
 @pytest.mark.parametrize("padded", [False, True])
-def test_window_reader_gives_every_window(kernel: tuple[int, int], stride: tuple[int, int], padded: bool) -> None:
+def test_window_reader_gives_the_nonzero_pixels_of_every_window(
+    kernel: tuple[int, int], stride: tuple[int, int], padded: bool
+) -> None:
     """Strides beyond the kernel skip rows and pixels; nothing may lock up, whoever is slow."""
     rows, cols, channels = 7, 5, 3
     padding = (kernel[0] - 1, kernel[1] - 1) if padded else (0, 0)
     out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip((rows, cols), padding, kernel, stride, strict=True))
     plan = WindowPlan(StreamLayout(rows, cols, channels, 2, 1), kernel, stride, padding, out)
     rng = np.random.default_rng(1)
-    frames = rng.integers(0, 2, (3, rows, cols, channels))
+    rates = np.array([0.0, 0.1, 0.5, 1.0, 0.1]).reshape(-1, 1, 1, 1)
+    frames = (rng.random((5, rows, cols, channels)) < rates).astype(int)
     words = [int(a) | int(b) << 1 for a, b in np.pad(frames, [(0, 0)] * 3 + [(0, 1)]).reshape(-1, 2)]
+    words = [
+        word | int(rng.integers(2)) << 1 if number % 2 else word for number, word in enumerate(words)
+    ]  # beyond the end
     image = np.pad(frames @ (1 << np.arange(channels)), ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
-    expected = [
-        int(image[f, y * stride[0] + i, x * stride[1] + j])
-        for f in range(3)
-        for y in range(out[0])
-        for x in range(out[1])
-        for i in range(kernel[0])
-        for j in range(kernel[1])
-    ]
+    expected = []
+    for f, y, x in product(range(5), range(out[0]), range(out[1])):
+        window = image[f, y * stride[0] :, x * stride[1] :][: kernel[0], : kernel[1]].ravel()
+        given = [(int(pixel), n) for n, pixel in enumerate(window) if pixel or len(window) == 1] or [(0, 0)]
+        expected += [(*pixel, int(n == len(given) - 1)) for n, pixel in enumerate(given)]
     for slow_in, slow_out in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7)):
         reader = WindowReader(plan)
-        found: list[int] = []
+        found: list[Any] = []
 
         async def feed(ctx: Any, reader: WindowReader = reader, stalls: float = slow_in) -> None:
             await put(ctx, reader.i, words, random.Random(1), stalls)
 
         async def read(
-            ctx: Any, reader: WindowReader = reader, stalls: float = slow_out, found: list[int] = found
+            ctx: Any, reader: WindowReader = reader, stalls: float = slow_out, found: list[Any] = found
         ) -> None:
             found.extend(await get(ctx, reader.o, len(expected), random.Random(2), stalls))
 
@@ -258,4 +269,4 @@ def test_window_reader_gives_every_window(kernel: tuple[int, int], stride: tuple
         simulator.add_testbench(feed)
         simulator.add_testbench(read)
         simulator.run()
-        assert found == expected
+        assert [(pixel.bits, pixel.position, pixel.last) for pixel in found] == expected

@@ -56,11 +56,13 @@ def event_lists(edge: EdgePlan, x: np.ndarray) -> EventLists:
     lists, chunk = edge.lists, edge.chunk_elements
     if edge.window_buffer is None:
         words = lists.split(lists.flat(x))
-        return EventLists(np.bitwise_count(words).sum((1, 2)), _chunks(words, chunk))
+        events, chunks = np.bitwise_count(words).sum((1, 2)), _chunks(words, chunk)
+        return EventLists(events.tolist(), chunks.sum(1).tolist(), np.maximum(chunks, 1).tolist())
     window = edge.window_buffer
-    events = np.bitwise_count(x).sum(1)
-    chunks = _chunks(np.moveaxis(x, 1, -1), chunk)
-    return EventLists(_windows(window, events).sum(1), _windows(window, chunks))
+    events = windows_of(window, np.bitwise_count(x).sum(1)).sum(1)
+    chunks = windows_of(window, _chunks(np.moveaxis(x, 1, -1), chunk))
+    word_cycles = [[m for m in row if m] or [1] for row in chunks.tolist()]
+    return EventLists(events.tolist(), chunks.sum(1).tolist(), word_cycles)
 
 
 def _chunks(words: np.ndarray, chunk: int) -> np.ndarray:
@@ -69,7 +71,7 @@ def _chunks(words: np.ndarray, chunk: int) -> np.ndarray:
     return padded.reshape(*words.shape[:-1], -1, chunk).any(-1).sum(-1)
 
 
-def _windows(window: WindowPlan, pixels: np.ndarray) -> np.ndarray:
+def windows_of(window: WindowPlan, pixels: np.ndarray) -> np.ndarray:
     """(M, H, W) -> (M * windows, kh * kw): what every window sees."""
     (pv, ph), (sv, sh) = window.padding, window.stride
     padded = np.pad(pixels, ((0, 0), (pv, pv), (ph, ph)))
@@ -95,21 +97,21 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     ins = _links(plan, outs)
     layers = {}
     for stage in plan.stages:
+        x = [delayed(frames[edge.node], T) if edge.delay else frames[edge.node] for edge in stage.node.inputs]
         if isinstance(stage, PoolPlan):
-            words = _window(stage.window_buffer, ins[stage.name, 0])
-            PoolModel(stage, words, outs[stage.name])
-            continue
-        if isinstance(stage, JoinPlan):
-            pixels = [_window(window, ins[stage.name, port]) for port, window in enumerate(stage.window_buffers)]
-            JoinModel(pixels, outs[stage.name])
-            continue
-        wires, lists = [], []
-        for port, edge in enumerate(stage.edges):
-            x = frames[edge.edge.node]
-            lists.append(event_lists(edge, delayed(x, T) if edge.edge.delay else x))
-            wire = ins[stage.name, port]
-            wires.append(wire if edge.window_buffer is None else _window(edge.window_buffer, wire))
-        layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
+            pixels, words = _window(stage.window_buffer, x[0], ins[stage.name, 0])
+            PoolModel(pixels, words, outs[stage.name])
+        elif isinstance(stage, JoinPlan):
+            windows = stage.window_buffers
+            readers = [_window(window, x[port], ins[stage.name, port])[1] for port, window in enumerate(windows)]
+            JoinModel(readers, outs[stage.name])
+        else:
+            wires = [ins[stage.name, port] for port in range(len(stage.edges))]
+            for port, edge in enumerate(stage.edges):
+                if edge.window_buffer is not None:
+                    wires[port] = _window(edge.window_buffer, x[port], wires[port])[1]
+            lists = [event_lists(edge, frame) for edge, frame in zip(stage.edges, x, strict=True)]
+            layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
     head = plan.head
     logits = LogitModel(head.logits, outs[head.name]) if head.windows == 1 else LogitOrderModel(head, outs[head.name])
     outs[head.name].taken(N * head.states - 1)
@@ -179,7 +181,11 @@ def _links(plan: Plan, outs: dict[str, Wire]) -> dict[tuple[str, int], Wire]:
     return found
 
 
-def _window(window: WindowPlan, words: Wire) -> Wire:
+def _window(window: WindowPlan, x: np.ndarray, words: Wire) -> tuple[list[int], Wire]:
+    """A window reader behind `words`, which carry the frames x: how many pixels it gives per window, and its wire."""
+    frames = x.reshape(len(x), -1, window.incoming.rows, window.incoming.cols)
+    nonzero = windows_of(window, np.asarray(frames.any(axis=1)))
+    pixels = np.maximum(nonzero.sum(1), 1).tolist() if window.has_flags else [1] * len(nonzero)
     out = Wire()
-    WindowModel(window, words, out)
-    return out
+    WindowModel(window, pixels, words, out)
+    return pixels, out

@@ -5,10 +5,10 @@ from which it is offered and the cycle in which it is taken; whoever asks for on
 producer or the consumer work it out. On the way it may be asked for the same again: whoever works a word out asks for
 everything it depends on first, and adds it only if nobody did meanwhile. What the components publish:
 
-- window reader: one word of a window per cycle, once the window row's last picture row is there; a row is freed with
-  the last word that needs it.
+- window reader: one non-zero pixel of a window per cycle (a window of zeros: one pixel), once the window row's last
+  picture row is there; windows follow without a gap; a row is freed with the last pixel that needs it.
 - collector: a word with m non-zero chunks occupies it max(1, m) cycles; a list is readable `LIST_LATENCY` cycles after
-  its last word is done.
+  its last word is done. A list is begun when fewer than `LIST_SLOTS` are kept and a longest list has room.
 - replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the phase before; a word is
   only begun when the output queue has a place; it leaves `OUTPUT_LATENCY` cycles after its group's result, which is
   there `pipeline` cycles after its last slot.
@@ -21,11 +21,13 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 
-from mintaka_hw.plan import LayerPlan, Link, PoolPlan, StreamLayout, WindowPlan
+from mintaka_hw.plan import LayerPlan, Link, StreamLayout, WindowPlan
+from mintaka_hw.plan.layer import LIST_SLOTS
 
 LIST_LATENCY = 2
 OUTPUT_LATENCY = 1
@@ -196,13 +198,13 @@ class QueueModel:
 
 
 class WindowModel:
-    """The window reader."""
+    """The window reader. pixels : per window what it gives, max(1, non-zero pixels)."""
 
-    def __init__(self, window: WindowPlan, words: Wire, out: Wire):
-        self.window, self.words, self.out = window, words, out
+    def __init__(self, window: WindowPlan, pixels: list[int], words: Wire, out: Wire):
+        self.window, self.pixels, self.words, self.out = window, pixels, words, out
         self.row_words = window.incoming.cols * window.incoming.words_per_pixel
-        self.window_row_words = window.shape_out[1] * window.outgoing.words
         self.freed: list[int] = []  # per picture row: cycle in which it was freed
+        self.current = self.given = 0  # window at hand, and how many of its pixels were given
         self.last_read = -1
         words.consumer, out.producer = self, self
 
@@ -219,42 +221,48 @@ class WindowModel:
 
     def advance(self, wire: Wire) -> None:
         number = len(wire.offers)
-        window_row, position = divmod(number, self.window_row_words)
-        frame, row = divmod(window_row, self.window.shape_out[0])
-        last_row = frame * self.window.incoming.rows + self.window.rows_needed(row) - 1
-        time = self.words.taken((last_row + 1) * self.row_words - 1) + 1
-        if number:
-            time = max(time, wire.taken(number - 1))
+        time = wire.taken(number - 1) if number else 0
+        rows, cols = self.window.shape_out
+        frame, place = divmod(self.current, rows * cols)
+        row, column = divmod(place, cols)
+        if self.given == 0:  # else its rows are there
+            last_row = frame * self.window.incoming.rows + self.window.rows_needed(row) - 1
+            time = max(time, self.words.taken((last_row + 1) * self.row_words - 1) + 2)
         if number < len(wire.offers):
             return
         time = max(time, self.last_read + 1)
         self.last_read = time
         wire.offers.append(time + 1)
-        if position == self.window_row_words - 1:
-            before = self.window.rows_freed(row - 1) if row else 0
-            self.freed += [time] * (self.window.rows_freed(row) - before)
+        self.given += 1
+        if self.given == self.pixels[self.current]:
+            self.current, self.given = self.current + 1, 0
+            if column == cols - 1:
+                before = self.window.rows_freed(row - 1) if row else 0
+                self.freed += [time] * (self.window.rows_freed(row) - before)
 
 
 class PoolModel:
-    """The reducer behind a pool's window reader."""
+    """The reducer behind a pool's window reader. pixels : per window what the reader gives."""
 
-    def __init__(self, pool: PoolPlan, words: Wire, out: Wire):
-        self.pixels = pool.window_buffer.outgoing.pixels
+    def __init__(self, pixels: list[int], words: Wire, out: Wire):
+        self.last = [end - 1 for end in accumulate(pixels)]  # per window: number of its last pixel
+        self.window = 0  # of the next pixel
         self.words, self.out = words, out
         words.consumer, out.producer = self, self
 
     def accept(self, wire: Wire) -> None:
-        number = len(wire.takes)
+        number, is_last = len(wire.takes), len(wire.takes) == self.last[self.window]
         time = wire.offered(number)
-        if (number + 1) % self.pixels == 0:
-            self.out.offered(number // self.pixels)
-            time = self.out.taken(number // self.pixels)
+        if is_last:
+            self.out.offered(self.window)
+            time = self.out.taken(self.window)
         if number == len(wire.takes):
             wire.takes.append(time)
+            self.window += is_last
 
     def advance(self, wire: Wire) -> None:
         number = len(wire.offers)
-        last = (number + 1) * self.pixels - 1
+        last = self.last[number]
         if last:
             self.words.taken(last - 1)
         time = self.words.offered(last)
@@ -290,10 +298,14 @@ class JoinModel:
 
 @dataclass(frozen=True)
 class EventLists:
-    """What enters a layer by one edge: per list `events`, (lists,); per word its non-zero `chunks`, (lists, words)."""
+    """What enters a layer by one edge: per list its events, its entries (non-zero chunks), and the cycles of its words.
 
-    events: np.ndarray
-    chunks: np.ndarray
+    A word with m non-zero chunks occupies the collector max(1, m) cycles.
+    """
+
+    events: list[int]
+    entries: list[int]
+    word_cycles: list[list[int]]
 
 
 class LayerModel:
@@ -301,11 +313,13 @@ class LayerModel:
 
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
-        self.events = _events_per_list(layer, lists)
-        self.word_cycles: list[list[list[int]]] = [np.maximum(each.chunks, 1).tolist() for each in lists]
+        self.events = _per_list(layer, [each.events for each in lists])
+        self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
+        self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
         self.free = 0  # first cycle in which the collector can take a word
         self.turn = self.position = 0  # of the next word: whose among its list's edges, and number of that edge's words
         self.taken_lists = [0] * len(lists)  # by edge
+        self.gone = 0  # lists that had to be released so far
         self.readable: list[int] = []  # per list
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
@@ -322,10 +336,12 @@ class LayerModel:
         edges = self.layer.phase_edges(self._phase(which))
         edge = edges[turn]
         time = self.words[edge].offered(len(self.words[edge].takes))
-        if turn == position == 0 and which >= 2:
-            while len(self.released) <= which - 2:
+        if turn == position == 0:
+            gone = self._gone_before(which)
+            while len(self.released) < gone:
                 self._replay_list()
-            time = max(time, self.released[which - 2] + 1)
+            if gone:
+                time = max(time, self.released[gone - 1] + 1)
         if (turn, position, which) != (self.turn, self.position, len(self.readable)):
             return
         time = max(time, self.free)
@@ -339,6 +355,13 @@ class LayerModel:
         if self.turn == len(edges):
             self.turn = 0
             self.readable.append(self.free + LIST_LATENCY)
+
+    def _gone_before(self, which: int) -> int:
+        """How many lists must be released before list number `which` may begin."""
+        while self.entries_before[which] - self.entries_before[self.gone] > self.layer.list_room:
+            self.gone += 1
+        self.gone = max(self.gone, which - LIST_SLOTS + 1)
+        return self.gone
 
     def advance(self, wire: Wire) -> None:  # noqa: ARG002
         self._replay_list()
@@ -388,11 +411,11 @@ class LayerModel:
                 self.out.offers.append(self.last_slot + layer.pipeline + OUTPUT_LATENCY)
 
 
-def _events_per_list(layer: LayerPlan, lists: list[EventLists]) -> list[int]:
-    """Events of every list, in the order in which they are replayed."""
+def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
+    """Counts per edge and list as counts per list of all its edges, in the order in which lists are replayed."""
     frames = 1 if layer.edges[0].source.static else layer.time_steps
-    samples = len(lists[0].events) // (layer.windows * frames)
-    by_edge = [each.events.reshape(samples, -1, layer.windows) for each in lists]
+    samples = len(counts[0]) // (layer.windows * frames)
+    by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.windows) for each in counts]
     passes = [by_edge[number] for number in layer.passes]
     steps = [np.sum([by_edge[number] for number in layer.step_edges], axis=0)] if layer.step_edges else []
     found: list[int] = np.concatenate([*passes, *steps], axis=1).ravel().tolist()

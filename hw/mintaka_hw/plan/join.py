@@ -29,4 +29,4 @@ class JoinPlan:
 
     @property
     def memories(self) -> list[MemoryPlan]:
-        return [window.memory for window in self.window_buffers]
+        return [memory for window in self.window_buffers for memory in window.memories]

@@ -18,6 +18,7 @@ SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot group
 LOGIT_FIFO_DEPTH = 2
 PIPELINE = 4  # cycles from a slot to its group's result
 CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
+LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
 
@@ -312,6 +313,21 @@ class LayerPlan:
         return max(1, (self.list_depth - 1).bit_length())
 
     @property
+    def ring_bits(self) -> int:
+        """Address of an entry: the ring holds two lists of any length, and more of short ones."""
+        return self.list_address_bits + 1
+
+    @property
+    def place_bits(self) -> int:
+        """An entry's address and a bit that says in which round of the ring."""
+        return self.ring_bits + 1
+
+    @property
+    def list_room(self) -> int:
+        """Most entries in the ring with which another list may begin."""
+        return 2**self.ring_bits - self.list_depth
+
+    @property
     def edge_bits(self) -> int:
         """Bits that say which edge a word or an entry belongs to; none where there is but one."""
         return (len(self.edges) - 1).bit_length()
@@ -327,11 +343,13 @@ class LayerPlan:
         entry = self.element_address_bits + self.chunk_bits + self.edge_bits
         found = [
             MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
-            MemoryPlan("events", 2 * 2**self.list_address_bits, entry),
+            MemoryPlan("events", 2**self.ring_bits, entry),
+            MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
             MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
-        found += [edge.window_buffer.memory for edge in self.edges if edge.window_buffer is not None]
+        for edge in self.edges:
+            found += [] if edge.window_buffer is None else edge.window_buffer.memories
         found.append(MemoryPlan("state", self.states, P * sum(self.state_fields.values())))
         if self.has_current:
             found.append(MemoryPlan("current", self.states, P * self.current_width))

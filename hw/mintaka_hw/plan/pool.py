@@ -47,4 +47,4 @@ class PoolPlan:
 
     @property
     def memories(self) -> list[MemoryPlan]:
-        return [self.window_buffer.memory]
+        return self.window_buffer.memories

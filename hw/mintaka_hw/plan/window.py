@@ -38,8 +38,34 @@ class WindowPlan:
         return self.incoming.words_per_pixel * self.incoming.word_bits
 
     @property
-    def memory(self) -> MemoryPlan:
-        return MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)
+    def has_flags(self) -> bool:
+        """True where a window has several pixels, so that those of zeros can be skipped."""
+        return self.outgoing.pixels > 1
+
+    @property
+    def block_reads(self) -> int:
+        """Blocks that a window's columns lie in. A block is the columns from one window to the next."""
+        return (self.kernel[1] - 1) // self.stride[1] + 1
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a row: its columns behind the padding, and whatever the last window asks for."""
+        last_column = (self.incoming.cols - 1 + self.padding[1]) // self.stride[1]
+        return max(last_column, self.shape_out[1] - 1 + self.block_reads - 1) + 1
+
+    @property
+    def memories(self) -> list[MemoryPlan]:
+        """The pixels, and for each whether any of its channels is not zero: a word per block, a bit per pixel in it."""
+        found = [MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)]
+        if self.has_flags:
+            found.append(MemoryPlan("flags", self.blocks, self.buffer_rows * self.stride[1]))
+        return found
+
+    def inside(self, axis: int, window: int) -> int:
+        """Bit per kernel row (axis 0) or column (axis 1): whether it lies inside the picture in that window."""
+        extent = (self.incoming.rows, self.incoming.cols)[axis]
+        start = window * self.stride[axis] - self.padding[axis]
+        return sum(1 << k for k in range(self.kernel[axis]) if 0 <= start + k < extent)
 
     def rows_needed(self, row: int) -> int:
         """Rows of the frame that must be there before window row `row` is read: its own, and those it frees."""

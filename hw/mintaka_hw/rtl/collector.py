@@ -1,4 +1,4 @@
-"""The event collector: turns bitmap words into a list of non-zero chunks, one list ahead of the replay."""
+"""The event collector: turns bitmap words into lists of non-zero chunks, some lists ahead of the replay."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.plan.layer import LIST_SLOTS
 from mintaka_hw.rtl.sequencer import word_layout
 
 
@@ -24,51 +25,56 @@ def of_edge(edge: Value, choices: list[Value]) -> Value:
     return Array(choices)[edge] if len(choices) > 1 else choices[0]
 
 
+def list_layout(layer: LayerPlan) -> data.StructLayout:
+    """A complete list: the place of its `last` entry, and whether it is `empty` (then it has no place)."""
+    return data.StructLayout({"last": layer.place_bits, "empty": 1})
+
+
 class Collector(wiring.Component):
     """Collects the events of one list (a window's) while another is replayed.
 
     A list entry is a chunk of the word with at least one bit set, and the number of its first element. Chunks of zeros
-    cost nothing: a word with m non-zero chunks occupies the collector max(1, m) cycles. Two banks alternate: a list is
-    collected into one while the other is replayed, as often as there are groups.
+    cost nothing: a word with m non-zero chunks occupies the collector max(1, m) cycles. The entries of all lists follow
+    one another in a ring of twice the longest list; up to `LIST_SLOTS` lists wait in it, so that short lists, even
+    empty ones, can be replayed without a gap. A list is begun as soon as the ring has room for a longest one.
+
+    Places in the ring are addresses with one more bit on top: the difference of two places counts entries.
 
     Attributes
     ----------
     i : In(stream of word_layout)
-    address : In(2 * bank size)
-        Entry wanted by the replay, {bank, index}; `entry` follows one cycle later.
+    address : In(ring address)
+        Entry wanted by the replay; `entry` follows one cycle later.
     entry : Out(entry_layout)
-    full : Out(2)
-        Per bank: the list is complete and readable.
-    empty : Out(2)
-        Per bank: it holds no event.
-    final : Out(2 x index)
-        Per bank: index of the last entry.
-    release : In(2)
-        Per bank: one cycle, the replay is done with the list.
+    readable : Out(1)
+        There is a complete list: `list` is the oldest that the replay has not taken.
+    list : Out(list_layout)
+    take : In(1)
+        The replay asks for no more entries of that list.
+    release : In(1)
+        The replay is done with the list that it took last but one, or last: lists are released in order.
     """
 
     def __init__(self, layer: LayerPlan):
         self.layer = layer
-        index = layer.list_address_bits
         super().__init__(
             {
                 "i": In(stream.Signature(word_layout(layer))),
-                "address": In(index + 1),
+                "address": In(layer.ring_bits),
                 "entry": Out(entry_layout(layer)),
-                "full": Out(2),
-                "empty": Out(2),
-                "final": Out(data.ArrayLayout(index, 2)),
-                "release": In(2),
+                "readable": Out(1),
+                "list": Out(list_layout(layer)),
+                "take": In(1),
+                "release": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer
         m = Module()
-        index_bits = layer.list_address_bits
         most_chunks = max(edge.word_chunks for edge in layer.edges)
 
-        memory = Memory(shape=entry_layout(layer), depth=2 * 2**index_bits, init=[])
+        memory = Memory(shape=entry_layout(layer), depth=2**layer.ring_bits, init=[])
         m.submodules.events = memory
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [read.addr.eq(self.address), self.entry.eq(read.data)]
@@ -77,23 +83,18 @@ class Collector(wiring.Component):
         word = Signal(word_layout(layer), reset_less=True)
         flags = Signal(most_chunks)
         valid = Signal()
-        bank = Signal()
-        index = Signal(index_bits + 1)
-        occupied = Signal(2)
-        readable = Signal(2)
-
+        place = Signal(layer.place_bits)  # of the next entry
         rest = Signal(most_chunks)
-        m.d.comb += rest.eq(flags & (flags - 1)[:most_chunks])
-        finished = Signal()
-        m.d.comb += finished.eq(valid & (rest == 0))
-        closes = Signal()
-        m.d.comb += closes.eq(finished & word.last)
+        finished, closes = Signal(), Signal()
+        m.d.comb += [
+            rest.eq(flags & (flags - 1)[:most_chunks]),
+            finished.eq(valid & (rest == 0)),
+            closes.eq(finished & word.last),
+        ]
 
-        # ---- accept: the first word of a list waits for its bank
-        target = Signal()
-        m.d.comb += target.eq(bank ^ closes)
-        free = ~self.i.payload.first | ~occupied.bit_select(target, 1)
-        m.d.comb += self.i.ready.eq((~valid | finished) & free)
+        # ---- accept: the first word of a list waits for room
+        room = self._lists(m, place, write.en, closes)
+        m.d.comb += self.i.ready.eq((~valid | finished) & (~self.i.payload.first | room))
         accept = self.i.valid & self.i.ready
         incoming = self.i.payload
         nonzero = [Cat(chunk.any() for chunk in chunks_of(edge, incoming.bits)) for edge in layer.edges]
@@ -110,25 +111,49 @@ class Collector(wiring.Component):
             write.data.element.eq(word.element + of_edge(word.edge, [offset for offset, _ in picked])),
             write.data.bits.eq(of_edge(word.edge, [chunk for _, chunk in picked])),
             write.data.edge.eq(word.edge),
-            write.addr.eq(Cat(index[:index_bits], bank)),
+            write.addr.eq(place[: layer.ring_bits]),
             write.en.eq(valid & (flags != 0)),
         ]
-        with m.If(closes):
-            m.d.sync += [index.eq(0), bank.eq(~bank)]
-            total = index + (flags != 0)
-            m.d.sync += [
-                Array(self.final)[bank].eq((total - 1)[:index_bits]),
-                self.empty.bit_select(bank, 1).eq(total == 0),
-            ]
-        with m.Elif(write.en):
-            m.d.sync += index.eq(index + 1)
+        m.d.sync += place.eq(place + write.en)
+        return m
+
+    def _lists(self, m: Module, place: Signal, writes: Value, closes: Value) -> Value:
+        """The lists in the ring, from `place` of the next entry; whether another may begin."""
+        layer = self.layer
+        memory = Memory(shape=list_layout(layer), depth=LIST_SLOTS, init=[])
+        m.submodules.lists = memory
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        closing, reading = Signal(range(LIST_SLOTS)), Signal(range(LIST_SLOTS))
+        latest, some = Signal.like(place, reset_less=True), Signal()  # last entry written; this list has one
+        m.d.sync += some.eq((some | writes) & ~closes)
+        with m.If(writes):
+            m.d.sync += latest.eq(place)
+        m.d.comb += [
+            write.addr.eq(closing),
+            write.data.last.eq(Mux(writes, place, latest)),
+            write.data.empty.eq(~(some | writes)),
+            write.en.eq(closes),
+            read.addr.eq(reading),
+            self.list.eq(read.data),
+        ]
+        m.d.sync += [closing.eq(closing + closes), reading.eq(reading + self.take)]
 
         # ---- a closed list becomes readable one cycle later, when its last entry can be read
-        opened = Signal(2)
-        m.d.comb += opened.eq(closes << bank)
-        m.d.sync += [occupied.eq((occupied | opened) & ~self.release), readable.eq(occupied & ~self.release)]
-        m.d.comb += self.full.eq(readable)
-        return m
+        closed, complete = Signal(), Signal(range(LIST_SLOTS + 1))
+        m.d.sync += [closed.eq(closes), complete.eq(complete + closed - self.take)]
+        m.d.comb += self.readable.eq(complete != 0)
+
+        # ---- room: a released list's slot and entries are free
+        begun = self.i.valid & self.i.ready & self.i.payload.first
+        kept = Signal(range(LIST_SLOTS + 1))  # lists begun and not released
+        behind, oldest = Signal.like(place), Signal.like(place)  # place behind the list taken last; of the oldest entry
+        m.d.sync += kept.eq(kept + begun - self.release)
+        with m.If(self.take & ~self.list.empty):
+            m.d.sync += behind.eq(self.list.last + 1)
+        with m.If(self.release):
+            m.d.sync += oldest.eq(behind)
+        entries = (place + writes - oldest)[: len(place)]
+        return (kept != LIST_SLOTS) & (entries <= layer.list_room)
 
     def _picked(self, edge: EdgePlan, bits: Value, lowest: Value) -> tuple[Value, Value]:
         """Of the chunk that `lowest` (one-hot) points at: its first element within the word, and its bits."""

@@ -36,7 +36,7 @@ class JoinCore(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, f"i{number}")), reader.i)
             readers.append(reader)
         everyone = Cat(reader.o.valid for reader in readers).all()
-        m.d.comb += [self.o.valid.eq(everyone), self.o.payload.eq(self._joined([r.o.payload for r in readers]))]
+        m.d.comb += [self.o.valid.eq(everyone), self.o.payload.eq(self._joined([r.o.payload.bits for r in readers]))]
         m.d.comb += [reader.o.ready.eq(everyone & self.o.ready) for reader in readers]
         return m
 

@@ -88,11 +88,11 @@ class LayerCore(wiring.Component):
         wiring.connect(m, sequencer.o, collector.i)
         m.d.comb += [
             collector.address.eq(replay.address),
+            collector.take.eq(replay.take),
             collector.release.eq(replay.release),
             replay.entry.eq(collector.entry),
-            replay.full.eq(collector.full),
-            replay.empty.eq(collector.empty),
-            replay.final.eq(collector.final),
+            replay.readable.eq(collector.readable),
+            replay.list.eq(collector.list),
         ]
 
         # ---- the slot on its way through the pipeline, cycle by cycle up to the result

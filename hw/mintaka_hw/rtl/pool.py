@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ from mintaka_hw.rtl.windows import WindowReader
 
 
 class PoolCore(wiring.Component):
-    """One pixel of a window per cycle; the window's result leaves with its last pixel.
+    """One non-zero pixel of a window per cycle; the window's result leaves with the last.
 
     Attributes
     ----------
@@ -34,24 +34,21 @@ class PoolCore(wiring.Component):
         m.submodules.windows = windows = WindowReader(pool.window_buffer)
         wiring.connect(m, wiring.flipped(self.i), windows.i)
 
-        pixels = pool.window_buffer.outgoing.pixels
-        position = Signal(range(max(2, pixels)))
-        first, last = position == 0, position == pixels - 1
+        pixel = windows.o.payload
+        first = Signal(init=1)
         so_far = Signal(pool.outgoing.word_bits, reset_less=True)
         result = Signal.like(so_far)
-        taken = Signal()
         m.d.comb += [
-            result.eq(self._joined(windows.o.payload, Mux(first, 0, so_far))),
-            self.o.valid.eq(windows.o.valid & last),
+            result.eq(self._joined(pixel.bits, Mux(first, 0, so_far))),
+            self.o.valid.eq(windows.o.valid & pixel.last),
             self.o.payload.eq(result),
-            windows.o.ready.eq(~last | self.o.ready),
-            taken.eq(windows.o.valid & windows.o.ready),
+            windows.o.ready.eq(~pixel.last | self.o.ready),
         ]
-        with m.If(taken):
-            m.d.sync += [so_far.eq(result), position.eq(Mux(last, 0, position + 1))]
+        with m.If(windows.o.valid & windows.o.ready):
+            m.d.sync += [so_far.eq(result), first.eq(pixel.last)]
         return m
 
-    def _joined(self, pixel: Signal, so_far: Signal) -> Signal:
+    def _joined(self, pixel: Value, so_far: Value) -> Value:
         pool = self.pool
         if not pool.is_sum:
             return pixel | so_far

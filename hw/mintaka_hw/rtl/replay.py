@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
-from mintaka_hw.rtl.collector import entry_layout, of_edge
+from mintaka_hw.rtl.collector import entry_layout, list_layout, of_edge
 
 
 def slot_layout(layer: LayerPlan) -> data.StructLayout:
@@ -50,7 +50,7 @@ class Replay(wiring.Component):
 
     Attributes
     ----------
-    address, entry, full, empty, final, release : the collector's other side
+    address, entry, readable, list, take, release : the collector's other side
     credit : In(1)
         A word that leaves the core may be issued.
     spend : Out(1)
@@ -68,15 +68,14 @@ class Replay(wiring.Component):
 
     def __init__(self, layer: LayerPlan):
         self.layer = layer
-        index = layer.list_address_bits
         super().__init__(
             {
-                "address": Out(index + 1),
+                "address": Out(layer.ring_bits),
                 "entry": In(entry_layout(layer)),
-                "full": In(2),
-                "empty": In(2),
-                "final": In(data.ArrayLayout(index, 2)),
-                "release": Out(2),
+                "readable": In(1),
+                "list": In(list_layout(layer)),
+                "take": Out(1),
+                "release": Out(1),
                 "credit": In(1),
                 "spend": Out(1),
                 "valid": Out(1),
@@ -91,8 +90,8 @@ class Replay(wiring.Component):
         layer = self.layer
         m = Module()
 
-        # ---- the sequence: which entry of which list for which group comes next
-        bank, index = Signal(), Signal(layer.list_address_bits)
+        # ---- the sequence: which entry of the list for which group comes next
+        start, index = Signal(layer.ring_bits), Signal(layer.ring_bits)  # the list's first entry, and the next one
         group = Signal(self.slot.group.shape())
         row = Signal(self.slot.weight.shape())
         state = Signal(self.slot.state.shape())
@@ -106,15 +105,17 @@ class Replay(wiring.Component):
             Signal(name=n) for n in ("nothing", "chunk_last", "group_last", "phase_last")
         )
         m.d.comb += [
-            nothing.eq(~listed | self.empty.bit_select(bank, 1)),
-            chunk_last.eq(nothing | (index == Array(self.final)[bank])),
+            nothing.eq(~listed | self.list.empty),
+            chunk_last.eq(nothing | (index == self.list.last[: layer.ring_bits])),
             group_last.eq(group == layer.groups - 1),
             phase_last.eq(state == layer.states - 1),
         ]
-        next_bank, next_index = Signal.like(bank), Signal.like(index)
-        m.d.comb += [next_bank.eq(bank), next_index.eq(index), self.address.eq(Cat(next_index, next_bank))]
+        next_index = Signal.like(index)
+        again = chunk_last & ~group_last  # the list's entries once more, for the next group
+        m.d.comb += [next_index.eq(index), self.address.eq(next_index)]
+        m.d.comb += self.take.eq(load & chunk_last & group_last & listed)
         with m.If(load):
-            m.d.comb += next_index.eq(Mux(chunk_last, 0, index + 1))
+            m.d.comb += next_index.eq(Mux(nothing | again, start, index + 1))
             with m.If(chunk_last):
                 m.d.sync += [
                     group.eq(Mux(group_last, 0, group + 1)),
@@ -123,17 +124,15 @@ class Replay(wiring.Component):
                 ]
                 with m.If(phase_last):
                     m.d.sync += phase.eq(Mux(closing, 0, phase + 1))
-                with m.If(group_last):
-                    m.d.comb += next_bank.eq(bank ^ listed)
-        m.d.sync += [bank.eq(next_bank), index.eq(next_index)]
+        m.d.sync += index.eq(next_index)
+        with m.If(self.take):
+            m.d.sync += start.eq(next_index)
 
         # ---- the chunk at hand
         chunk = Signal(self.slot.shape(), reset_less=True)  # constant fields of its slots; `weight` is its first row
         bits = Signal(layer.chunk_bits, reset_less=True)
         edge = Signal(layer.edge_bits, reset_less=True)
-        waiting, lasts, frees, ends, chunk_bank = (
-            Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample", "chunk_bank")
-        )
+        waiting, lasts, frees, ends = (Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample"))
         occupied = Signal()
         rest = Signal.like(bits)
         m.d.comb += rest.eq(bits & (bits - 1)[: layer.chunk_bits])
@@ -141,7 +140,7 @@ class Replay(wiring.Component):
         m.d.comb += [
             self.valid.eq(occupied & go),
             finished.eq(self.valid & (rest == 0)),
-            load.eq((~occupied | finished) & (~listed | self.full.bit_select(bank, 1))),
+            load.eq((~occupied | finished) & (~listed | self.readable)),
         ]
         m.d.sync += occupied.eq(load | (occupied & ~finished))
         with m.If(self.valid):
@@ -157,11 +156,10 @@ class Replay(wiring.Component):
                 chunk.opening.eq(opening),
                 chunk.closing.eq(closing),
                 bits.eq(Mux(nothing, 0, self.entry.bits)),
-                waiting.eq(nothing | (index == 0)),
+                waiting.eq(nothing | (index == start)),
                 lasts.eq(chunk_last),
-                frees.eq(chunk_last & group_last & listed),
+                frees.eq(self.take),
                 ends.eq(chunk_last & phase_last & closing),
-                chunk_bank.eq(bank),
             ]
 
         # ---- the slot: the chunk's lowest bit
@@ -172,7 +170,7 @@ class Replay(wiring.Component):
             self.slot.first.eq(waiting),
             self.slot.last.eq(lasts & (rest == 0)),
             self.ends.eq(ends & (rest == 0)),
-            self.release.eq((finished & frees) << chunk_bank),
+            self.release.eq(finished & frees),
         ]
         # A bit's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]

@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.rtl.windows import pixel_layout
 
 
 def word_layout(layer: LayerPlan) -> data.StructLayout:
@@ -35,47 +36,42 @@ class Sequencer(wiring.Component):
 
     Attributes
     ----------
-    i0, i1, ... : In(stream of the edge's words)
+    i0, i1, ... : In(stream of the edge's words, or of a window reader's pixels)
         Element e in bits [e * element_bits +: element_bits]. Bits beyond a flat source's end are ignored.
     o : Out(stream of word_layout)
     """
 
     def __init__(self, layer: LayerPlan):
         self.layer = layer
-        inputs = {f"i{n}": In(stream.Signature(edge.lists.word_bits)) for n, edge in enumerate(layer.edges)}
+        inputs = {f"i{n}": In(stream.Signature(self._payload(edge))) for n, edge in enumerate(layer.edges)}
         super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer)))})
+
+    def _payload(self, edge: EdgePlan) -> data.StructLayout | int:
+        return edge.lists.word_bits if edge.window_buffer is None else pixel_layout(edge.window_buffer)
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         edges, lists = self.layer.edges, self._lists()
         m = Module()
         turn = Signal(range(max(2, len(edges))), init=lists[0][0])
-        position = Signal(range(max(2, *(edge.lists.words for edge in edges), 2)))
-        element = Signal(self.layer.element_address_bits, init=edges[lists[0][0]].offset)
-        step, next_element = Signal.like(element), Signal.like(element)
+        begins = Signal(init=1)  # the next word is the first of its edge's part
         edge_ends = Signal()
         transfer = self.o.valid & self.o.ready
         m.d.comb += [
-            self.o.payload.element.eq(element),
             self.o.payload.edge.eq(turn),
-            self.o.payload.first.eq(self._among(turn, [turns[0] for turns in lists]) & (position == 0)),
+            self.o.payload.first.eq(self._among(turn, [turns[0] for turns in lists]) & begins),
             self.o.payload.last.eq(edge_ends & self._among(turn, [turns[-1] for turns in lists])),
-            next_element.eq(element + step),
         ]
         next_turn = self._next_turn(m, turn, edge_ends, transfer)
         for number, edge in enumerate(edges):
             port = getattr(self, f"i{number}")
             with m.If(turn == number):
-                m.d.comb += [
-                    edge_ends.eq(position == edge.lists.words - 1),
-                    self.o.valid.eq(port.valid),
-                    port.ready.eq(self.o.ready),
-                    self.o.payload.bits.eq(self._inside(edge, port.payload, edge_ends)),
-                    step.eq(self._step(m, number, edge, transfer & (turn == number))),
-                ]
-        with m.If(edge_ends):
-            m.d.comb += next_element.eq(Array([Const(edge.offset) for edge in edges])[next_turn])
+                m.d.comb += [self.o.valid.eq(port.valid), port.ready.eq(self.o.ready)]
+                if edge.window_buffer is None:
+                    self._words(m, edge, port.payload, edge_ends, transfer)
+                else:
+                    self._pixels(m, edge, port.payload, edge_ends)
         with m.If(transfer):
-            m.d.sync += [position.eq(Mux(edge_ends, 0, position + 1)), element.eq(next_element)]
+            m.d.sync += begins.eq(edge_ends)
             with m.If(edge_ends):
                 m.d.sync += turn.eq(next_turn)
         return m
@@ -116,16 +112,36 @@ class Sequencer(wiring.Component):
         steps = [layer.step_edges] if layer.step_edges else []
         return [*((number,) for number in layer.passes), *steps]
 
-    def _step(self, m: Module, number: int, edge: EdgePlan, transfer: Value) -> Value:
-        """Elements in the word: the last one of a pixel may be shorter."""
+    def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
+        """A window's pixels say where they are."""
+        elements = [Const(edge.offset + position * edge.lists.channels) for position in range(edge.lists.pixels)]
+        m.d.comb += [
+            edge_ends.eq(pixel.last),
+            self.o.payload.bits.eq(pixel.bits),
+            self.o.payload.element.eq(Array(elements)[pixel.position] if len(elements) > 1 else elements[0]),
+        ]
+
+    def _words(self, m: Module, edge: EdgePlan, word: Value, edge_ends: Signal, transfer: Value) -> None:
+        """All words of a source, one list after the other: they are counted."""
         lists = edge.lists
-        if lists.rest == lists.word_elements or lists.pixels == 1:
-            return Const(lists.word_elements)
-        word = Signal(range(max(2, lists.words_per_pixel)), name=f"word_of_pixel_{number}")
-        pixel_ends = word == lists.words_per_pixel - 1
+        number = Signal(range(max(2, lists.words)), name="number")
+        element = Signal(self.layer.element_address_bits, init=edge.offset, name="element")
+        m.d.comb += [
+            edge_ends.eq(number == lists.words - 1),
+            self.o.payload.bits.eq(self._inside(edge, word, edge_ends)),
+            self.o.payload.element.eq(element),
+        ]
         with m.If(transfer):
-            m.d.sync += word.eq(Mux(pixel_ends, 0, word + 1))
-        return Mux(pixel_ends, lists.rest, lists.word_elements)
+            step: Value = Const(lists.word_elements)
+            if lists.rest < lists.word_elements and lists.pixels > 1:  # a pixel's last word is shorter
+                word_of_pixel = Signal(range(max(2, lists.words_per_pixel)), name="word_of_pixel")
+                pixel_ends = word_of_pixel == lists.words_per_pixel - 1
+                m.d.sync += word_of_pixel.eq(Mux(pixel_ends, 0, word_of_pixel + 1))
+                step = Mux(pixel_ends, lists.rest, lists.word_elements)
+            m.d.sync += [
+                number.eq(Mux(edge_ends, 0, number + 1)),
+                element.eq(Mux(edge_ends, edge.offset, element + step)),
+            ]
 
     def _inside(self, edge: EdgePlan, word: Value, is_last: Value) -> Value:
         """The word without the bits that lie beyond a flat source's last element, whatever the sender put there."""

@@ -1,25 +1,62 @@
-"""The window reader: keeps the last rows of a frame and gives, window by window, the kernel's pixels."""
+"""The window reader: keeps the last rows of a frame and gives, window by window, the pixels that are not zero."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import stream, wiring
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan.window import WindowPlan
 
 
-class WindowReader(wiring.Component):
-    """Frames in, the pixels of every window out: `kernel` words per window, zero where it lies outside the picture.
+def pixel_layout(plan: WindowPlan) -> data.StructLayout:
+    """A pixel of a window: its `bits`, its `position` in the kernel, row by row, and whether it is the window's `last`.
 
-    One word per cycle. A window row is read as soon as its rows are there; rows are freed as soon as no window needs
-    them. Rows sit in a ring, so that the next frame follows without a gap.
+    A window of zeros is one pixel of zeros at position 0.
+    """
+    position = (plan.outgoing.pixels - 1).bit_length()
+    return data.StructLayout({"bits": plan.outgoing.word_bits, "position": position, "last": 1})
+
+
+@dataclass(frozen=True)
+class WindowAhead:
+    """What is known of the next window before it is read.
+
+    rows_needed : picture rows that must be complete.
+    flags : bit per pixel of the kernel: inside the picture and not zero.
+    starts : per kernel row, the address of its first pixel.
+    leaving : rows that no window behind this one reads.
+    """
+
+    rows_needed: Value
+    flags: Value
+    starts: data.View
+    leaving: Value
+
+
+class WindowReader(wiring.Component):
+    """Frames in, the non-zero pixels of every window out, in the kernel's order.
+
+    One word in and one pixel out per cycle: a window takes max(1, non-zero pixels) cycles, and no cycle is lost between
+    windows, rows and frames. A window row is read as soon as its rows are there; rows are freed as soon as no window
+    needs them. Rows sit in a ring, so that the next frame follows without a gap.
+
+    Beside the pixels there is one flag per pixel: whether it is not zero. A word of flags is a *block*, the columns
+    from one window to the next in all rows of the ring, so that the few blocks of a window have neighbouring addresses.
+    All its flags are read at once, a window ahead, and put in the kernel's order. Cost: LUT RAM of one bit per pixel,
+    read at `block_reads` addresses (the kernel's columns over the stride), a multiplexer over the ring's rows for each
+    pixel of the kernel, and a find-first-set. Nothing of it grows with the picture but the RAM's depth.
 
     Attributes
     ----------
     i : In(stream of the incoming layout's words)
-    o : Out(stream of whole pixels)
+    o : Out(stream of pixel_layout)
     """
 
     def __init__(self, plan: WindowPlan):
@@ -27,110 +64,171 @@ class WindowReader(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(plan.incoming.word_bits)),
-                "o": Out(stream.Signature(plan.outgoing.word_bits)),
+                "o": Out(stream.Signature(pixel_layout(plan))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         plan, frame = self.plan, self.plan.incoming
         m = Module()
-        rows, cols = plan.buffer_rows, frame.cols
-        memory = Memory(shape=unsigned(plan.pixel_bits), depth=rows * cols, init=[])
-        m.submodules.rows = memory
-        write = memory.write_port(granularity=frame.word_bits)
-        read = memory.read_port()
+        m.submodules.rows = pixels = Memory(
+            shape=unsigned(plan.pixel_bits), depth=plan.buffer_rows * frame.cols, init=[]
+        )
+        blocks = None
+        if plan.has_flags:
+            m.submodules.flags = blocks = Memory(
+                shape=unsigned(plan.buffer_rows * plan.stride[1]), depth=plan.blocks, init=[]
+            )
+        freed = Signal(range(plan.buffer_rows + 1))  # rows that leave the ring in this cycle
+        row_is_complete = self._rows_in(m, pixels, blocks, freed)
 
-        # ---- rows in: `arrived` complete rows of the frame being read, `held` rows that occupy the ring
-        write_slot, x = Signal(range(rows * cols)), Signal(range(cols))
+        # ---- the window ahead waits for its rows
+        arrived = Signal(range(plan.buffer_rows + frame.rows + 1))  # complete rows of its frame and those behind
+        load, frame_ends = Signal(), Signal()
+        m.d.sync += arrived.eq(arrived + row_is_complete - Mux(frame_ends, frame.rows, 0))
+        ahead = self._window_ahead(m, blocks, load, frame_ends)
+
+        # ---- the window at hand: a pixel per cycle
+        holding, valid, silent = Signal(), Signal(), Signal(reset_less=True)
+        flags = Signal(plan.outgoing.pixels, reset_less=True)
+        starts = Signal(ahead.starts.shape(), reset_less=True)
+        leaving = Signal.like(freed, reset_less=True)
+        rest, lowest = Signal.like(flags), Signal.like(flags)
+        step, ends = Signal(), Signal()
+        m.d.comb += [
+            rest.eq(flags & (flags - 1)[: len(flags)]),
+            lowest.eq(flags & ~rest),
+            step.eq(holding & (~valid | self.o.ready)),
+            ends.eq(step & (rest == 0)),
+            load.eq((~holding | ends) & (arrived >= ahead.rows_needed)),
+            freed.eq(Mux(ends, leaving, 0)),
+        ]
+        m.d.sync += [holding.eq(load | (holding & ~ends)), valid.eq(step | (valid & ~self.o.ready))]
+        with m.If(step):
+            m.d.sync += flags.eq(rest)
+        with m.If(load):
+            m.d.sync += [flags.eq(ahead.flags), starts.eq(ahead.starts), leaving.eq(ahead.leaving)]
+
+        # ---- the pixel: read now, given in the next cycle
+        port = pixels.read_port()
+        kh, kw = plan.kernel
+        by_row = [lowest[ky * kw : (ky + 1) * kw] for ky in range(kh)]
+        start = reduce(or_, (Mux(row.any(), starts[ky], 0) for ky, row in enumerate(by_row)))
+        column = reduce(or_, (Mux(row[kx], kx, 0) for row in by_row for kx in range(kw)))
+        m.d.comb += [port.en.eq(step), port.addr.eq(start + column)]
+        given = Signal(self.o.payload.shape(), reset_less=True)
+        with m.If(step):
+            m.d.sync += [given.position.eq(number_of(lowest)), given.last.eq(rest == 0), silent.eq(flags == 0)]
+        m.d.comb += [
+            self.o.valid.eq(valid),
+            self.o.payload.eq(given),
+            self.o.payload.bits.eq(Mux(silent, 0, port.data[: plan.outgoing.word_bits])),
+        ]
+        return m
+
+    def _rows_in(self, m: Module, pixels: Memory, blocks: Memory | None, freed: Value) -> Value:
+        """Words into the ring, as long as a row is free; the cycle in which a row is complete."""
+        plan, frame = self.plan, self.plan.incoming
+        rows, cols = plan.buffer_rows, frame.cols
+        address, x = Signal(range(rows * cols)), Signal(range(cols))
         word = Signal(range(max(2, frame.words_per_pixel)))
-        held, arrived = Signal(range(rows + 1)), Signal(range(rows + frame.rows + 1))
-        freed, frame_ends = Signal(range(rows + 1)), Signal()
+        held = Signal(range(rows + 1))  # rows that occupy the ring
         row_starts = (x == 0) & (word == 0)
         pixel_ends = word == frame.words_per_pixel - 1
         row_ends = pixel_ends & (x == cols - 1)
+        accept = self.i.valid & self.i.ready
+        port = pixels.write_port(granularity=frame.word_bits)
         m.d.comb += [
             self.i.ready.eq(~row_starts | (held != rows)),
-            write.addr.eq(write_slot),
-            write.data.eq(Cat(self.i.payload for _ in range(frame.words_per_pixel))),
+            port.addr.eq(address),
+            port.data.eq(Cat(self.i.payload for _ in range(frame.words_per_pixel))),
+            port.en.eq(Mux(accept, 1 << word, 0)),
         ]
-        accept = self.i.valid & self.i.ready
-        m.d.comb += write.en.eq(Mux(accept, 1 << word, 0))
+        m.d.sync += held.eq(held + (accept & row_starts) - freed)
         with m.If(accept):
             m.d.sync += word.eq(Mux(pixel_ends, 0, word + 1))
             with m.If(pixel_ends):
-                m.d.sync += [
-                    x.eq(Mux(row_ends, 0, x + 1)),
-                    write_slot.eq(Mux(write_slot == rows * cols - 1, 0, write_slot + 1)),
-                ]
-        m.d.sync += [
-            held.eq(held + (accept & row_starts) - freed),
-            arrived.eq(arrived + (accept & row_ends) - Mux(frame_ends, frame.rows, 0)),
+                m.d.sync += [x.eq(Mux(row_ends, 0, x + 1)), address.eq(Mux(address == rows * cols - 1, 0, address + 1))]
+        if blocks is not None:
+            self._write_flag(m, blocks, accept, pixel_ends, row_ends)
+        return accept & row_ends
+
+    def _write_flag(self, m: Module, blocks: Memory, accept: Value, pixel_ends: Value, row_ends: Value) -> None:
+        """The flag of the pixel that ends with this word, at its ring row and column of its block."""
+        plan, frame = self.plan, self.plan.incoming
+        width, left_out = plan.stride[1], plan.padding[1]
+        row = Signal(range(plan.buffer_rows))
+        block, column = Signal(range(plan.blocks), init=left_out // width), Signal(range(width), init=left_out % width)
+        used = frame.rest * frame.element_bits  # of a pixel's last word
+        so_far, nonzero = Signal(), Signal()
+        m.d.comb += nonzero.eq(so_far | self.i.payload[:used].any() | (self.i.payload[used:].any() & ~pixel_ends))
+        with m.If(accept):
+            m.d.sync += so_far.eq(nonzero & ~pixel_ends)
+            with m.If(pixel_ends):
+                block_ends = column == width - 1
+                m.d.sync += [column.eq(Mux(block_ends, 0, column + 1)), block.eq(block + block_ends)]
+            with m.If(row_ends):
+                m.d.sync += [column.eq(column.init), block.eq(block.init)]
+                m.d.sync += row.eq(Mux(row == plan.buffer_rows - 1, 0, row + 1))
+        here = [(row == r) & (column == c) for r in range(plan.buffer_rows) for c in range(width)]
+        port = blocks.write_port(granularity=1)
+        m.d.comb += [
+            port.addr.eq(block),
+            port.data.eq(nonzero.replicate(len(here))),
+            port.en.eq(Mux(accept & pixel_ends, Cat(here), 0)),
         ]
 
-        # ---- windows out: position in the kernel, in the picture and in the ring
-        (kh, kw), (sv, sh), (pv, ph) = plan.kernel, plan.stride, plan.padding
-        out_rows, out_cols = plan.shape_out
-        ky, kx = Signal(range(max(2, kh))), Signal(range(max(2, kw)))
-        oy, ox = Signal(range(max(2, out_rows))), Signal(range(max(2, out_cols)))
-        top = Signal(signed((max(out_rows * sv, pv) + kh).bit_length() + 1), init=-pv)  # picture row of kernel row 0
-        left = Signal(signed((max(out_cols * sh, ph) + kw).bit_length() + 1), init=-ph)
-        y, column = Signal.like(top), Signal.like(left)
-        m.d.comb += [y.eq(top + ky), column.eq(left + kx)]
-        inside = (y >= 0) & (y < frame.rows) & (column >= 0) & (column < cols)
-        top_slot, slot = Signal(range(rows)), Signal(range(rows))  # ring row of the first kernel row inside, of y
-
-        kernel_row_ends, kernel_ends = kx == kw - 1, Signal()
-        window_row_ends = Signal()
+    def _window_ahead(self, m: Module, blocks: Memory | None, load: Value, frame_ends: Signal) -> WindowAhead:
+        """Walks over the windows with each `load`; `frame_ends` with a frame's last one."""
+        plan, frame = self.plan, self.plan.incoming
+        kh, (sv, sh), (pv, ph) = plan.kernel[0], plan.stride, plan.padding
+        rows, (out_rows, out_cols) = plan.buffer_rows, plan.shape_out
+        address_bits = (rows * frame.cols - 1).bit_length()
+        oy, ox = Signal(range(out_rows)), Signal(range(out_cols))
+        top = Signal(range(rows), init=-pv % rows)  # ring row of the kernel's first row
+        left = Signal(address_bits, init=-ph % 2**address_bits)  # column of the kernel's first one, modulo
+        row_ends = ox == out_cols - 1
         frame_last = oy == out_rows - 1
-        m.d.comb += [
-            kernel_ends.eq(kernel_row_ends & (ky == kh - 1)),
-            window_row_ends.eq(kernel_ends & (ox == out_cols - 1)),
-        ]
-        needed = Array([Const(plan.rows_needed(row)) for row in range(out_rows)])[oy]
-        valid, masked = Signal(), Signal()
-        advance = Signal()
-        m.d.comb += advance.eq((~valid | self.o.ready) & (arrived >= needed))
-        with m.If(self.o.ready):
-            m.d.sync += valid.eq(0)
-        base = Array([Const(row * cols) for row in range(rows)])
-        m.d.comb += [
-            read.addr.eq(base[slot] + column[: max(1, (cols - 1).bit_length())]),
-            read.en.eq(advance),
-            self.o.valid.eq(valid),
-            self.o.payload.eq(Mux(masked, 0, self._pixel(read.data))),
-        ]
+        down = Mux(frame_last, (frame.rows - (out_rows - 1) * sv) % rows, sv % rows)
+        m.d.comb += frame_ends.eq(load & row_ends & frame_last)
+        with m.If(load):
+            m.d.sync += [ox.eq(ox + 1), left.eq(left + sh)]
+            with m.If(row_ends):
+                m.d.sync += [ox.eq(0), left.eq(left.init), oy.eq(Mux(frame_last, 0, oy + 1))]
+                m.d.sync += top.eq(Mux(top + down >= rows, top + down - rows, top + down))
 
-        def later(value: Signal, rows_on: Signal) -> Mux:
-            total = value + rows_on
-            return Mux(total >= rows, total - rows, total)
+        def by_window_row(of_row: Callable[[int], int]) -> Value:
+            return Array([Const(of_row(row)) for row in range(out_rows)])[oy]
 
-        # Rows that leave the windows at the end of a window row, and ring rows that the first kernel row moves on.
-        leaving = [plan.rows_freed(row) - (plan.rows_freed(row - 1) if row else 0) for row in range(out_rows)]
-        starts = [max(0, min(frame.rows, row * sv - pv)) for row in range(out_rows)]
-        moves = [[*starts, frame.rows][row + 1] - starts[row] for row in range(out_rows)]
-        leave = Array([Const(n, range(frame.rows + 1)) for n in leaving])[oy]
-        move = Array([Const(n % rows, range(rows)) for n in moves])[oy]
+        starts = Signal(data.ArrayLayout(address_bits, kh))
+        for ky in range(kh):
+            base = Array([Const((t + ky) % rows * frame.cols) for t in range(rows)])[top]
+            m.d.comb += starts[ky].eq(base + left)
+        flags = Signal(plan.outgoing.pixels)
+        m.d.comb += flags.eq(1 if blocks is None else self._flags_of(m, blocks, ox, oy, top))
+        leaving = by_window_row(lambda row: plan.rows_freed(row) - (plan.rows_freed(row - 1) if row else 0))
+        return WindowAhead(by_window_row(plan.rows_needed), flags, starts, Mux(row_ends, leaving, 0))
 
-        with m.If(advance):
-            m.d.sync += [valid.eq(1), masked.eq(~inside), kx.eq(Mux(kernel_row_ends, 0, kx + 1))]
-            with m.If(kernel_row_ends):
-                m.d.sync += ky.eq(Mux(ky == kh - 1, 0, ky + 1))
-                with m.If(kernel_ends):
-                    m.d.sync += slot.eq(Mux(window_row_ends, later(top_slot, move), top_slot))
-                with m.Elif(y >= 0):
-                    m.d.sync += slot.eq(Mux(slot == rows - 1, 0, slot + 1))
-            with m.If(kernel_ends):
-                m.d.sync += [ox.eq(ox + 1), left.eq(left + sh)]
-            with m.If(window_row_ends):
-                m.d.comb += [freed.eq(leave), frame_ends.eq(frame_last)]
-                m.d.sync += [
-                    ox.eq(0),
-                    left.eq(-ph),
-                    oy.eq(Mux(frame_last, 0, oy + 1)),
-                    top.eq(Mux(frame_last, -pv, top + sv)),
-                    top_slot.eq(later(top_slot, move)),
-                ]
-        return m
+    def _flags_of(self, m: Module, blocks: Memory, ox: Signal, oy: Signal, top: Signal) -> Value:
+        """The window's flags in the kernel's order."""
+        plan = self.plan
+        (kh, kw), rows, width = plan.kernel, plan.buffer_rows, plan.stride[1]
+        words = []
+        for number in range(plan.block_reads):
+            port = blocks.read_port(domain="comb")
+            m.d.comb += port.addr.eq(ox + number)
+            words.append(port.data)
+        by_ring_row = [Cat(words[kx // width][r * width + kx % width] for kx in range(kw)) for r in range(rows)]
+        columns = Array([Const(plan.inside(1, window), kw) for window in range(plan.shape_out[1])])[ox]
+        inside = Array([Const(plan.inside(0, window), kh) for window in range(plan.shape_out[0])])[oy]
+        found = []
+        for ky in range(kh):
+            row = Array([by_ring_row[(t + ky) % rows] for t in range(rows)])[top]
+            found.append(Mux(inside.bit_select(ky, 1), row & columns, 0))
+        return Cat(found)
 
-    def _pixel(self, word: Signal) -> Signal:
-        return word[: self.plan.outgoing.word_bits]
+
+def number_of(one_hot: Value) -> Value:
+    """The number of the bit that is set."""
+    bits = (len(one_hot) - 1).bit_length()
+    return Cat(Cat(one_hot[i] for i in range(len(one_hot)) if i >> bit & 1).any() for bit in range(bits))
