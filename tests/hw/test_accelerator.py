@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
 from handmade import conv_network, dense_network, neuron_network
-from hypothesis import given, note
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from strategies import FEATURES, networks, random_inputs
 
@@ -30,7 +33,16 @@ from mintaka_hw.plan import Plan, PlanError, make_plan
 
 
 def small_networks() -> st.SearchStrategy[Network]:
-    return networks(max_size=12, max_hidden=3, max_steps=4, max_input_bits=6, features=FEATURES).filter(buildable)
+    """Everything that there is hardware for; more often than not with a direct input, now and then as a chain of LIF
+    layers, where its sum needs no pass of its own."""
+
+    def drawn(**limits: Any) -> st.SearchStrategy[Network]:
+        return networks(**{"max_size": 12, "max_hidden": 3, "max_steps": 4, "max_input_bits": 6, **limits})
+
+    direct = {"kinds": ("direct",)}
+    chain = {"chain": True, "features": set(FEATURES) - {"cuba"}}
+    everything = {"features": FEATURES}
+    return st.one_of(drawn(**everything), drawn(**everything, **direct), drawn(**chain, **direct)).filter(buildable)
 
 
 def buildable(network: Network) -> bool:
@@ -70,6 +82,37 @@ def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bo
     if not stalled:
         np.testing.assert_equal(seen.cycles, predicted.result)
         np.testing.assert_equal(seen.finished - seen.accepted[0], predicted.result)
+
+
+def test_variety() -> None:
+    """The generated networks ask for everything that a layer core can be."""
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=300, database=None)
+    @given(small_networks())
+    def look(network: Network) -> None:
+        plan = make_plan(network, 1)
+        head = plan.head
+        seen[head.read, head.windows > 1] += 1
+        for layer in plan.layers:
+            refractory = 0 if layer.node.neuron is None else layer.node.neuron.refractory
+            beside = bool(layer.passes) and bool(layer.step_edges)
+            kind = "cuba" if layer.current is not None else "lif"
+            seen["passes", len(layer.passes)] += 1
+            seen["merged"] += layer.merged
+            seen["one step", kind] += plan.network.time_steps == 1
+            seen["beside others", kind] += beside and layer.fires
+            seen["silence beside others"] += beside and bool(refractory)
+            seen["short silence"] += 0 < refractory < plan.network.time_steps
+            seen["long silence"] += refractory >= plan.network.time_steps > 1
+            seen["deep"] += layer.state_is_deep
+
+    look()
+    wanted: set[object] = {(read, several) for read in ("accumulate", "count", "membrane") for several in (False, True)}
+    wanted |= {("passes", number) for number in range(3)} | {"merged", "short silence", "long silence", "deep"}
+    wanted |= {(what, kind) for what in ("one step", "beside others") for kind in ("lif", "cuba")}
+    wanted |= {"silence beside others"}
+    assert {name for name in wanted if seen[name] < 3} == set()
 
 
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1))

@@ -97,8 +97,8 @@ class Replay(wiring.Component):
         state = Signal(self.slot.state.shape())
         phase = Signal(range(max(2, layer.phases)))
         passes = len(layer.passes)
-        opening, closing = phase <= passes, phase == layer.phases - 1
-        listed = Const(1, 1) if layer.listed_phases == layer.phases else phase < layer.listed_phases
+        opening, closing = self._below(phase, passes + 1), phase == layer.phases - 1
+        listed = Const(1, 1) if layer.listed_phases == layer.phases else self._below(phase, layer.listed_phases)
 
         load, finished = Signal(), Signal()
         nothing, chunk_last, group_last, phase_last = (
@@ -195,6 +195,9 @@ class Replay(wiring.Component):
 
         m.d.comb += self.fresh.eq(self._fresh(m))
         return m
+
+    def _below(self, phase: Value, limit: int) -> Value:
+        return phase == 0 if limit == 1 else phase < limit
 
     def _number_of(self, one_hot: Value) -> Value:
         width = max(1, (self.layer.chunk_bits - 1).bit_length())
