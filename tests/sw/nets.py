@@ -24,7 +24,9 @@ BITS = st.integers(2, 16)
 
 
 @st.composite
-def neurons(draw: st.DrawFn) -> NeuronSpec:
+def neurons(draw: st.DrawFn, newer: bool = True) -> NeuronSpec:
+    if not newer:
+        return NeuronSpec(draw(BITS), draw(LEAKS), draw(st.sampled_from(["zero", "subtract"])))
     refractory = draw(st.sampled_from([0, 0, 0, 1, 2, 255]))
     current = draw(st.one_of(st.none(), st.none(), st.builds(SynapticCurrent, LEAKS, BITS)))
     return NeuronSpec(draw(BITS), draw(LEAKS), draw(st.sampled_from(["zero", "subtract"])), refractory, current)
@@ -36,8 +38,8 @@ def heads() -> st.SearchStrategy[NeuronSpec | Integrator | None]:
 
 
 @st.composite
-def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
-    """An input and layers that fit; `images`: convolutions and pools first."""
+def stacks(draw: st.DrawFn, images: bool, newer: bool = True) -> tuple[Input, list[Spec]]:
+    """An input and layers that fit. `images`: convolutions, pools first. `newer`: what format 1.1 brought, too."""
     kind = draw(st.sampled_from(["direct", "direct", "spikes", "counts"]))
     shape = draw(st.tuples(SIZES, st.integers(3, 8), st.integers(3, 8)) if images else st.tuples(st.integers(1, 20)))
     source = Input("input", shape, kind, 1 if kind == "spikes" else draw(st.integers(1, 8)))
@@ -52,7 +54,7 @@ def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
         op = draw(st.sampled_from(ops))
         bits = draw(st.integers(1, 8))
         if op == "dense":
-            specs.append(DenseSpec(name, draw(st.integers(1, 12)), bits, draw(neurons())))
+            specs.append(DenseSpec(name, draw(st.integers(1, 12)), bits, draw(neurons(newer))))
             continue
         H, W = signal.shape[1:]
         stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
@@ -62,18 +64,19 @@ def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
             groups = draw(st.sampled_from([1, signal.shape[0]]))
             channels = groups * draw(SIZES)
             geometry = ConvGeometry(stride, padding, groups)
-            specs.append(ConvSpec(name, channels, kernel, geometry, bits, draw(neurons())))
+            specs.append(ConvSpec(name, channels, kernel, geometry, bits, draw(neurons(newer))))
         else:
             kind_of_pool = draw(st.sampled_from(["max", "sum"])) if signal.max_value == 1 else "sum"
             specs.append(PoolSpec(name, Pool(kind_of_pool, kernel, stride)))
-    specs.append(DenseSpec("head", draw(st.integers(1, 5)), draw(st.integers(1, 8)), draw(heads())))
+    head = draw(heads()) if newer else None
+    specs.append(DenseSpec("head", draw(st.integers(1, 5)), draw(st.integers(1, 8)), head))
     return source, specs
 
 
 @st.composite
-def graphs(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
+def graphs(draw: st.DrawFn, images: bool, newer: bool = True) -> tuple[Input, list[Spec]]:
     """A stack with joins and more edges: shortcuts from any earlier layer, delayed ones, recurrences, stated shifts."""
-    source, specs = draw(stacks(images))
+    source, specs = draw(stacks(images, newer))
     specs = draw(with_joins(source, specs))
     for index, spec in enumerate(specs):
         if isinstance(spec, PoolSpec | JoinSpec):
@@ -160,9 +163,9 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, images: bool, graph: bool = False) -> Case:
+def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True) -> Case:
     """A quantized network in some state of training, and inputs for it; `graph`: not only a sequence of layers."""
-    source, specs = draw(graphs(images) if graph else stacks(images))
+    source, specs = draw((graphs if graph else stacks)(images, newer))
     steps = draw(st.one_of(st.integers(1, 6), st.integers(1, 16)))
     snn = SNN(source, steps, specs, seed=draw(st.integers(0, 2**31)))
     rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
@@ -177,7 +180,8 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False) -> Case:
         if isinstance(layer, Spiking):
             spread = draw(st.sampled_from([0.3, 1.0, 1.0, 30.0]))
             layer.norm.gamma.data.normal_(generator=rng).mul_(spread)
-            layer.norm.beta.data.normal_(generator=rng)
+            extreme = draw(st.sampled_from([1.0, 1.0, 1.0, 100.0]))  # dead and saturated channels
+            layer.norm.beta.data.normal_(generator=rng).mul_(extreme)
         elif isinstance(layer, Head):
             layer.bias.data.normal_(generator=rng)
     snn.train()
