@@ -110,7 +110,7 @@ def test_generated_networks_through_the_hardware(tmp_path: Path) -> None:
     tally = fuzz.run_chunk(Chunk(rtl=True, seed=1, index=0, size=6), tmp_path)
     assert tally.failures == []
     assert tally.stages["fast engine"] == tally.stages["verilator"] == tally.stages["verilator, stalled"] == 6
-    assert 0 < tally.stages["torch"] < 6
+    assert tally.stages["torch"] > 0
 
 
 def test_hardware_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
