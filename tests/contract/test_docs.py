@@ -19,7 +19,17 @@ from typer.main import get_command
 
 from mintaka.artifact import LeakTerm, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
-from mintaka.train.keys import ConvEdge, ConvRecipe, DenseRecipe, NetworkRecipe, PoolRecipe, Recipe, TrainRecipe
+from mintaka.train.keys import (
+    ConvEdge,
+    ConvRecipe,
+    DenseRecipe,
+    JoinEdge,
+    JoinRecipe,
+    NetworkRecipe,
+    PoolRecipe,
+    Recipe,
+    TrainRecipe,
+)
 from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
 from mintaka_hw.estimate.models import LIST_LATENCY, OUTPUT_LATENCY
@@ -142,7 +152,8 @@ def test_the_page_of_recipes_is_whole() -> None:
     assert [layer.name for layer in recipe.layers] == ["hidden", "output"]
     rows = re.findall(r"^\| (`.*?) \|(.*)$", page.read_text(), re.MULTILINE)
     documented = {key: rest for keys, rest in rows for key in re.findall(r"`(\w+)`", keys)}
-    models = (Recipe, NetworkRecipe, TrainRecipe, DenseRecipe, ConvRecipe, PoolRecipe, ConvEdge)
+    layers = (DenseRecipe, ConvRecipe, PoolRecipe, JoinRecipe)
+    models = (Recipe, NetworkRecipe, TrainRecipe, *layers, ConvEdge, JoinEdge)
     keys = {field.alias or key for model in models for key, field in model.model_fields.items()}
     fields = keys - {"network", "train", "layers"}
     assert set(documented) == fields

@@ -64,6 +64,11 @@ def leaked(V: Tensor, leak: tuple[LeakTerm, ...]) -> Tensor:
     return torch.zeros_like(V) if total is None else total
 
 
+def slope(leak: tuple[LeakTerm, ...]) -> float:
+    """The leak as a factor, without its floors."""
+    return sum(term.sign * 2.0**-term.shift for term in leak)
+
+
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
     """(C,) -> (C, 1, ...), to meet the channel axis of `like` (N, C, ...)."""
     return values.reshape(-1, *[1] * (like.ndim - 2))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact import LeakTerm
-from mintaka.snn.exact import leaked, per_channel
+from mintaka.snn.exact import leaked, per_channel, slope
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LIF:
     @property
     def slope(self) -> float:
         """The leak as a factor: sum of sign * 2^-shift."""
-        return sum(term.sign * 2.0**-term.shift for term in self.leak)
+        return slope(self.leak)
 
     def store(self, V: Tensor) -> Tensor:
         """U = clip(leak(V)); a new tensor."""
@@ -46,11 +46,13 @@ class LIF:
 
 @dataclass(frozen=True)
 class Scan:
-    """All steps of one layer, each (T, N, C, ...): K before firing, spikes s (0 or 1), and stored membranes U."""
+    """All steps of one layer, each (T, N, C, ...): K before firing, spikes s (0 or 1), stored membranes U, and of
+    CUBA-LIF the stored synaptic currents J."""
 
     k: Tensor
     s: Tensor
     u: Tensor | None
+    j: Tensor | None = None
 
 
 def scan(

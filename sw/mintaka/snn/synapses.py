@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import ConvGeometry, Signal
-from mintaka.snn.exact import conv2d, dense, dtype_for
+from mintaka.snn.exact import conv2d, dense, dtype_for, per_channel
 from mintaka.snn.graph import MAX_SHIFT
 from mintaka.snn.quantizer import WeightQuantizer
 from mintaka.snn.surrogate import floor_through
@@ -17,13 +17,22 @@ from mintaka.snn.surrogate import floor_through
 UNCHOSEN = -1
 
 
+def through(x: Tensor, W: Tensor, conv: ConvGeometry | None) -> Tensor:
+    """x (M, *source) -> the sum over synapses of W * x, (M, C_out, ...); an identity edge's W is (C_out,)."""
+    if W.ndim == 1:
+        return x * per_channel(W, x)
+    return dense(x, W) if conv is None else conv2d(x, W, conv)
+
+
 class Synapses(nn.Module):
     """Weights of one edge: x -> the sum over synapses of W * x.
 
-    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, float32; `quantizer` makes integers.
+    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, (C_out,) for identity, float32;
+        `quantizer` makes integers.
     input_shift : right shift of a direct input's exact sum; chosen from the first batch where it is not given.
     scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
-    spread : of the initial weights, uniform in +-spread / sqrt(fan_in).
+    spread : of the initial weights, uniform in +-spread / sqrt(fan_in); those of identity are positive, so that a
+        shortcut begins with passing on what it reads.
     """
 
     input_shift: Tensor
@@ -42,7 +51,8 @@ class Synapses(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape))
         self.fan_in = self.weight[0].numel()
-        nn.init.uniform_(self.weight, -spread / sqrt(self.fan_in), spread / sqrt(self.fan_in))
+        most = spread / sqrt(self.fan_in)
+        nn.init.uniform_(self.weight, 0.0 if len(shape) == 1 else -most, most)
         self.quantizer = WeightQuantizer(bits)
         self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
         chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
@@ -74,7 +84,7 @@ class Synapses(nn.Module):
         W = self.weights(sign, step)
         dtype = dtype_for(self.most_sum) if self.integer else W.dtype
         x, W = x.to(dtype), W.to(dtype)
-        total = dense(x, W) if self.conv is None else conv2d(x, W, self.conv)
+        total = through(x, W, self.conv)
         if not (self.integer and self.source.static):
             return total
         if int(self.input_shift) == UNCHOSEN:
