@@ -66,6 +66,7 @@ def scan(
     reset_by: Tensor | None,
     *,
     membranes: bool = False,
+    log: bool = True,
     feedback: Callable[[Tensor], Tensor] | None = None,
 ) -> Scan:
     """Run the neurons of a layer over all steps.
@@ -73,6 +74,7 @@ def scan(
     current : (T, N, C, ...) of any strides, or (N, C, ...) with `steps` = T where it is the same at every step.
     threshold, bias, reset_by : per channel (C,), of current's dtype.
     membranes : keep U (only the last is needed to go on, and none after the last step).
+    log : keep K; False leaves only that of the last step in `Scan.k`, at every step.
     feedback : what the spikes of the step before add to K, where the layer reads itself.
     """
     static = steps is not None
@@ -82,9 +84,10 @@ def scan(
     R = None if reset_by is None else per_channel(reset_by, like)
     if bias is not None:
         current = current + per_channel(bias, like)
-    K = torch.empty(T, *like.shape, dtype=current.dtype)
-    s = torch.empty_like(K)
-    U_all = torch.empty_like(K) if membranes else None
+    shape = (T, *like.shape)
+    K = torch.empty(shape if log else like.shape, dtype=current.dtype).expand(shape)
+    s = torch.empty(shape, dtype=current.dtype)
+    U_all = torch.empty_like(s) if membranes else None
     U = torch.zeros_like(like)
     before: Tensor | None = None
     for t, (K_t, s_t) in enumerate(zip(K, s, strict=True)):
