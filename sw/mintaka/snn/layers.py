@@ -127,15 +127,21 @@ class Head(Summing):
         """B (C_out,), float64: integer-valued where `integer` is set."""
         if not self.integer:
             return self.bias.double()
-        return round_through((self.bias.double() / self.unit().detach().double()).clamp(-MOST, MOST))
+        with torch.no_grad():
+            unit = self.unit().double()
+        return round_through((self.bias.double() / unit).clamp(-MOST, MOST))
 
     def forward(self, xs: Sequence[Tensor], steps: int, record: Recorder | None = None) -> Tensor:
         """xs as for `Summing.current` -> the sum over T of I + B, or the integrator's last K, (N, C_out, ...)."""
-        current, static = self.current(xs, steps)
+        at_once = record is None and self.integrator is None and not self.synapses.source.static
+        if at_once:  # the sum over T of W * x is W * (the sum over T of x)
+            current, static = self.current([x.sum(0, keepdim=True) for x in xs], 1, times=steps)
+        else:
+            current, static = self.current(xs, steps)
         dtype = self._dtype(steps) if self.integer else torch.float32
         current = current.to(dtype)
         if not static:
-            current = current.reshape(steps, -1, *current.shape[1:])
+            current = current.reshape(1 if at_once else steps, -1, *current.shape[1:])
         if self.integrator is not None:
             lif = LIF(self.integrator.leak, self.integrator.membrane_max, "zero", self.integer)
             cell, repeat = Cell(lif, None, self.folded_bias().to(dtype), None), steps if static else None

@@ -81,16 +81,16 @@ class _RecurrentSpikes(torch.autograd.Function):
         K, s, W, gain, threshold, reset_by = ctx.saved_tensors
         lif, conv, T = ctx.lif, ctx.conv, len(K)
         channels = [0, 1, *range(3, K.ndim)]
-        G = per_channel(gain, K[0])
-        above = K - per_channel(threshold, K[0])
+        G, theta = per_channel(gain, K[0]), per_channel(threshold, K[0])
+        above = K - theta
         slope = triangle(above * G)
-        keep = kept(K[:-1], s[:-1], None if reset_by is None else per_channel(reset_by, K[0]), lif)
+        keep = kept(K[:-1], s[:-1], theta, None if reset_by is None else per_channel(reset_by, K[0]), lif)
         grad_h = grads[0] * slope
         grad_K = grad_h * G
         for t in range(T - 2, -1, -1):
             grad_h[t].addcmul_(transposed(W, conv, grad_K[t + 1]), slope[t], value=DAMPING)
             torch.mul(grad_h[t], G, out=grad_K[t])
-            grad_K[t].addcmul_(keep[t], grad_K[t + 1])
+            grad_K[t].addcmul_(keep[t], grad_K[t + 1], value=lif.slope)
         grad_gain = (above * grad_h).sum(channels)
         grad_threshold = -(grad_h * G).sum(channels)
         grad_W = outer(s[:-1].flatten(0, 1), grad_K[1:].flatten(0, 1), W, conv) if T > 1 else torch.zeros_like(W)
