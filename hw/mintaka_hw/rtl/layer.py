@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -53,6 +55,19 @@ class LayerCore(wiring.Component):
                 "tap_u": Out(lanes_of(signed(layer.state_width), layer.lanes)),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        layer = self.layer
+        return {
+            "layer": layer.name,
+            "op": layer.node.op,
+            "shape in": layer.node.shape_in,
+            "shape out": layer.node.shape_out,
+            "lanes": layer.lanes,
+            "groups": layer.groups,
+            "windows": layer.windows,
+            **{f"memory {memory.name}": f"{memory.depth} words of {memory.width} bits" for memory in layer.memories},
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
@@ -96,6 +97,11 @@ class LIFCore(wiring.Component):
                 "k": Out(lanes_of(signed(p.k_width), p.lanes)),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        found = {each.name.replace("_", " "): getattr(self.parameters, each.name) for each in fields(self.parameters)}
+        leak = " ".join(f"{'-' if term.sign < 0 else '+'}(V >> {term.shift})" for term in self.parameters.leak or ())
+        return {**found, "leak": leak or "none"}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         p = self.parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -25,6 +27,9 @@ class LogitSerializer(wiring.Component):
             {"logit": signed(head.k_width), "winner": max(1, (head.channels - 1).bit_length()), "last": 1}
         )
         super().__init__({"i": In(stream.Signature(head.outgoing.word_bits)), "o": Out(stream.Signature(self.layout))})
+
+    def describe(self) -> dict[str, Any]:
+        return {"layer": self.head.name, "classes": self.head.channels, "logit bits": self.head.k_width}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         head = self.head

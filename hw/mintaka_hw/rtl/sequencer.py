@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -40,6 +42,10 @@ class Sequencer(wiring.Component):
         self.layer = layer
         inputs = {f"i{n}": In(stream.Signature(edge.lists.word_bits)) for n, edge in enumerate(layer.edges)}
         super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer)))})
+
+    def describe(self) -> dict[str, Any]:
+        words = {f"words from {edge.edge.node}": edge.lists.words for edge in self.layer.edges}
+        return {"layer": self.layer.name, **words}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         edges = self.layer.edges

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -30,6 +32,17 @@ class WindowReader(wiring.Component):
                 "o": Out(stream.Signature(plan.outgoing.word_bits)),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "picture": (plan.incoming.rows, plan.incoming.cols),
+            "channels": plan.incoming.channels,
+            "kernel": plan.kernel,
+            "stride": plan.stride,
+            "padding": plan.padding,
+            "rows kept": plan.buffer_rows,
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         plan, frame = self.plan, self.plan.incoming
