@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mintaka.artifact.whole import write_whole
-from mintaka_hw.plan import Plan, PlanError
+from mintaka_hw.plan import Plan, PlanError, listing
 from mintaka_hw.rtl import Accelerator
 from mintaka_hw.verilog.backend import verilog_of
 from mintaka_hw.verilog.header import header
@@ -123,12 +123,10 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "accumulator_width": layer.accumulator_width,
                 "tapped": taps,
                 "runs_ahead": layer.name in plan.running_ahead,
-                "memories": [
-                    {"name": memory.name, "depth": memory.depth, "width": memory.width, "bits": memory.bits}
-                    for memory in layer.memories
-                ],
             }
             for layer in plan.layers
         ],
+        "stages": [stage.to_json() for stage in listing(plan)],
+        "memory_bits": plan.memory_bits,
         "taps": taps,
     }
