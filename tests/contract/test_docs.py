@@ -218,9 +218,9 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
     network = samples.one_neuron(cuba, [[5, -2, 3]])
     design = generate(make_plan(network), tmp_path, taps=True)
     verilog = design.verilog.read_text()
-    top = verilog[verilog.index(f"module {design.top}(") :]
-    (ports,) = re.findall(r"\((.*?)\);", top, re.DOTALL)[:1]
-    found = {re.sub("^(a|head)_", "L_", port.strip()) for port in ports.split(",")}
+    ports = verilog.partition(f"module {design.top} (\n")[2].partition(");")[0]
+    names = re.findall(r"^  (?:input|output) .*?(\w+)(?: = \S+?)?,?$", ports, re.MULTILINE)
+    found = {re.sub("^(a|head)_", "L_", name) for name in names}
     assert found == documented | {"clk", "rst"}
 
 

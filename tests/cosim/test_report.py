@@ -73,7 +73,7 @@ def test_figures_and_their_kinds(run: Path) -> None:
     assert found["sops_per_sample"] == ("120.0", "simulated")
     assert found["utilisation"] == (f"{(4 * 30 + 6 * 10) / (4 * 40 + 6 * 10):.1%}", "simulated")
     design = json.loads((run / "verilog" / "design.json").read_text())
-    bits = sum(memory["bits"] for layer in design["layers"] for memory in layer["memories"])
+    bits = sum(memory["depth"] * memory["width"] for stage in design["stages"] for memory in stage["memories"])
     assert found["memory_bits"] == (f"{bits:,} bits", "exact")
     assert report.paths["Artifact"] == "network.safetensors"
     assert report.paths["Verilog"] == "verilog/mintaka_handmade.v"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 HARNESS = Path(__file__).with_name("native.cpp")
 
 
-def build(verilog: Path, layout: Layout, *, optimize: bool = True) -> Build:
-    """Compile the design with the harness (or take it from the cache). optimize : as `build_native` has it."""
-    return build_native(verilog, layout.top, HARNESS, ports_header(layout), optimize=optimize)
+def build(verilog: Path, layout: Layout, *, parts: Sequence[Path] = (), optimize: bool = True) -> Build:
+    """Compile the design with the harness (or take it from the cache). parts, optimize : as `build_native` has them."""
+    return build_native(verilog, layout.top, HARNESS, ports_header(layout), parts=parts, optimize=optimize)
 
 
 def cpp_name(port: str) -> str:

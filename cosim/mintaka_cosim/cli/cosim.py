@@ -12,6 +12,8 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     RequestError,
+    check_file,
+    check_folder,
     console,
     emit_json,
     parse_lanes,
@@ -64,18 +66,22 @@ def cosim(
     if samples is not None and samples > available:
         raise RequestError(f"--samples {samples}: the test split of {dataset.name} has {available}")
     inputs = network_inputs(network, dataset.test_x[:samples], dataset.bits)
+    mode = RANDOM_STALLS if stalls else NO_STALLS
+    path = out if out is not None else artifact.parent / out_name(taps=taps, stalls=stalls)
+    check_file("--out", path)
+    if work is not None:
+        check_folder("--work", work)
     with progress_bar("co-simulating", quiet=json) as progress:
         result = simulate_and_compare(
             network,
             wanted,
             inputs,
             taps=taps,
-            stalls=RANDOM_STALLS if stalls else NO_STALLS,
+            stalls=mode,
             seed=seed,
             work_dir=work,
             progress=progress,
         )
-    path = out if out is not None else artifact.parent / out_name(result)
     figures = save_figures(result, path, dataset, len(inputs))
     if json:
         emit_json(figures)
@@ -89,9 +95,9 @@ def cosim(
 OUT_NAMES = ("cosim.json", "cosim-stalls.json", "cosim-taps.json", "cosim-taps-stalls.json")
 
 
-def out_name(result: CosimResult) -> str:
+def out_name(*, taps: bool, stalls: bool) -> str:
     """One of OUT_NAMES, by the mode, so that a report finds all of them."""
-    return OUT_NAMES[2 * result.taps + result.stalls.any]
+    return OUT_NAMES[2 * taps + stalls]
 
 
 def save_figures(result: CosimResult, path: Path, dataset: Dataset, samples: int) -> dict[str, Any]:

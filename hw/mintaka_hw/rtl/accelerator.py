@@ -59,6 +59,18 @@ class Accelerator(wiring.Component):
                     ports[f"{layer.name}_tap_{name}"] = Out(layer.lanes * width)
         super().__init__(ports)
 
+    def describe(self) -> dict[str, Any]:
+        network = self.plan.network
+        layers = {f"layer {layer.name}": f"{layer.node.op}, {layer.lanes} lanes" for layer in self.plan.layers}
+        return {
+            "network": network.name,
+            "input": f"{network.input.kind}, {'x'.join(map(str, network.input.shape))}, {network.input.bits} bits",
+            "time steps": network.time_steps,
+            **layers,
+            "memory bits": self.plan.memory_bits,
+            "taps": self.taps,
+        }
+
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         cores: dict[str, LayerCore | PoolCore | JoinCore] = {}

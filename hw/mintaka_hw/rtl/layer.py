@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -67,6 +69,19 @@ class LayerCore(wiring.Component):
                 **{f"tap_{name}": Out(width * layer.lanes) for name, width in tapped(layer).items()},
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        layer = self.layer
+        return {
+            "layer": layer.name,
+            "op": layer.node.op,
+            "shape in": layer.node.shape_in,
+            "shape out": layer.node.shape_out,
+            "lanes": layer.lanes,
+            "groups": layer.groups,
+            "windows": layer.windows,
+            **{f"memory {memory.name}": f"{memory.depth} words of {memory.width} bits" for memory in layer.memories},
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer

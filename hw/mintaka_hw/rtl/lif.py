@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from amaranth.hdl import Array, C, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -133,6 +133,11 @@ class LIFCore(wiring.Component):
                 ports[name] = In(lanes_of(unsigned(width), p.lanes))
                 ports[f"{name}_next"] = Out(lanes_of(unsigned(width), p.lanes))
         super().__init__(ports)
+
+    def describe(self) -> dict[str, Any]:
+        found = {each.name.replace("_", " "): getattr(self.parameters, each.name) for each in fields(self.parameters)}
+        leak = " ".join(f"{'-' if term.sign < 0 else '+'}(V >> {term.shift})" for term in self.parameters.leak or ())
+        return {**found, "leak": leak or "none"}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         p = self.parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -25,6 +27,10 @@ class LogitOrder(wiring.Component):
         self.head = head
         words, logits = head.outgoing.word_bits, head.logits.word_bits
         super().__init__({"i": In(stream.Signature(words)), "o": Out(stream.Signature(logits))})
+
+    def describe(self) -> dict[str, Any]:
+        head = self.head
+        return {"layer": head.name, "words": head.states, "logits": head.channels * head.windows}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         head = self.head
@@ -103,6 +109,9 @@ class LogitSerializer(wiring.Component):
             {"logit": signed(logits.element_bits), "winner": max(1, (logits.elements - 1).bit_length()), "last": 1}
         )
         super().__init__({"i": In(stream.Signature(logits.word_bits)), "o": Out(stream.Signature(self.layout))})
+
+    def describe(self) -> dict[str, Any]:
+        return {"classes": self.logits.elements, "logit bits": self.logits.element_bits}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -85,6 +87,16 @@ class Replay(wiring.Component):
                 "ends": Out(1),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        layer = self.layer
+        return {
+            "layer": layer.name,
+            "groups": layer.groups,
+            "windows": layer.windows,
+            "time steps": layer.time_steps,
+            "weight rows": layer.fan_in * layer.groups,
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -48,6 +49,10 @@ class Sequencer(wiring.Component):
 
     def _payload(self, edge: EdgePlan) -> data.StructLayout | int:
         return edge.lists.word_bits if edge.window_buffer is None else pixel_layout(edge.window_buffer)
+
+    def describe(self) -> dict[str, Any]:
+        words = {f"words from {edge.edge.node}": edge.lists.words for edge in self.layer.edges}
+        return {"layer": self.layer.name, **words}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         edges, lists = self.layer.edges, self._lists()

@@ -58,14 +58,14 @@ class _Spikes(torch.autograd.Function):
         return grad_current, grad_gain, grad_threshold, grad_bias, None, None, None
 
 
-def kept(K: Tensor, s: Tensor, theta: Tensor, R: Tensor | None, lif: LIF) -> Tensor:
+def kept(K: Tensor, s: Tensor, theta: Tensor | None, R: Tensor | None, lif: LIF) -> Tensor:
     """Where dU/dK is not 0 (there it is the leak's slope): 1 or 0 at each step, (T, N, C, ...).
 
-    theta, R : per channel, shaped (C, 1, ...).
+    theta, R : per channel, shaped (C, 1, ...); theta None where s is not [K > theta] alone (refractory neurons).
     """
     if not lif.integer:
         return 1 - s if lif.reset == "zero" else torch.ones_like(s)
-    if lif.reset == "zero" and len(lif.leak) == 1 and lif.leak[0].sign > 0:
+    if theta is not None and lif.reset == "zero" and len(lif.leak) == 1 and lif.leak[0].sign > 0:
         # The usual case in two passes: K does not fire, and K >> shift is from -Qu to Qu.
         unit = 2 ** lif.leak[0].shift
         least, most = -lif.membrane_max * unit, (lif.membrane_max + 1) * unit - 1

@@ -54,11 +54,13 @@ class _SteppedSpikes(torch.autograd.Function):
         cell, conv, T = ctx.cell, ctx.conv, len(K)
         channels = [0, 1, *range(3, K.ndim)]
         G = per_channel(gain, K[0])
-        above = K - per_channel(threshold, K[0])
+        theta = per_channel(threshold, K[0])
+        above = K - theta
         pseudo = triangle(above * G)
         if live is not None:
             pseudo *= live
-        keep = kept(K, s, None if reset_by is None else per_channel(reset_by, K[0]), cell.lif)
+        R = None if reset_by is None else per_channel(reset_by, K[0])
+        keep = kept(K, s, None if cell.refractory else theta, R, cell.lif)
         keep_j = 0.0 if cell.current is None else slope(cell.current.leak)
         grad_h, grad_K, grad_I = grads[0] * pseudo, torch.empty_like(K), torch.empty_like(K)
         for t in range(T - 1, -1, -1):
@@ -66,7 +68,7 @@ class _SteppedSpikes(torch.autograd.Function):
                 grad_h[t].addcmul_(transposed(W, conv, grad_I[t + 1]), pseudo[t], value=DAMPING)
             torch.mul(grad_h[t], G, out=grad_K[t])
             if t + 1 < T:
-                grad_K[t].addcmul_(keep[t], grad_K[t + 1])
+                grad_K[t].addcmul_(keep[t], grad_K[t + 1], value=cell.lif.slope)
             grad_I[t] = grad_K[t] if live is None else grad_K[t] * live[t]
             if keep_j and t + 1 < T:
                 after = grad_I[t + 1] if unclipped is None else grad_I[t + 1] * unclipped[t]
