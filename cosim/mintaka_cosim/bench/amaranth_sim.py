@@ -141,7 +141,9 @@ def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
         accepted=np.array(seen.accepted[:N], np.int64),
         finished=out[:, -1, 3],
         cycles=out[:, -1, 2],
-        counters={x.name: np.array(seen.counters[x.name], np.int64)[:N] for x in plan.layers},
+        counters={
+            x.name: np.diff(np.array(seen.counters[x.name], np.int64)[:N], axis=0, prepend=0) for x in plan.layers
+        },
         total_cycles=cycles,
         traces=traces,
     )

@@ -106,8 +106,15 @@ struct Layer {
     File counters;
     uint64_t finished = 0;
     Layer(const std::string& out, const char* layer) : name(layer), counters(out + "/" + layer + ".counters", "wb") {}
-    template <typename A, typename B, typename C> void done(A sops, B events, C busy) {
-        const int64_t row[3] = {static_cast<int64_t>(sops), static_cast<int64_t>(events), static_cast<int64_t>(busy)};
+    uint32_t totals[3] = {0, 0, 0};  // of all samples so far, modulo 2^32 as the hardware counts
+
+    void done(uint32_t sops, uint32_t events, uint32_t busy) {
+        const uint32_t now[3] = {sops, events, busy};
+        int64_t row[3];
+        for (int i = 0; i < 3; i++) {
+            row[i] = static_cast<uint32_t>(now[i] - totals[i]);
+            totals[i] = now[i];
+        }
         counters.put(row, 3);
         ++finished;
     }

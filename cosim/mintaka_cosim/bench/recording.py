@@ -9,6 +9,7 @@ import numpy as np
 from mintaka.artifact import Trace
 
 COUNTERS = ("sops", "events", "busy")
+COUNTER_WIDTH = 32  # bits of the hardware's running totals
 
 
 @dataclass

@@ -206,6 +206,19 @@ class LayerPlan:
         return lane_ranges(self)
 
     @property
+    def bias_less(self) -> int:
+        """1 where the table holds B - 1: B + U is then (B - 1) - ~U.
+
+        Synthesis keeps the order of a subtraction, and so puts the gates before U into the adder's own LUTs.
+        """
+        return int("u" in self.state_fields and not self.merged and not self.refractory)
+
+    @property
+    def stored_bias(self) -> np.ndarray:
+        """What the bias table holds, int64 (channels,)."""
+        return self.bias - self.bias_less
+
+    @property
     def k(self) -> Interval:
         return self.ranges.k
 
@@ -353,7 +366,7 @@ class LayerPlan:
         found.append(MemoryPlan("state", self.states, P * sum(self.state_fields.values())))
         if self.has_current:
             found.append(MemoryPlan("current", self.states, P * self.current_width))
-        for name, values in (("bias", self.bias), ("threshold", self.threshold if self.fires else None)):
+        for name, values in (("bias", self.stored_bias), ("threshold", self.threshold if self.fires else None)):
             if values is not None:
                 found.append(MemoryPlan(name, G, P * table_width(values)))
         if self.reset_by is not None:

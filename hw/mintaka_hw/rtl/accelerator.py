@@ -28,7 +28,7 @@ class Accelerator(wiring.Component):
         One per beat in class order (of several pixels: channel, row, column). With `o_last`, `o_class` is the argmax
         (lowest index wins) and `o_cycles` the cycles since the first beat after reset was accepted.
     artifact_hash : the first 64 bits of the artifact's content hash
-    L_done, L_sops, L_events, L_busy : per layer L, a sample's counts in the cycle of `L_done`
+    L_done, L_sops, L_events, L_busy : per layer L, in the cycle of `L_done` the counts of all samples so far
     L_tap_valid, L_tap_k, L_tap_s, L_tap_u, L_tap_j : with `taps`, per layer L, each group of each step: K, and where
         its neurons have them spikes, membranes and synaptic currents
     """

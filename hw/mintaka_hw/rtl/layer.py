@@ -23,6 +23,12 @@ from mintaka_hw.rtl.windows import WindowReader
 COUNTER_WIDTH = 32
 
 
+def masked(value: Value, off: Value) -> Value:
+    """`value`, or 0 where `off`: as gates, where a multiplexer's other input would need a place of its own."""
+    kept = value.as_unsigned() & (~off).replicate(len(value))
+    return kept.as_signed() if value.shape().signed else kept
+
+
 def tapped(layer: LayerPlan) -> dict[str, int]:
     """What a layer's taps show, as name -> bits per lane: K, and s, U and Js where its neurons have them."""
     found = {"k": layer.k_width}
@@ -48,8 +54,8 @@ class LayerCore(wiring.Component):
         A word of `lanes` spikes per window, group and step, or of the head `lanes` logits per window and group after
         the last step.
     done : Out(1)
-        One cycle per sample; `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
-        issued or waited) are then that sample's.
+        One cycle per sample. Then `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
+        issued or waited) are the totals of all samples since reset, modulo 2^32.
     tap_valid, tap_k, tap_s, tap_u, tap_j : Out
         Monitor: each group of each step as its result leaves the lanes. What a layer's neurons do not have is missing
         (`tapped`).
@@ -183,26 +189,28 @@ class LayerCore(wiring.Component):
         Returns by lane whether it is silent, so that its weights must not count.
         """
         layer, at = self.layer, slots[1]
-        width = table_width(layer.bias)
-        bias_word = rom(m, "bias", group_words(layer.bias, layer.lanes, width), layer.lanes * width, slots[0].group)
+        width = table_width(layer.stored_bias)
+        words = group_words(layer.stored_bias, layer.lanes, width)
+        bias_word = rom(m, "bias", words, layer.lanes * width, slots[0].group)
         state_word = self._state(m, slots, lanes, stepped)
         current_word = self._current(m, slots, lanes)
         passing = at.phase != len(layer.passes)
         silents: list[Value] = []
         for lane in range(layer.lanes):
-            before = {name: Mux(at.opening, 0, value) for name, value in state_word[lane].items()}
+            before = {name: masked(value, at.opening) for name, value in state_word[lane].items()}
             u, silent = before.get("u", C(0, 1)), before.get("silent", C(0, 1)).any()
-            bias: Value = bias_word[lane * width : (lane + 1) * width].as_signed()
+            first: Value = bias_word[lane * width : (lane + 1) * width].as_signed()
             current = current_word[lane]
             if layer.merged and current is not None:
-                bias = Mux(at.opening, bias, current)  # K of the first step: the bias is in it
+                first = Mux(at.opening, first, current)  # K of the first step: the bias is in it
             if layer.refractory:
-                bias = Mux(silent, 0, bias)
+                first = Mux(silent, 0, first)
+            begin = first - ~u if layer.bias_less else first + u
             if layer.current is not None:
                 start = leaked(before["j"], layer.current.leak) if "j" in before else C(0, 1)
-                self._held(m, lanes.membrane[lane], Mux(passing, 0, bias + u), f"membrane_{lane}")
+                self._held(m, lanes.membrane[lane], Mux(passing, 0, begin), f"membrane_{lane}")
             else:
-                start = bias + u
+                start = begin
             if layer.passes:
                 assert current is not None
                 kept = Mux(silent, 0, current) if layer.refractory and layer.current is None else current
@@ -281,17 +289,19 @@ class LayerCore(wiring.Component):
         return Mux(slot.group == layer.groups - 1, lanes.spikes[: layer.outgoing.rest], lanes.spikes)
 
     def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value) -> None:
-        """Per-sample counts, one cycle behind the slots. The fan-out table makes a slot's operations one addition."""
+        """Totals, one cycle behind the slots. The fan-out table makes a slot's operations one addition.
+
+        They are never cleared but by reset: the reader takes differences, and the counters need no multiplexers.
+        """
         layer = self.layer
         width = int(layer.fanout.max()).bit_length()
         fanout: Value = Signal(1)  # stays 0: a layer without a synapse has no operations
         if width:
             address = replay.slot.weight[: layer.element_address_bits]
             fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, address)
-        occupied, fresh, ends = (Signal(name=n) for n in ("slot_occupied", "slot_fresh", "slot_ends"))
+        occupied, ends = Signal(name="slot_occupied"), Signal(name="slot_ends")
         m.d.sync += [
             occupied.eq(replay.occupied),
-            fresh.eq(replay.fresh),
             ends.eq(replay.valid & replay.ends),
             self.done.eq(ends),
         ]
@@ -300,6 +310,5 @@ class LayerCore(wiring.Component):
         operations: Value = Mux(once, fanout, 0)
         if any(edge.counts_units for edge in layer.edges):
             operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
-        with m.If(occupied):
-            for counter, step in ((self.busy, 1), (self.events, event), (self.sops, operations)):
-                m.d.sync += counter.eq(Mux(fresh, 0, counter) + step)
+        for counter, step in ((self.busy, occupied), (self.events, event), (self.sops, operations)):
+            m.d.sync += counter.eq(counter + step)

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from mintaka.artifact import LeakTerm
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import table_width
-from mintaka_hw.rtl.arithmetic import clipped, leaked, shifted_right
+from mintaka_hw.rtl.arithmetic import clipped, greater, leaked, shifted_right
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class LIFCore(wiring.Component):
         kept: Value = k_held
         if p.threshold_width is not None:
             spike = Signal(name=f"spike_{lane}", reset_less=True)
-            fires = k > self.threshold[lane]
+            fires = greater(k, self.threshold[lane])
             with m.If(complete):
                 m.d.sync += spike.eq(fires & (silent[0] == 0) if p.refractory else fires)
             m.d.comb += self.spikes[lane].eq(spike)

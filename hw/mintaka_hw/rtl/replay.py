@@ -62,8 +62,6 @@ class Replay(wiring.Component):
     slot : Out(slot_layout)
     occupied : Out(1)
         A slot is issued or waits.
-    fresh : Out(1)
-        With `occupied`: the first cycle of a sample.
     ends : Out(1)
         With `valid`: the last slot of a sample.
     """
@@ -83,7 +81,6 @@ class Replay(wiring.Component):
                 "valid": Out(1),
                 "slot": Out(slot_layout(layer)),
                 "occupied": Out(1),
-                "fresh": Out(1),
                 "ends": Out(1),
             }
         )
@@ -205,7 +202,6 @@ class Replay(wiring.Component):
             self.occupied.eq(occupied),
         ]
 
-        m.d.comb += self.fresh.eq(self._fresh(m))
         return m
 
     def _below(self, phase: Value, limit: int) -> Value:
@@ -214,12 +210,6 @@ class Replay(wiring.Component):
     def _number_of(self, one_hot: Value) -> Value:
         width = max(1, (self.layer.chunk_bits - 1).bit_length())
         return Cat(Cat(one_hot[i] for i in range(self.layer.chunk_bits) if i >> bit & 1).any() for bit in range(width))
-
-    def _fresh(self, m: Module) -> Signal:
-        fresh = Signal(init=1)
-        with m.If(self.occupied):
-            m.d.sync += fresh.eq(self.valid & self.ends)
-        return fresh
 
     def _state_pending(self, m: Module, chunk: data.View) -> Value:
         """True while the state that `chunk`'s group reads is still on its way to its memory."""
