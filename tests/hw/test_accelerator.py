@@ -95,10 +95,10 @@ def test_variety() -> None:
         seen[head.read, head.windows > 1] += 1
         for layer in plan.layers:
             refractory = 0 if layer.node.neuron is None else layer.node.neuron.refractory
-            beside = bool(layer.passes) and bool(layer.step_edges)
+            beside = bool(layer.phases.passes) and bool(layer.phases.step_edges)
             kind = "cuba" if layer.current is not None else "lif"
-            seen["passes", len(layer.passes)] += 1
-            seen["merged"] += layer.merged
+            seen["passes", len(layer.phases.passes)] += 1
+            seen["merged"] += layer.phases.merged
             seen["one step", kind] += plan.network.time_steps == 1
             seen["beside others", kind] += beside and layer.fires
             seen["silence beside others"] += beside and bool(refractory)

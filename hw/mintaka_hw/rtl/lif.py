@@ -61,7 +61,7 @@ class LIFParameters:
             k_width=layer.k_width,
             state_width=layer.state_width,
             planes=layer.planes,
-            shifts=layer.shifts,
+            shifts=layer.phases.shifts,
             leak=None if layer.membrane is None else layer.membrane.leak,
             threshold_width=table_width(layer.threshold) if layer.fires else None,
             reset_by_width=None if layer.reset_by is None else table_width(layer.reset_by),
