@@ -92,7 +92,7 @@ def test_a_lone_direct_input_is_summed_in_the_first_step_where_that_is_exact(
 def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     """State fields and cycles of the plain layer, and of one with everything."""
     plain = make_plan(SMALL).layers[0]
-    assert (plain.state_fields, plain.pipeline, plain.shifts) == ({"u": 4}, 4, ((0, 0),))
+    assert (plain.state_fields, plain.pipeline, plain.phases.shifts) == ({"u": 4}, 4, ((0, 0),))
     plan = make_plan(neuron_network())
     assert {layer.name: layer.state_fields for layer in plan.layers} == {
         "conv1": {"u": 5, "silent": 2},
