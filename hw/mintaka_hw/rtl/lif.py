@@ -19,7 +19,7 @@ from mintaka_hw.rtl.arithmetic import clipped, leaked, shifted_right
 class LIFParameters:
     """Widths in bits; `planes`: a weight counts up to 2^(planes - 1) times.
 
-    shifts : (right, left) shift of the accumulator's sum, for each phase (`LayerPlan.shifts`).
+    shifts : (right, left) shift of the accumulator's sum, for each phase (`Phases.shifts`).
     leak : the membrane's terms, or None for lanes that only accumulate.
     threshold_width : None for lanes that never fire.
     reset_by_width : None for the reset to zero.
