@@ -82,24 +82,24 @@ def test_a_lone_direct_input_is_summed_in_the_first_step_where_that_is_exact(
 ) -> None:
     network = with_first_edge(dense_network([12, 8, 3], kind="direct", bits=4), **changes)
     layer = make_plan(network).layers[0]
-    assert (layer.merged, layer.passes, layer.phases) == (merged, passes, 4 + len(passes))
+    assert (layer.phases.merged, layer.phases.passes, layer.phases.number) == (merged, passes, 4 + len(passes))
     neuron = network.nodes[0].neuron
     assert neuron is not None
     cuba = replace(network.nodes[0], neuron=replace(neuron, current=SynapticCurrent((LeakTerm(1, 1),), 4)))
-    assert make_plan(replace(network, nodes=(cuba, network.nodes[1]))).layers[0].passes == (0,)
+    assert make_plan(replace(network, nodes=(cuba, network.nodes[1]))).layers[0].phases.passes == (0,)
 
 
 def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     """State fields and cycles of the plain layer, and of one with everything."""
     plain = make_plan(SMALL).layers[0]
-    assert (plain.state_fields, plain.pipeline, plain.shifts) == ({"u": 4}, 4, ((0, 0),))
+    assert (plain.state_fields, plain.pipeline, plain.phases.shifts) == ({"u": 4}, 4, ((0, 0),))
     plan = make_plan(neuron_network())
     assert {layer.name: layer.state_fields for layer in plan.layers} == {
         "conv1": {"u": 5, "silent": 2},
         "conv2": {"u": 5, "j": 5, "silent": 1},
         "head": {"u": 5, "silent": 1, "count": 2},
     }
-    assert {layer.name: (layer.pipeline, layer.shifts) for layer in plan.layers} == {
+    assert {layer.name: (layer.pipeline, layer.phases.shifts) for layer in plan.layers} == {
         "conv1": (4, ((1, 0),)),
         "conv2": (5, ((3, 2), (2, 1), (0, 0))),
         "head": (4, ((3, 0), (0, 0))),

@@ -313,6 +313,11 @@ class LayerModel:
 
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
+        phases = layer.phases
+        self.windows, self.groups, self.phases, self.listed = layer.windows, layer.groups, phases.number, phases.listed
+        self.gives_from = phases.number - 1 if layer.is_head else len(phases.passes)  # first phase that gives words
+        self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
+        self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
         self.events = _per_list(layer, [each.events for each in lists])
         self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
         self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
@@ -333,7 +338,7 @@ class LayerModel:
     def accept(self, wire: Wire) -> None:  # noqa: ARG002
         """Collect one more word: whichever edge's turn it is."""
         turn, position, which = self.turn, self.position, len(self.readable)
-        edges = self.layer.phase_edges(self._phase(which))
+        edges = self.list_edges[self._phase(which)]
         edge = edges[turn]
         time = self.words[edge].offered(len(self.words[edge].takes))
         if turn == position == 0:
@@ -373,42 +378,41 @@ class LayerModel:
 
     def _phase(self, number: int) -> int:
         """The phase of that list."""
-        return number // self.layer.windows % self.layer.listed_phases
+        return number // self.windows % self.listed
 
     def _replay_list(self) -> None:
         """The next list; and behind a sample's last one its phases without lists."""
-        layer, current = self.layer, len(self.released)
+        current = len(self.released)
         while len(self.readable) <= current:
             self.accept(self.words[0])
         if current < len(self.released):
             return
-        phase, window = self._phase(current), current % layer.windows
+        phase, window = self._phase(current), current % self.windows
         if phase == 0 and window == 0:
             self.busy.append(0)
         self._window(phase, window, self.events[current], self.readable[current])
         self.released.append(self.last_slot)
-        if phase == layer.listed_phases - 1 and window == layer.windows - 1:
-            for later in range(layer.listed_phases, layer.phases):
-                for each in range(layer.windows):
+        if phase == self.listed - 1 and window == self.windows - 1:
+            for later in range(self.listed, self.phases):
+                for each in range(self.windows):
                     self._window(later, each, 0, NEVER)
 
     def _window(self, phase: int, window: int, events: int, readable: int) -> None:
-        layer = self.layer
-        gives_words = phase == layer.phases - 1 if layer.is_head else phase >= len(layer.passes)
-        for state in range(window * layer.groups, (window + 1) * layer.groups):
+        gives_words, depth = phase >= self.gives_from, self.layer.fifo_depth
+        for state in range(window * self.groups, (window + 1) * self.groups):
             loaded = max(readable, self.last_slot)
             first = loaded + 1
             if phase > 0:
-                first = max(first, self.stored[state] + layer.state_distance)
+                first = max(first, self.stored[state] + self.distance)
             if gives_words:
-                if self.begun >= layer.fifo_depth:
-                    first = max(first, self.out.taken(self.begun - layer.fifo_depth) + 1)
+                if self.begun >= depth:
+                    first = max(first, self.out.taken(self.begun - depth) + 1)
                 self.begun += 1
             self.last_slot = first + max(1, events) - 1
             self.stored[state] = self.last_slot
             self.busy[-1] += self.last_slot - loaded
             if gives_words:
-                self.out.offers.append(self.last_slot + layer.pipeline + OUTPUT_LATENCY)
+                self.out.offers.append(self.last_slot + self.latency)
 
 
 def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
@@ -416,7 +420,8 @@ def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
     frames = 1 if layer.edges[0].source.static else layer.time_steps
     samples = len(counts[0]) // (layer.windows * frames)
     by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.windows) for each in counts]
-    passes = [by_edge[number] for number in layer.passes]
-    steps = [np.sum([by_edge[number] for number in layer.step_edges], axis=0)] if layer.step_edges else []
+    phases = layer.phases
+    passes = [by_edge[number] for number in phases.passes]
+    steps = [np.sum([by_edge[number] for number in phases.step_edges], axis=0)] if phases.step_edges else []
     found: list[int] = np.concatenate([*passes, *steps], axis=1).ravel().tolist()
     return found

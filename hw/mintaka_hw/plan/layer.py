@@ -11,6 +11,7 @@ import numpy as np
 from mintaka.artifact import Integrator, Interval, Neuron, Node, NodeBounds, SynapticCurrent
 from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.memory import MemoryPlan
+from mintaka_hw.plan.phases import Phases
 from mintaka_hw.plan.ranges import Ranges, lane_ranges
 from mintaka_hw.plan.stream import StreamLayout
 
@@ -71,55 +72,9 @@ class LayerPlan:
         """Steps of silence after a spike, as far as a sample's steps reach."""
         return 0 if self.node.neuron is None else min(self.node.neuron.refractory, self.time_steps - 1)
 
-    # ---- phases
-
-    @property
-    def merged(self) -> bool:
-        """True where the only input is direct and its sum is formed in the first step: K there is the later current.
-
-        Not for CUBA-LIF, where K is not the current, nor with shifts both ways, where the sum's scale is not K's.
-        """
-        edge = self.edges[0].edge
-        alone = len(self.edges) == 1 and self.edges[0].source.static
-        return alone and self.current is None and not (edge.shift and edge.input_shift)
-
     @cached_property
-    def passes(self) -> tuple[int, ...]:
-        """Numbers of the direct edges that have a pass of their own, by falling left shift.
-
-        In this order every sum so far is a multiple of the next 2^shift, so that it can go through the next pass's
-        accumulators: ((c >> shift << input_shift) + sum) >> input_shift << shift = c + (sum >> input_shift << shift).
-        """
-        direct = [n for n, edge in enumerate(self.edges) if edge.source.static and not self.merged]
-        return tuple(sorted(direct, key=lambda n: -self.edges[n].edge.shift))
-
-    @property
-    def step_edges(self) -> tuple[int, ...]:
-        """Numbers of the edges whose words make the lists of the time steps."""
-        return tuple(n for n in range(len(self.edges)) if n not in self.passes)
-
-    @property
-    def phases(self) -> int:
-        return len(self.passes) + self.time_steps
-
-    @property
-    def listed_phases(self) -> int:
-        """So many of the first phases have an event list; in the others every window is one slot per group."""
-        return len(self.passes) + (1 if self.merged else self.time_steps if self.step_edges else 0)
-
-    def phase_edges(self, phase: int) -> tuple[int, ...]:
-        """The edges that meet in a list of that phase, which has one."""
-        return (self.passes[phase],) if phase < len(self.passes) else self.step_edges
-
-    @property
-    def shifts(self) -> tuple[tuple[int, int], ...]:
-        """(input_shift, left shift) of the accumulators' sum: for each pass, and for the steps."""
-        passes = [(self.edges[n].edge.input_shift, self.edges[n].edge.shift) for n in self.passes]
-        return (*passes, (self.edges[0].edge.input_shift if self.merged else 0, 0))
-
-    def plane_shift(self, number: int) -> int:
-        """Left shift of every event of that edge; a pass shifts the sum instead."""
-        return 0 if number in self.passes else self.edges[number].edge.shift
+    def phases(self) -> Phases:
+        return Phases(self.edges, self.time_steps, self.current is not None)
 
     # ---- folding
 
@@ -179,7 +134,7 @@ class LayerPlan:
     @property
     def planes(self) -> int:
         """An event's weight counts 2^plane times, for planes below this."""
-        return max(edge.element_bits + self.plane_shift(n) for n, edge in enumerate(self.edges))
+        return max(edge.element_bits + self.phases.plane_shift(n) for n, edge in enumerate(self.edges))
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
@@ -243,7 +198,7 @@ class LayerPlan:
     @property
     def current_width(self) -> int:
         """Bits of the direct edges' sum, as it is kept for the steps: bias included where it was K of the first."""
-        return self.k_width if self.merged else self.ranges.direct[-1].signed_bits
+        return self.k_width if self.phases.merged else self.ranges.direct[-1].signed_bits
 
     @property
     def most_spikes(self) -> int:
@@ -279,7 +234,7 @@ class LayerPlan:
     @property
     def has_current(self) -> bool:
         """True where a direct input's current is summed once and kept for the steps behind."""
-        return bool(self.passes) or (self.merged and self.time_steps > 1)
+        return bool(self.phases.passes) or (self.phases.merged and self.time_steps > 1)
 
     @property
     def pipeline(self) -> int:

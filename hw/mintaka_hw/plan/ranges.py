@@ -43,13 +43,13 @@ def lane_ranges(layer: LayerPlan) -> Ranges:
 
     direct: list[Interval] = []
     accumulator = ZERO
-    for number in layer.passes:
+    for number in layer.phases.passes:
         edge = layer.edges[number].edge
         before = direct[-1] if direct else ZERO
         begins = Interval(*((end >> edge.shift) << edge.input_shift for end in (before.lo, before.hi)))
         accumulator = accumulator.hull(begins + sums[number])
         direct.append(before + _current(layer, number, sums[number]))
-    for number in layer.step_edges:
+    for number in layer.phases.step_edges:
         leaving += _current(layer, number, sums[number])
 
     so_far = direct[-1] if direct else ZERO
@@ -66,17 +66,17 @@ def lane_ranges(layer: LayerPlan) -> Ranges:
     membrane = (stored + bias).hull(stored)
     if layer.current is not None:
         start = kept + so_far
-    elif layer.membrane is None or layer.merged:
+    elif layer.membrane is None or layer.phases.merged:
         start = k.hull(bias)
     else:
         start = membrane + so_far
-    right = layer.shifts[-1][0]
+    right = layer.phases.shifts[-1][0]
     whole = Interval(summed.lo << right, ((summed.hi + 1) << right) - 1)
     partly = Interval(start.lo << right, start.hi << right)
     if layer.current is None:
         scaled = ZERO
-        for number in layer.step_edges:
-            scaled += Interval(*(end << layer.plane_shift(number) for end in (sums[number].lo, sums[number].hi)))
+        for number in layer.phases.step_edges:
+            scaled += Interval(*(end << layer.phases.plane_shift(number) for end in (sums[number].lo, sums[number].hi)))
         partly = partly.hull(Interval(bias.lo << right, bias.hi << right) + scaled)
     return Ranges(tuple(direct), k, start, membrane, accumulator.hull(whole).hull(partly))
 

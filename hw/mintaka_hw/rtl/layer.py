@@ -127,7 +127,7 @@ class LayerCore(wiring.Component):
             valids.append(valid)
         result = slots[-1]
         stepped = Signal()  # a step's result, not a pass's
-        m.d.comb += stepped.eq(lanes.done & (result.phase == len(layer.passes)))
+        m.d.comb += stepped.eq(lanes.done & (result.phase == len(layer.phases.passes)))
 
         weight_word = self._weights(m, replay.slot.weight)
         still = self._begin(m, slots, lanes, stepped)
@@ -194,14 +194,14 @@ class LayerCore(wiring.Component):
         bias_word = rom(m, "bias", words, layer.lanes * width, slots[0].group)
         state_word = self._state(m, slots, lanes, stepped)
         current_word = self._current(m, slots, lanes)
-        passing = at.phase != len(layer.passes)
+        passing = at.phase != len(layer.phases.passes)
         silents: list[Value] = []
         for lane in range(layer.lanes):
             before = {name: masked(value, at.opening) for name, value in state_word[lane].items()}
             u, silent = before.get("u", C(0, 1)), before.get("silent", C(0, 1)).any()
             first: Value = bias_word[lane * width : (lane + 1) * width].as_signed()
             current = current_word[lane]
-            if layer.merged and current is not None:
+            if layer.phases.merged and current is not None:
                 first = Mux(at.opening, first, current)  # K of the first step: the bias is in it
             if layer.refractory:
                 first = Mux(silent, 0, first)
@@ -211,7 +211,7 @@ class LayerCore(wiring.Component):
                 self._held(m, lanes.membrane[lane], Mux(passing, 0, begin), f"membrane_{lane}")
             else:
                 start = begin
-            if layer.passes:
+            if layer.phases.passes:
                 assert current is not None
                 kept = Mux(silent, 0, current) if layer.refractory and layer.current is None else current
                 start = Mux(passing, Mux(at.phase == 0, 0, current), start + kept)
@@ -252,7 +252,7 @@ class LayerCore(wiring.Component):
             return [None] * layer.lanes
         width = layer.current_width
         after = Cat(lanes.k[lane][:width] for lane in range(layer.lanes))
-        summed = result.opening if layer.merged else result.phase != len(layer.passes)
+        summed = result.opening if layer.phases.merged else result.phase != len(layer.phases.passes)
         read = slots[0 if layer.state_is_deep else 1].state
         word = state(m, "current", layer.states, read, result.state, lanes.done & summed, after)
         return [word[lane * width : (lane + 1) * width].as_signed() for lane in range(layer.lanes)]

@@ -19,7 +19,7 @@ from mintaka_hw.rtl.arithmetic import clipped, greater, leaked, shifted_right
 class LIFParameters:
     """Widths in bits; `planes`: a weight counts up to 2^(planes - 1) times.
 
-    shifts : (right, left) shift of the accumulator's sum, for each phase (`LayerPlan.shifts`).
+    shifts : (right, left) shift of the accumulator's sum, for each phase (`Phases.shifts`).
     leak : the membrane's terms, or None for lanes that only accumulate.
     threshold_width : None for lanes that never fire.
     reset_by_width : None for the reset to zero.
@@ -61,7 +61,7 @@ class LIFParameters:
             k_width=layer.k_width,
             state_width=layer.state_width,
             planes=layer.planes,
-            shifts=layer.shifts,
+            shifts=layer.phases.shifts,
             leak=None if layer.membrane is None else layer.membrane.leak,
             threshold_width=table_width(layer.threshold) if layer.fires else None,
             reset_by_width=None if layer.reset_by is None else table_width(layer.reset_by),

@@ -35,7 +35,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
             "state": max(1, (layer.states - 1).bit_length()),
             "first": 1,
             "last": 1,
-            "phase": len(layer.passes).bit_length(),
+            "phase": len(layer.phases.passes).bit_length(),
             "opening": 1,
             "closing": 1,
         }
@@ -104,10 +104,10 @@ class Replay(wiring.Component):
         group = Signal(self.slot.group.shape())
         row = Signal(self.slot.weight.shape())
         state = Signal(self.slot.state.shape())
-        phase = Signal(range(max(2, layer.phases)))
-        passes = len(layer.passes)
-        opening, closing = self._below(phase, passes + 1), phase == layer.phases - 1
-        listed = Const(1, 1) if layer.listed_phases == layer.phases else self._below(phase, layer.listed_phases)
+        phase = Signal(range(max(2, layer.phases.number)))
+        passes = len(layer.phases.passes)
+        opening, closing = self._below(phase, passes + 1), phase == layer.phases.number - 1
+        listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
 
         load, finished = Signal(), Signal()
         nothing, chunk_last, group_last, phase_last = (
@@ -183,7 +183,7 @@ class Replay(wiring.Component):
         ]
         # A bit's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
-        shifts = [layer.plane_shift(n) for n in range(len(layer.edges))]
+        shifts = [layer.phases.plane_shift(n) for n in range(len(layer.edges))]
         planes = [
             number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
         ]

@@ -103,7 +103,7 @@ class Sequencer(wiring.Component):
                 with m.Case(turns[-1]):
                     m.d.comb += after.eq(turns[0])
                     if counted:
-                        steps = 1 if kind < len(layer.passes) else layer.time_steps
+                        steps = 1 if kind < len(layer.phases.passes) else layer.time_steps
                         done = number == layer.windows * steps - 1
                         with m.If(done):
                             m.d.comb += after.eq(lists[(kind + 1) % len(lists)][0])
@@ -114,8 +114,8 @@ class Sequencer(wiring.Component):
     def _lists(self) -> list[tuple[int, ...]]:
         """The edges that meet in a list, for each kind of phase: the passes, and the steps where they have a list."""
         layer = self.layer
-        steps = [layer.step_edges] if layer.step_edges else []
-        return [*((number,) for number in layer.passes), *steps]
+        steps = [layer.phases.step_edges] if layer.phases.step_edges else []
+        return [*((number,) for number in layer.phases.passes), *steps]
 
     def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
         """A window's pixels say where they are."""
