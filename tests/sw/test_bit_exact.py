@@ -19,7 +19,7 @@ from mintaka.artifact.document import input_dtype
 from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
-from mintaka.snn.layers import Recorder
+from mintaka.snn.layers import Recorder, Spiking
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import DenseSpec, NeuronSpec, Spec
 
@@ -148,6 +148,19 @@ def test_wide_currents_stay_exact() -> None:
         logits = snn(x, record)
     assert abs(int(record[0].k.max())) > 2**24
     assert_is(to_artifact(snn, "wide"), snn, record, logits, inputs)
+
+
+@pytest.mark.parametrize(("current", "dtype"), [(None, torch.float32), (SynapticCurrent, torch.float64)])
+def test_currents_count_for_the_dtype(current: type[SynapticCurrent] | None, dtype: torch.dtype) -> None:
+    """Just below 2^24 without a synaptic current, above with one whose leak keeps four times 2^15."""
+    keep = (LeakTerm(1, 0),)
+    neuron = NeuronSpec(8, keep, "zero", 0, None if current is None else current(keep * 4, 16))
+    specs: list[Spec] = [DenseSpec("hidden", 1, 8, neuron), DenseSpec("head", 1, 4, None)]
+    snn = SNN(Input("input", (1,), "counts", 16), 2, specs)
+    snn.quantize()
+    hidden = snn.layers[0]
+    assert isinstance(hidden, Spiking)
+    assert hidden.dtype == dtype
 
 
 def _small() -> SNN:
