@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
@@ -98,10 +97,8 @@ class LIFCore(wiring.Component):
             }
         )
 
-    def describe(self) -> dict[str, Any]:
-        found = {each.name.replace("_", " "): getattr(self.parameters, each.name) for each in fields(self.parameters)}
-        leak = " ".join(f"{'-' if term.sign < 0 else '+'}(V >> {term.shift})" for term in self.parameters.leak or ())
-        return {**found, "leak": leak or "none"}
+    def describe(self) -> dict[str, object]:
+        return {name.replace("_", " "): value for name, value in vars(self.parameters).items()}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         p = self.parameters
