@@ -60,7 +60,7 @@ class Accelerator(wiring.Component):
                     ports[f"{layer.name}_tap_u"] = Out(layer.lanes * layer.state_width)
         super().__init__(ports)
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         network = self.plan.network
         layers = {f"layer {layer.name}": f"{layer.node.op}, {layer.lanes} lanes" for layer in self.plan.layers}
         return {

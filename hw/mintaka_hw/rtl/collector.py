@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -62,7 +63,7 @@ class Collector(wiring.Component):
             }
         )
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         layer = self.layer
         return {"layer": layer.name, "entries per list": layer.list_depth, "chunk bits": layer.chunk_bits}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
@@ -97,8 +98,10 @@ class LIFCore(wiring.Component):
             }
         )
 
-    def describe(self) -> dict[str, object]:
-        return {name.replace("_", " "): value for name, value in vars(self.parameters).items()}
+    def describe(self) -> dict[str, Any]:
+        found = {each.name.replace("_", " "): getattr(self.parameters, each.name) for each in fields(self.parameters)}
+        leak = " ".join(f"{'-' if term.sign < 0 else '+'}(V >> {term.shift})" for term in self.parameters.leak or ())
+        return {**found, "leak": leak or "none"}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         p = self.parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -26,9 +28,8 @@ class LogitSerializer(wiring.Component):
         )
         super().__init__({"i": In(stream.Signature(head.outgoing.word_bits)), "o": Out(stream.Signature(self.layout))})
 
-    def describe(self) -> dict[str, object]:
-        widths = {f"{name} bits": self.layout[name].width for name in ("logit", "winner")}
-        return {"bits per word": len(self.i.payload), **widths}
+    def describe(self) -> dict[str, Any]:
+        return {"layer": self.head.name, "classes": self.head.channels, "logit bits": self.head.k_width}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         head = self.head

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,7 +30,7 @@ class PoolCore(wiring.Component):
             }
         )
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         node = self.pool.node
         return {"layer": node.name, "pool": "sum" if self.pool.is_sum else "or", "shape out": node.shape_out}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -41,9 +43,9 @@ class Sequencer(wiring.Component):
         inputs = {f"i{n}": In(stream.Signature(edge.lists.word_bits)) for n, edge in enumerate(layer.edges)}
         super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer)))})
 
-    def describe(self) -> dict[str, object]:
-        edges = enumerate(self.layer.edges)
-        return {"layer": self.layer.name, **{f"words per list from input {n}": edge.lists.words for n, edge in edges}}
+    def describe(self) -> dict[str, Any]:
+        words = {f"words per list from input {n}": edge.lists.words for n, edge in enumerate(self.layer.edges)}
+        return {"layer": self.layer.name, **words}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         edges = self.layer.edges
