@@ -126,7 +126,8 @@ def write_waves(
 
 
 def _equal(found: Trace, expected: Trace) -> bool:
-    pairs = ((found.k, expected.k), (found.s, expected.s), (found.u, expected.u))
+    """Everything that was tapped."""
+    pairs = [(getattr(found, name), getattr(expected, name)) for name in ("k", "s", "u", "j")]
     return all(mine is None or (other is not None and np.array_equal(mine, other)) for mine, other in pairs)
 
 
