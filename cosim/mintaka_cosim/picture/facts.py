@@ -118,7 +118,10 @@ def _node(network: Network, node: Node, k_bits: int | None) -> NodeFacts:
         lines[0] += f", weights of {'/'.join(map(str, widths))} {'bit' if widths == [1] else 'bits'}"
     if node.neuron is not None:
         reset = "to zero" if node.neuron.reset == "zero" else "by subtraction"
+        current = node.neuron.current
         lines.append(f"{node.neuron.kind.upper()}: K {k_bits} bits, U {node.neuron.membrane_bits} bits")
+        if current is not None:
+            lines.append(f"current of {current.bits} bits, leak {leak_text(current.leak)}")
         lines.append(f"leak {leak_text(node.neuron.leak)}, reset {reset}")
         if node.neuron.refractory:
             lines[-1] += f", silent {node.neuron.refractory}"

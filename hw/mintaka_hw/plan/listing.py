@@ -72,9 +72,16 @@ def _widths(layer: LayerPlan) -> dict[str, int]:
         "K": layer.k_width,
         "bias": table_width(layer.bias),
     }
-    if layer.node.neuron is not None:
+    neuron = layer.node.neuron
+    if neuron is not None:
         found["threshold"] = table_width(layer.threshold)
-        found["U"] = layer.node.neuron.membrane_bits
+        found["U"] = neuron.membrane_bits
+        if neuron.current is not None:
+            found["J stored"] = neuron.current.bits
+        if neuron.refractory:
+            found["silent steps"] = neuron.refractory.bit_length()
         if layer.reset_by is not None:
             found["reset by"] = table_width(layer.reset_by)
+    elif layer.node.integrator is not None:
+        found["U"] = layer.node.integrator.membrane_bits
     return {**found, "input": max(edge.element_bits for edge in layer.edges), "word out": layer.outgoing.word_bits}

@@ -51,7 +51,7 @@ class Sequencer(wiring.Component):
         return edge.lists.word_bits if edge.window_buffer is None else pixel_layout(edge.window_buffer)
 
     def describe(self) -> dict[str, Any]:
-        words = {f"words from {edge.edge.node}": edge.lists.words for edge in self.layer.edges}
+        words = {f"words per list from input {n}": edge.lists.words for n, edge in enumerate(self.layer.edges)}
         return {"layer": self.layer.name, **words}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002

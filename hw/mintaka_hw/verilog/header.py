@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from amaranth.lib.fifo import FIFOInterface
 
+from mintaka.artifact import LeakTerm
 from mintaka_hw.verilog.hierarchy import HardwareModule
 
 SECTIONS = ("Attributes", "Parameters", "Members")  # where a docstring stops saying what the component is
@@ -16,7 +17,7 @@ SECTIONS = ("Attributes", "Parameters", "Members")  # where a docstring stops sa
 class Described(Protocol):
     """A component that says what it was built with."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Parameter -> value."""
         ...
 
@@ -36,7 +37,7 @@ def summary(component: Any) -> list[str]:
     return "\n".join(lines[:end]).replace("`", "").strip().splitlines()
 
 
-def facts(component: Any) -> dict[str, Any]:
+def facts(component: Any) -> dict[str, object]:
     """The component's own, or a FIFO's size."""
     if isinstance(component, Described):
         return component.describe()
@@ -45,10 +46,14 @@ def facts(component: Any) -> dict[str, Any]:
     return {}
 
 
-def text(value: Any) -> str:
-    """Shapes as 4x5x5; yes, no and none."""
-    if value is None:
+def text(value: object) -> str:
+    """Shapes as 4x5x5, leaks as the sum of their terms; yes, no and none."""
+    if value is None or value == ():
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    if all(isinstance(term, LeakTerm) for term in value):
+        return " ".join(f"{'-' if term.sign < 0 else '+'}(V >> {term.shift})" for term in value)
+    return ("x" if all(isinstance(part, int) for part in value) else ", ").join(map(str, value))
