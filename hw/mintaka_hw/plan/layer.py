@@ -166,7 +166,7 @@ class LayerPlan:
 
         Synthesis keeps the order of a subtraction, and so puts the gates before U into the adder's own LUTs.
         """
-        return int("u" in self.state_fields and not self.merged and not self.refractory)
+        return int("u" in self.state_fields and not self.phases.merged and not self.refractory)
 
     @property
     def stored_bias(self) -> np.ndarray:
