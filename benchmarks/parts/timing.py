@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -109,7 +110,8 @@ class Worker:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate()
         self.log.close()
 
 
@@ -188,10 +190,10 @@ def _real(network: Network) -> dict[str, np.ndarray]:
 def _take_turns(case: Path, python: Path | None, settings: Settings, repeats: int) -> dict[str, list[list[float]]]:
     """Seconds of every subject, one list per round; the order of the subjects is another in every round."""
     rng = np.random.default_rng(0)
-    workers = [Worker(sys.executable, "mintaka", case, settings.threads)]
-    try:
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(Worker(sys.executable, "mintaka", case, settings.threads))]
         if python is not None:
-            workers.append(Worker(python, "peers", case, settings.threads))
+            workers.append(stack.enter_context(Worker(python, "peers", case, settings.threads)))
         subjects = {subject: worker for worker in workers for subject in worker.subjects}
         for name, worker in subjects.items():
             worker.time(name, WARM_UP)
@@ -200,9 +202,6 @@ def _take_turns(case: Path, python: Path | None, settings: Settings, repeats: in
             for name in rng.permutation(sorted(subjects)).tolist():
                 seconds[name].append(subjects[name].time(name, repeats))
         return seconds
-    finally:
-        for worker in workers:
-            worker.__exit__(None, None, None)
 
 
 def _summary(seconds: list[list[float]], ours: list[list[float]]) -> Values:
