@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--no-peers", action="store_true", help="measure Mintaka's side only, install nothing")
     p.add_argument("--data-root", type=Path, default=None, help="the data folder, for MNIST")
     p.add_argument("--data", choices=("mnist", "made"), default=settings.data, help="images of train and infer")
-    conv = ROOT / "runs" / "mnist-conv-tuned" / "network.safetensors"
+    conv = ROOT / "runs" / "mnist-conv" / "network.safetensors"
     p.add_argument("--conv", type=Path, default=conv, help="the conv net's artifact; its untrained recipe if missing")
     p.add_argument("--no-conv", action="store_true", help="leave the conv net out (it needs MNIST)")
     p.add_argument("--lanes", type=int, nargs="+", default=list(LANES), help="of the hidden layer, cycles and synth")
