@@ -96,6 +96,8 @@ def test_any_network_can_be_drawn(network: Network) -> None:
         plan, problem = make_plan(network), None
     except PlanError as error:
         plan, problem = None, str(error)
+    if plan is not None:
+        assert sum(stage.memory_bits for stage in listing(plan)) == plan.memory_bits
     root = picture(network, plan, problem)
     check_inside(root)
     said = texts(root)

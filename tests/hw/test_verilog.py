@@ -145,6 +145,15 @@ def test_names_of_modules_say_what_and_where() -> None:
     assert expected <= names
 
 
+def test_ports_are_those_of_the_interface() -> None:
+    texts = texts_of(PLAN, "g", taps=True)
+    streams = {f"{stream}__{part}" for stream in ("i", "o") for part in ("valid", "ready", "payload")}
+    assert port_names(texts["g__logits"], "g__logits") == {"clk", "rst"} | streams
+    assert port_names(texts["g__queue_loop_1"], "g__queue_loop_1") == {"clk", "rst"} | streams
+    first = re.findall(r"^  input +wire +(\w+),$", texts["g__queue_loop_1"], re.MULTILINE)[:2]
+    assert first == ["clk", "rst"]
+
+
 def test_another_layer_changes_no_name_and_no_port() -> None:
     few = module_texts(make_plan(dense_network([20, 12, 3]), 1), "d", taps=True)
     more = module_texts(make_plan(dense_network([20, 12, 7, 3]), 1), "d", taps=True)
