@@ -110,7 +110,7 @@ class _Engine:
 
     def _by_step(self, x: np.ndarray) -> Tensor:
         """An input or its operations in float32, steps first; the memory stays as it is."""
-        values = torch.from_numpy(x).to(torch.float32)
+        values = torch.from_numpy(x.astype(np.float32))
         return values if self.static else values.transpose(0, 1)
 
     def _value(self, name: str) -> Tensor:
