@@ -52,7 +52,7 @@ def images(data: str, root: Path | None, count: int) -> Images:
         x = (rng.integers(0, 256, (count, INPUTS)) * (rng.random((count, INPUTS)) < 0.2)).astype(np.uint8)
         return Images(x, rng.integers(0, CLASSES, count), "random pixels")
     found = load_dataset(data, root)
-    x = np.ascontiguousarray(found.train_x[:count].reshape(-1, INPUTS))
+    x = np.array(found.train_x[:count].reshape(-1, INPUTS))
     return Images(x, found.train_y[:count].astype(np.int64), found.name.upper())
 
 

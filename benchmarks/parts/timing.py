@@ -37,7 +37,7 @@ class Settings:
 
     data: str = "mnist"
     batch: int = 128
-    samples: int = 2000
+    samples: int = 4000
     inference_batch: int = 512
     hidden: int = 128
     steps: int = 8

@@ -187,6 +187,13 @@ def test_joins_and_pools_of_a_cycle_read_outside_of_it() -> None:
     assert_same(expected, run_fast(network, x, trace=True))
 
 
+def test_inputs_may_be_read_only_and_of_any_strides() -> None:
+    network = _two_layers(10)
+    x = np.random.default_rng(0).integers(0, 256, (10, 6)).astype(np.uint8)
+    x.flags.writeable = False
+    assert_same(run(network, x.T.copy()), run_fast(network, x.T))
+
+
 def test_wrong_inputs_are_refused() -> None:
     with pytest.raises(ArtifactError, match="dtype float64"):
         run_fast(_two_layers(3), np.zeros((1, 3)))

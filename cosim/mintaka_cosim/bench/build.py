@@ -19,6 +19,7 @@ from typing import Any
 import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
+from mintaka.artifact.cache import cache_folder
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.processes import Processes
@@ -39,14 +40,6 @@ class Build:
     folder: Path
     program: Path
     seconds: float
-
-
-def cache_folder() -> Path:
-    """MINTAKA_CACHE, else XDG_CACHE_HOME/mintaka, else ~/.cache/mintaka."""
-    if chosen := os.environ.get("MINTAKA_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "mintaka"
 
 
 class BenchRunner(Verilator):

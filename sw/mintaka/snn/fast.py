@@ -15,13 +15,14 @@ from torch import Tensor
 from mintaka.artifact import Edge, Network, Node, Result, Trace, check_inputs, network_bounds, signals
 from mintaka.snn.cell import CellState
 from mintaka.snn.exact import dtype_for, per_channel, shift_left
+from mintaka.snn.gather import LEAST_WORK
 from mintaka.snn.lif import scan
 from mintaka.snn.stage import Stage, Synapses, make_stage, to_int64
 
 CHUNK_ELEMENTS = 2**25  # of the largest tensor of one chunk: bounds the memory
 
 
-def run_fast(network: Network, inputs: np.ndarray, *, trace: bool = False, batch: int = 512) -> Result:
+def run_fast(network: Network, inputs: np.ndarray, *, trace: bool = False, batch: int = 1024) -> Result:
     """Run a batch; the same `Result` as `mintaka.artifact.run`, bit for bit.
 
     inputs : unsigned integers, (N, *shape) for direct input, (N, T, *shape) otherwise.
@@ -32,8 +33,8 @@ def run_fast(network: Network, inputs: np.ndarray, *, trace: bool = False, batch
     check_inputs(network, inputs)
     largest = network.time_steps * max(prod(network.input.shape), *(node.size_out for node in network.nodes))
     size = max(1, min(batch, CHUNK_ELEMENTS // largest))
-    with torch.no_grad():
-        engine = _Engine(network, trace)
+    with torch.inference_mode():
+        engine = _Engine(network, trace, len(inputs))
         return _joined([engine.run(inputs[i : i + size]) for i in range(0, len(inputs), size)])
 
 
@@ -77,8 +78,9 @@ def _before(x: Tensor) -> Tensor:
 class _Engine:
     """A network made ready; `run` takes one chunk."""
 
-    def __init__(self, network: Network, trace: bool):
+    def __init__(self, network: Network, trace: bool, all_samples: int):
         self.network, self.trace = network, trace
+        self.rows = all_samples * network.time_steps
         self.found, bounds = signals(network), network_bounds(network)
         self.static = network.input.static
         self.stages: dict[str, Stage] = {}
@@ -90,11 +92,11 @@ class _Engine:
     def run(self, inputs: np.ndarray) -> Result:
         """inputs (N, *shape) or (N, T, *shape), checked."""
         self.samples = len(inputs)
-        source = self.network.input
-        # Values by source, (T, N, *shape), or (N, *shape) for a direct input; and what they count as operations.
-        self.values = {source.name: self._by_step(inputs)}
-        self.operations = self.values[source.name] if source.bits == 1 else self._by_step(np.bitwise_count(inputs))
+        self.inputs = inputs
+        # Values by source, (T, N, *shape), or (N, *shape) for a direct input (those of the input once they are read).
+        self.values: dict[str, Tensor] = {}
         self.totals: dict[tuple[str, int, bool], Tensor] = {}
+        self.counted: dict[int, np.ndarray] = {}  # SOPs of edges that were gathered, by the id of their Synapses
         self.k: dict[str, Tensor] = {}
         self.u: dict[str, Tensor] = {}
         self.j: dict[str, Tensor] = {}
@@ -108,14 +110,39 @@ class _Engine:
 
     def _by_step(self, x: np.ndarray) -> Tensor:
         """An input or its operations in float32, steps first; the memory stays as it is."""
-        values = torch.from_numpy(x).to(torch.float32)
+        values = torch.from_numpy(x.astype(np.float32))
         return values if self.static else values.transpose(0, 1)
+
+    def _value(self, name: str) -> Tensor:
+        if name not in self.values:
+            self.values[name] = self._by_step(self.inputs)
+        return self.values[name]
+
+    def _operations(self, name: str) -> Tensor:
+        """What the values count as: additions per synapse."""
+        source = self.network.input
+        if name != source.name or source.bits == 1:
+            return self._value(name)
+        return self._by_step(np.bitwise_count(self.inputs))
+
+    def _gathered(self, synapses: Synapses) -> Tensor | None:
+        """The current of a dense edge from an input of spikes, (T, N, *shape_out), without touching its zeros."""
+        edge, gather = synapses.edge, synapses.gather
+        from_input = edge.node == self.network.input.name and self.network.input.kind == "spikes"
+        if not from_input or edge.delay or gather is None or self.rows * synapses.weight.numel() < LEAST_WORK:
+            return None
+        found = gather.product(self.inputs.reshape(-1, synapses.source.size))
+        if found is None:
+            return None
+        current, sops = found
+        self.counted[id(synapses)] = sops.reshape(self.samples, -1).sum(1)
+        return current.reshape(self.samples, -1, len(synapses.weight)).transpose(0, 1)
 
     def _total(self, edge: Edge, operations: bool) -> Tensor:
         """What an edge carries, summed over all steps (of a direct input once): values, or operations. (N, *source)."""
         key = (edge.node, edge.delay, operations)
         if key not in self.totals:
-            x = self.operations if operations and edge.node == self.network.input.name else self.values[edge.node]
+            x = self._operations(edge.node) if operations else self._value(edge.node)
             if not self._is_static(edge):
                 x = (x[:-1] if edge.delay else x).sum(0, dtype=self._exact_total(edge))
             self.totals[key] = x
@@ -129,7 +156,7 @@ class _Engine:
         return dtype_for(self._most(edge))
 
     def _read(self, edge: Edge) -> Tensor:
-        x = self.values[edge.node]
+        x = self._value(edge.node)
         return _before(x) if edge.delay else x
 
     def _is_static(self, edge: Edge) -> bool:
@@ -141,8 +168,10 @@ class _Engine:
         steps = () if static else (self.network.time_steps,)
         total: Tensor | None = None
         for synapses in edges:
-            x = self._read(synapses.edge)
-            part = synapses.current(x) if self._is_static(synapses.edge) else synapses.each_step(x)
+            part = self._gathered(synapses)
+            if part is None:
+                x = self._read(synapses.edge)
+                part = synapses.current(x) if self._is_static(synapses.edge) else synapses.each_step(x)
             part = shift_left(part.to(stage.dtype), synapses.edge.shift)
             total = part if total is None else total + part
         if total is None:
@@ -253,7 +282,10 @@ class _Engine:
             if stage.node.has_synapses:
                 total = np.zeros(self.samples, np.int64)
                 for synapses in stage.synapses:
-                    total += synapses.sops(self._total(synapses.edge, True), self._most(synapses.edge))
+                    known = self.counted.get(id(synapses))
+                    if known is None:
+                        known = synapses.sops(self._total(synapses.edge, True), self._most(synapses.edge))
+                    total += known
                 sops[name] = total
             neuron = stage.node.neuron
             if neuron is not None:

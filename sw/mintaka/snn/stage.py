@@ -12,6 +12,7 @@ from torch.nn.grad import conv2d_input
 from mintaka.artifact import Edge, Network, Node, Signal
 from mintaka.snn.cell import Cell
 from mintaka.snn.exact import EXACT64, conv2d, dense, dtype_for, per_channel, pool2d, shift_right
+from mintaka.snn.gather import Gather
 from mintaka.snn.lif import LIF
 from mintaka.snn.packed import Packed, pack
 
@@ -29,6 +30,7 @@ class Synapses:
     op: str
     weight: Tensor
     packed: Packed | None  # the same weights, where several sums fit into one product
+    gather: Gather | None  # the same weights, where they can be added spike by spike
     fanout: Tensor  # float64, flat: existing synapses that each source element crosses
     source: Signal
 
@@ -49,7 +51,8 @@ class Synapses:
             stride, padding, groups = g.stride, g.padding, g.groups
             fanout = conv2d_input(shape, exists, ones, stride, padding, groups=groups)  # type: ignore[no-untyped-call]
         packed = pack(W, magnitude) if op == "dense" else None
-        return cls(edge, op, W, packed, fanout.flatten(), source)
+        gather = Gather.of(edge.weight.values, magnitude) if op == "dense" and source.max_value == 1 else None
+        return cls(edge, op, W, packed, gather, fanout.flatten(), source)
 
     def current(self, x: Tensor) -> Tensor:
         """x (M, *source) -> this edge's part of I, (M, *shape_out)."""
