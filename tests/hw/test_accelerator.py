@@ -134,13 +134,13 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
 
 
 @pytest.mark.parametrize("read", ["count", "membrane"])
-@pytest.mark.parametrize("lanes", [1, 2, 3])
+@pytest.mark.parametrize("lanes", [2, 3])
 def test_every_neuron_and_head_by_hand(read: str, lanes: int) -> None:
     """CUBA-LIF, refractory steps, passes over a direct input with three readers, logits of several pixels."""
     for time_steps in (1, 4):
         network = neuron_network(read=read, time_steps=time_steps, seed=lanes)
         plan = make_plan(network, lanes)
-        inputs = random_inputs(network, samples=5, seed=lanes)
+        inputs = random_inputs(network, samples=2, seed=lanes)
         assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 

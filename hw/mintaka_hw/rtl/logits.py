@@ -61,6 +61,8 @@ class LogitOrder(wiring.Component):
         at = Signal(range(head.states))  # of this window's and group's word
         held = Signal.like(lane, name="lane_held")
         advance, empties = Signal(), Signal()
+        width = head.logit_width
+        logits = [read.data[n * width : (n + 1) * width] for n in range(head.lanes)]
         window_ends, channel_ends = window == head.windows - 1, channel == head.channels - 1
         lane_ends = lane == head.lanes - 1
         m.d.comb += [
@@ -69,7 +71,7 @@ class LogitOrder(wiring.Component):
             read.en.eq(advance),
             read.addr.eq(Mux(out, head.states, 0) + at),
             self.o.valid.eq(valid),
-            self.o.payload.eq(read.data.word_select(held, head.logit_width)),
+            self.o.payload.eq(Array(logits)[held]),
         ]
         with m.If(self.o.ready):
             m.d.sync += valid.eq(0)
