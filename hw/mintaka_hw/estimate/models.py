@@ -170,7 +170,7 @@ class QueueModel:
 
 
 class WindowModel:
-    """The window reader. pixels : per window what it gives, max(1, non-zero pixels)."""
+    """The window reader. pixels : per window and section what it gives, max(1, non-zero pixels)."""
 
     def __init__(self, window: WindowPlan, pixels: list[int], words: Wire, out: Wire):
         self.window, self.pixels, self.words, self.out = window, pixels, words, out
@@ -195,7 +195,8 @@ class WindowModel:
         number = len(wire.offers)
         time = wire.taken(number - 1) if number else 0
         rows, cols = self.window.shape_out
-        frame, place = divmod(self.current, rows * cols)
+        window, section = divmod(self.current, self.window.sections)
+        frame, place = divmod(window, rows * cols)
         row, column = divmod(place, cols)
         if self.given == 0:  # else its rows are there
             last_row = frame * self.window.incoming.rows + self.window.rows_needed(row) - 1
@@ -208,7 +209,7 @@ class WindowModel:
         self.given += 1
         if self.given == self.pixels[self.current]:
             self.current, self.given = self.current + 1, 0
-            if column == cols - 1:
+            if column == cols - 1 and section == self.window.sections - 1:
                 before = self.window.rows_freed(row - 1) if row else 0
                 self.freed += [time] * (self.window.rows_freed(row) - before)
 
@@ -270,7 +271,7 @@ class JoinModel:
 class EventLists:
     """What enters a layer by one edge: per list its events, its entries (non-zero chunks), and the cycles of its words.
 
-    A word with m non-zero chunks occupies the collector max(1, m) cycles.
+    An event is what takes a slot. A word with m non-zero chunks occupies the collector max(1, m) cycles.
     """
 
     events: list[int]
@@ -344,21 +345,21 @@ class LayerModel:
             self.accept(self.words[0])
         if current < len(self.released):
             return
-        step, window = divmod(current, layer.windows)
+        step, number = divmod(current, layer.lists)
         step = 0 if layer.static else step % layer.time_steps
-        if step == 0 and window == 0:
+        if step == 0 and number == 0:
             self.busy.append(0)
-        self._window(step, window, self.events[current], self.readable[current])
+        self._list(step, number, self.events[current], self.readable[current])
         self.released.append(self.last_slot)
-        if layer.static and window == layer.windows - 1:
+        if layer.static and number == layer.lists - 1:
             for later in range(1, layer.time_steps):
-                for each in range(layer.windows):
-                    self._window(later, each, 0, NEVER)
+                for each in range(layer.lists):
+                    self._list(later, each, 0, NEVER)
 
-    def _window(self, step: int, window: int, events: int, readable: int) -> None:
+    def _list(self, step: int, number: int, events: int, readable: int) -> None:
         layer = self.layer
         gives_words = not layer.is_head or step == layer.time_steps - 1
-        for state in range(window * layer.groups, (window + 1) * layer.groups):
+        for state in range(number * layer.list_groups, (number + 1) * layer.list_groups):
             loaded = max(readable, self.last_slot)
             first = loaded + 1
             if step > 0:

@@ -28,7 +28,7 @@ class LayerPlan:
     bounds : the contract's proven intervals.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
-    is a list of events, replayed once per group.
+    is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`).
     """
 
     node: Node
@@ -54,7 +54,7 @@ class LayerPlan:
 
     @property
     def windows(self) -> int:
-        """Event lists per time step."""
+        """Times that all neurons of a pixel are worked on, per time step."""
         return prod(self.node.shape_out[1:])
 
     @property
@@ -64,8 +64,23 @@ class LayerPlan:
 
     @property
     def groups(self) -> int:
-        """G: how often an event list is replayed."""
+        """G: how many groups of lanes the neurons of a window make."""
         return ceil(self.channels / self.lanes)
+
+    @property
+    def sections(self) -> int:
+        """Event lists per window, each for its own groups: several where edges are grouped convolutions."""
+        return self.edges[0].sections
+
+    @property
+    def list_groups(self) -> int:
+        """Groups that a list is replayed for."""
+        return self.groups // self.sections
+
+    @property
+    def lists(self) -> int:
+        """Event lists per time step."""
+        return self.windows * self.sections
 
     @property
     def states(self) -> int:
@@ -97,6 +112,16 @@ class LayerPlan:
     def chunk_bits(self) -> int:
         """Width of the widest chunk in an event list."""
         return max(edge.chunk_bits for edge in self.edges)
+
+    @property
+    def chunk_fields(self) -> int:
+        """Most slots that an entry can cause."""
+        return max(edge.chunk_fields for edge in self.edges)
+
+    @property
+    def is_grouped(self) -> bool:
+        """True where an edge is a grouped convolution: an event need not reach all lanes."""
+        return any(edge.conv_groups > 1 for edge in self.edges)
 
     @property
     def planes(self) -> int:
@@ -216,7 +241,7 @@ class LayerPlan:
 
     @property
     def fanout(self) -> np.ndarray:
-        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,)."""
+        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,); not for grouped layers."""
         return (self.weight_rows != 0).sum(axis=0).astype(np.int64)
 
     @property
@@ -262,7 +287,7 @@ class LayerPlan:
             MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
             MemoryPlan("events", 2**self.ring_bits, entry),
             MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
-            MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
+            MemoryPlan("fanout", self.fan_in, 0 if self.is_grouped else int(self.fanout.max()).bit_length()),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
         for edge in self.edges:

@@ -9,7 +9,7 @@ from math import ceil, prod
 import numpy as np
 
 from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
-from mintaka_hw.plan.edge import EdgePlan
+from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link, links
@@ -114,9 +114,11 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
             stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
         edges: list[EdgePlan] = []
+        sections = sections_of(node, chosen[node.name])
         for edge in node.inputs:
             offset = sum(e.fan_in for e in edges)
-            edges.append(EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset))
+            read = layouts[edge.node]
+            edges.append(EdgePlan(node, edge, read, source[edge.node], offset, chosen[node.name], sections))
         stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name]))
     return Plan(
         network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))

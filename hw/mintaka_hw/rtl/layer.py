@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -95,13 +95,16 @@ class LayerCore(wiring.Component):
         start = self._start(m, slots, lanes)
 
         # ---- cycle 1: decode the weights into the register before the accumulators
+        added = Signal(layer.lanes)  # lanes that add something but 0
         for lane in range(layer.lanes):
             weight = self._decoded(weight_word, lane)
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
-            m.d.sync += held.eq(Mux(slots[1].event, weight, 0))
+            reached = slots[1].mask[lane] if layer.is_grouped else slots[1].event
+            m.d.sync += held.eq(Mux(reached, weight, 0))
             begin = Signal(lanes.start[lane].shape(), name=f"start_{lane}", reset_less=True)
             m.d.sync += begin.eq(start[lane])
             m.d.comb += [lanes.weight[lane].eq(held), lanes.start[lane].eq(begin)]
+            m.d.comb += added[lane].eq(held != 0)
         m.d.comb += [
             lanes.valid.eq(valids[2]),
             lanes.first.eq(slots[2].first),
@@ -118,7 +121,10 @@ class LayerCore(wiring.Component):
                 m.d.comb += lanes.reset_by.as_value().eq(rom(m, "reset_by", words, layer.lanes * width, slots[2].group))
 
         self._output(m, lanes, replay, slots[4])
-        self._counters(m, replay, slots[1], valids[1])
+        if layer.is_grouped:
+            self._counters(m, replay, slots[2], valids[2], 2, popcount(added))
+        else:
+            self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
         m.d.comb += [
             self.tap_valid.eq(lanes.done),
             self.tap_k.eq(lanes.k),
@@ -190,26 +196,37 @@ class LayerCore(wiring.Component):
             fifo.r_en.eq(self.o.ready),
         ]
 
-    def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value) -> None:
-        """Per-sample counts, one cycle behind the slots. The fan-out table makes a slot's operations one addition."""
+    def _fanout(self, m: Module, row: Value, slot: Signal) -> Value:
+        """Operations of an event in all groups, counted in the first: a table, a cycle behind the slot."""
         layer = self.layer
         width = int(layer.fanout.max()).bit_length()
-        fanout: Value = Signal(1)  # stays 0: a layer without a synapse has no operations
-        if width:
-            address = replay.slot.weight[: layer.element_address_bits]
-            fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, address)
-        occupied, fresh, ends = (Signal(name=n) for n in ("slot_occupied", "slot_fresh", "slot_ends"))
-        m.d.sync += [
-            occupied.eq(replay.occupied),
-            fresh.eq(replay.fresh),
-            ends.eq(replay.valid & replay.ends),
-            self.done.eq(ends),
-        ]
+        if not width:
+            return C(0, 1)  # a layer without a synapse has no operations
+        fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, row[: layer.element_address_bits])
+        return Mux(slot.group == 0, fanout, 0)
+
+    def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value, behind: int, operations: Value) -> None:
+        """Per-sample counts, `behind` cycles after the slots; `operations`: of the slot, if it carries an event."""
+        layer = self.layer
+        now: list[Value] = [replay.occupied, replay.fresh, replay.valid & replay.ends]
+        for cycle in range(1, behind + 1):
+            then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "fresh", "ends")]
+            m.d.sync += [late.eq(value) for late, value in zip(then, now, strict=True)]
+            now = list(then)
+        occupied, fresh, ends = now
+        m.d.sync += self.done.eq(ends)
         event = valid & slot.event
-        once = event & (slot.group == 0)
-        operations: Value = Mux(once, fanout, 0)
+        operations = Mux(event, operations, 0)
         if any(edge.counts_units for edge in layer.edges):
             operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
         with m.If(occupied):
             for counter, step in ((self.busy, 1), (self.events, event), (self.sops, operations)):
                 m.d.sync += counter.eq(Mux(fresh, 0, counter) + step)
+
+
+def popcount(bits: Value) -> Value:
+    """How many bits are set, as a tree of additions."""
+    if len(bits) == 1:
+        return bits
+    half = len(bits) // 2
+    return popcount(bits[:half]) + popcount(bits[half:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -76,9 +76,19 @@ class Sequencer(wiring.Component):
         elements = [Const(edge.offset + position * edge.lists.channels) for position in range(edge.lists.pixels)]
         m.d.comb += [
             edge_ends.eq(pixel.last),
-            self.o.payload.bits.eq(pixel.bits),
+            self.o.payload.bits.eq(self._by_planes(edge, pixel.bits)),
             self.o.payload.element.eq(Array(elements)[pixel.position] if len(elements) > 1 else elements[0]),
         ]
+
+    def _by_planes(self, edge: EdgePlan, pixel: Value) -> Value:
+        """The pixel's elements; of each, plane by plane the bits of all conv groups that the lanes reach into."""
+        planes, masks = edge.element_bits, edge.mask_bits
+        return Cat(
+            pixel[(element * masks + group) * planes + plane]
+            for element in range(edge.lists.channels)
+            for plane in range(planes)
+            for group in range(masks)
+        )
 
     def _words(self, m: Module, edge: EdgePlan, word: Value, edge_ends: Signal, transfer: Value) -> None:
         """All words of a source, one list after the other: they are counted."""
