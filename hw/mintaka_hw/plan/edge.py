@@ -20,7 +20,7 @@ class EdgePlan:
     """An edge into `node`.
 
     incoming : the stream that it reads. source : what that stream carries.
-    offset : number of the edge's first element among all elements of the layer's event lists.
+    offset : number of the edge's first row among the rows of weights of a group.
     lanes : the layer's. sections : its lists per window.
 
     A grouped convolution lets the neurons of a conv group see the channels of that group only (an identity edge: one
@@ -52,6 +52,14 @@ class EdgePlan:
             kh, kw = self.weight.values.shape[2:]
             return kh, kw
         return (1, 1) if self.is_identity and len(self.node.shape_out) == 3 else None
+
+    @property
+    def is_spread(self) -> bool:
+        """True where every element of the one window goes to a neuron of its own: a flat identity edge.
+
+        It has one row of weights per group of lanes; an event reaches one lane of one group, whatever its slot.
+        """
+        return self.is_identity and self.kernel is None
 
     @property
     def conv_groups(self) -> int:
@@ -117,8 +125,13 @@ class EdgePlan:
 
     @property
     def fan_in(self) -> int:
-        """Elements per list, and rows of weights per group."""
-        return self.lists.elements
+        """Rows of weights per group: one per element of a list."""
+        return 1 if self.is_spread else self.lists.elements
+
+    @property
+    def elements(self) -> range:
+        """The numbers of its elements in a list: rows of weights, or the neurons' numbers where it is spread."""
+        return range(self.lists.elements) if self.is_spread else range(self.offset, self.offset + self.fan_in)
 
     # ---- the event list
 
@@ -168,7 +181,7 @@ class EdgePlan:
         """Weights in the order of the lists' elements, int64 (channels, fan_in)."""
         W = self.weight.values.astype(np.int64)
         if self.is_identity:
-            return np.diag(W) if self.kernel is None else W.reshape(-1, 1)
+            return W.reshape(-1, 1)
         if self.conv is None:
             pixels = self.incoming.pixels
             return W.reshape(len(W), -1, pixels).transpose(0, 2, 1).reshape(len(W), -1)

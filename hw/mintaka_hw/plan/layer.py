@@ -120,8 +120,8 @@ class LayerPlan:
 
     @property
     def is_grouped(self) -> bool:
-        """True where an edge is a grouped convolution: an event need not reach all lanes."""
-        return any(edge.conv_groups > 1 for edge in self.edges)
+        """True where an edge is a grouped convolution or an identity: an event need not reach all lanes."""
+        return any(edge.conv_groups > 1 or edge.is_spread for edge in self.edges)
 
     @property
     def planes(self) -> int:
@@ -276,7 +276,7 @@ class LayerPlan:
 
     @property
     def element_address_bits(self) -> int:
-        return max(1, (self.fan_in - 1).bit_length())
+        return max(1, *((edge.elements[-1]).bit_length() for edge in self.edges))
 
     @property
     def memories(self) -> list[MemoryPlan]:

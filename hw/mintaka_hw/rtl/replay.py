@@ -139,6 +139,7 @@ class Replay(wiring.Component):
         # ---- the chunk at hand
         chunk = Signal(self.slot.shape(), reset_less=True)  # constant fields of its slots; `weight` is its first row
         bits = Signal(layer.chunk_bits, reset_less=True)
+        element = Signal(layer.element_address_bits, reset_less=True)
         flags = Signal(layer.chunk_fields, reset_less=True)  # which fields of `bits` are still to come
         edge = Signal(layer.edge_bits, reset_less=True)
         waiting, lasts, frees, ends = (Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample"))
@@ -155,11 +156,13 @@ class Replay(wiring.Component):
         with m.If(self.valid):
             m.d.sync += [flags.eq(rest), waiting.eq(0)]
         nonzero = [Cat(field.any() for field in fields_of(e, self.entry.bits)) for e in layer.edges]
+        first_rows: list[Value] = [C(e.offset) if e.is_spread else self.entry.element for e in layer.edges]
         with m.If(load):
             m.d.sync += [
                 chunk.event.eq(~nothing),
                 edge.eq(Mux(nothing, 0, self.entry.edge)),
-                chunk.weight.eq(row + Mux(nothing, 0, self.entry.element)),
+                chunk.weight.eq(row + Mux(nothing, 0, of_edge(self.entry.edge, first_rows))),
+                element.eq(self.entry.element),
                 chunk.group.eq(group),
                 chunk.state.eq(state),
                 chunk.opening.eq(opening),
@@ -184,18 +187,23 @@ class Replay(wiring.Component):
         ]
         # A field's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
+        rows = [Const(0, 1) if e.is_spread else among for e, among in zip(layer.edges, elements, strict=True)]
         planes = [number + e.edge.shift if e.element_bits > 1 else Const(e.edge.shift) for e in layer.edges]
         units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
         m.d.comb += [
-            self.slot.weight.eq(chunk.weight + of_edge(edge, elements)),
+            self.slot.weight.eq(chunk.weight + of_edge(edge, rows)),
             self.slot.plane.eq(of_edge(edge, planes)),
             self.slot.units.eq(of_edge(edge, units)),
         ]
 
         if layer.is_grouped:
-            m.d.comb += self.slot.mask.eq(
-                of_edge(edge, [self._mask(e, bits, lowest, chunk.group) for e in layer.edges])
-            )
+            masks = [
+                self._one_lane(element + among, chunk.group)
+                if e.is_spread
+                else self._lanes(e, bits, lowest, chunk.group)
+                for e, among in zip(layer.edges, elements, strict=True)
+            ]
+            m.d.comb += self.slot.mask.eq(Mux(chunk.event, of_edge(edge, masks), 0))
 
         # ---- when a group may begin
         gives_word = chunk.closing if layer.is_head else Const(1, 1)
@@ -223,7 +231,13 @@ class Replay(wiring.Component):
             m.d.sync += number.eq(Mux(number == groups - 1, 0, number + 1))
         return number == groups - 1
 
-    def _mask(self, edge: EdgePlan, bits: Value, lowest: Value, group: Value) -> Value:
+    def _one_lane(self, neuron: Value, group: Value) -> Value:
+        """The lane of that neuron, if it is in the group at hand."""
+        lanes = self.layer.lanes
+        first = Array([Const(number * lanes) for number in range(self.layer.groups)])[group]
+        return Cat(neuron == first + lane for lane in range(lanes))
+
+    def _lanes(self, edge: EdgePlan, bits: Value, lowest: Value, group: Value) -> Value:
         """Lanes that the field reaches; those without a neuron never, so that they do not count as synapses."""
         layer = self.layer
         fields = fields_of(edge, bits)

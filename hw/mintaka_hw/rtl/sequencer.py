@@ -73,7 +73,7 @@ class Sequencer(wiring.Component):
 
     def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
         """A window's pixels say where they are."""
-        elements = [Const(edge.offset + position * edge.lists.channels) for position in range(edge.lists.pixels)]
+        elements = [Const(edge.elements[0] + position * edge.lists.channels) for position in range(edge.lists.pixels)]
         m.d.comb += [
             edge_ends.eq(pixel.last),
             self.o.payload.bits.eq(self._by_planes(edge, pixel.bits)),
@@ -94,7 +94,7 @@ class Sequencer(wiring.Component):
         """All words of a source, one list after the other: they are counted."""
         lists = edge.lists
         number = Signal(range(max(2, lists.words)), name="number")
-        element = Signal(self.layer.element_address_bits, init=edge.offset, name="element")
+        element = Signal(self.layer.element_address_bits, init=edge.elements[0], name="element")
         m.d.comb += [
             edge_ends.eq(number == lists.words - 1),
             self.o.payload.bits.eq(self._inside(edge, word, edge_ends)),
@@ -109,7 +109,7 @@ class Sequencer(wiring.Component):
                 step = Mux(pixel_ends, lists.rest, lists.word_elements)
             m.d.sync += [
                 number.eq(Mux(edge_ends, 0, number + 1)),
-                element.eq(Mux(edge_ends, edge.offset, element + step)),
+                element.eq(Mux(edge_ends, edge.elements[0], element + step)),
             ]
 
     def _inside(self, edge: EdgePlan, word: Value, is_last: Value) -> Value:
