@@ -8,7 +8,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds, run, signals
+from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
@@ -209,12 +209,11 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
 
 def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     """The lanes that `make_plan(..., "auto")` chooses."""
-    rates = _rates(network)
+    events = _Events(network)
 
     def slots(node: Node, lanes: int) -> float:
         windows = prod(node.shape_out[1:])
-        events = sum(_events(network, node, edge, lanes, rates[edge.node]) for edge in node.inputs)
-        return ceil(node.channels / lanes) * max(events, windows * network.time_steps)
+        return ceil(node.channels / lanes) * max(events.per_group(node, lanes), windows * network.time_steps)
 
     def most(node: Node) -> int:
         return min(MAX_LANES, node.channels)
@@ -229,36 +228,37 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     return lanes
 
 
-def _rates(network: Network) -> dict[str, float]:
-    """Mean set bits per element and sample of what each node reads, from the test vectors or at an assumed rate."""
-    source = signals(network)
-    rates = {}
-    for name, signal in source.items():
-        steps = 1 if signal.static else network.time_steps
-        rates[name] = ASSUMED_RATE * signal.max_value.bit_length() * steps
-    if network.vectors is not None:
-        result = run(network, network.vectors.inputs)
-        rates |= {name: float(count.mean()) / network.node(name).size_out for name, count in result.spikes.items()}
-        x = network.vectors.inputs
-        rates[network.input.name] = float(np.bitwise_count(x).sum()) / len(x) / source[network.input.name].size
-    return rates
+class _Events:
+    """Mean events per sample, from the artifact's test vectors or at an assumed rate."""
 
+    def __init__(self, network: Network):
+        self.source = signals(network)
+        self.bits = {  # per element of what each node reads, how many bits come in a sample
+            name: signal.max_value.bit_length() * (1 if signal.static else network.time_steps)
+            for name, signal in self.source.items()
+        }
+        self.rates = dict.fromkeys(self.source, ASSUMED_RATE)  # the share of them that is set
+        if network.vectors is not None:
+            x, result = network.vectors.inputs, run(network, network.vectors.inputs)
+            counts = {name: float(spikes.mean()) for name, spikes in result.spikes.items()}
+            counts[network.input.name] = float(np.bitwise_count(x).sum()) / len(x)
+            self.rates |= {n: count / (self.source[n].size * self.bits[n]) for n, count in counts.items()}
 
-def _events(network: Network, node: Node, edge: Edge, lanes: int, rate: float) -> float:
-    """Mean events per sample and group of lanes, where the source has `rate` set bits per element and sample.
+    def per_group(self, node: Node, lanes: int) -> float:
+        """Events that a group of lanes works on.
 
-    A convolution replays a spike in every window that sees it: on average kernel over stride times. A group of lanes
-    sees the channels of its conv groups only, and takes those of different conv groups at once: the chance that one
-    of them spikes, taken as independent.
-    """
-    signal = signals(network)[edge.node]
-    if edge.op == "identity" and len(node.shape_out) == 3:
-        groups, uses = node.channels, 1.0
-    elif edge.conv is not None and edge.weight is not None:
-        groups, uses = edge.conv.groups, prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
-    else:
-        groups, uses = 1, 1.0
-    times = signal.max_value.bit_length() * (1 if signal.static else network.time_steps)
-    at_once = max(1.0, lanes * groups / node.channels)
-    merged = times * (1 - (1 - min(1.0, rate / times)) ** at_once)
-    return merged * signal.size / groups * uses
+        A convolution replays a spike in every window that sees it: on average kernel over stride times. A group sees
+        the channels of its conv groups only, and takes those of different conv groups at once: it has an event where
+        one of them is set, which is taken as independent.
+        """
+        found = 0.0
+        for edge in node.inputs:
+            conv_groups, uses = 1, 1.0
+            if edge.conv is not None and edge.weight is not None:
+                conv_groups, uses = edge.conv.groups, prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
+            elif edge.op == "identity" and len(node.shape_out) == 3:
+                conv_groups = node.channels
+            at_once = max(1.0, lanes * conv_groups / node.channels)
+            share = 1 - (1 - self.rates[edge.node]) ** at_once
+            found += share * self.bits[edge.node] * self.source[edge.node].size / conv_groups * uses
+        return found
