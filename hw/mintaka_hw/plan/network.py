@@ -208,12 +208,24 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
 
 
 def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
-    """The lanes that `make_plan(..., "auto")` chooses."""
-    events = _Events(network)
+    """The lanes that `make_plan(..., "auto")` chooses.
+
+    A direct input is summed in the first step, and all others wait for that: a layer that keeps pace must do it in a
+    step's share of the time.
+    """
+    events, T = _Events(network), network.time_steps
+
+    def static(node: Node) -> bool:
+        return any(events.source[edge.node].static for edge in node.inputs)
 
     def slots(node: Node, lanes: int) -> float:
-        windows = prod(node.shape_out[1:])
-        return ceil(node.channels / lanes) * max(events.per_group(node, lanes), windows * network.time_steps)
+        windows, listed = prod(node.shape_out[1:]), 1 if static(node) else T
+        with_lists = max(events.per_group(node, lanes), windows * listed)
+        return ceil(node.channels / lanes) * (with_lists + windows * (T - listed))
+
+    def time(node: Node, lanes: int) -> float:
+        first = max(events.per_group(node, lanes), prod(node.shape_out[1:]))
+        return ceil(node.channels / lanes) * first * T if static(node) else slots(node, lanes)
 
     def most(node: Node) -> int:
         return min(MAX_LANES, node.channels)
@@ -223,7 +235,7 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     pace = slots(largest, lanes[largest.name])
     for node in nodes:
         if node is not largest:
-            fits = (n for n in range(1, most(node)) if slots(node, n) <= pace)
+            fits = (n for n in range(1, most(node)) if time(node, n) <= pace)
             lanes[node.name] = next(fits, most(node))
     return lanes
 
