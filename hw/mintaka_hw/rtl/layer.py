@@ -95,16 +95,17 @@ class LayerCore(wiring.Component):
         start = self._start(m, slots, lanes)
 
         # ---- cycle 1: decode the weights into the register before the accumulators
-        added = Signal(layer.lanes)  # lanes that add something but 0
+        operations = Signal(layer.lanes)  # lanes with a synapse for the event
         for lane in range(layer.lanes):
             weight = self._decoded(weight_word, lane)
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
             reached = slots[1].mask[lane] if layer.is_grouped else slots[1].event
             m.d.sync += held.eq(Mux(reached, weight, 0))
+            if layer.is_grouped:
+                m.d.sync += operations[lane].eq(reached & (weight != 0))
             begin = Signal(lanes.start[lane].shape(), name=f"start_{lane}", reset_less=True)
             m.d.sync += begin.eq(start[lane])
             m.d.comb += [lanes.weight[lane].eq(held), lanes.start[lane].eq(begin)]
-            m.d.comb += added[lane].eq(held != 0)
         m.d.comb += [
             lanes.valid.eq(valids[2]),
             lanes.first.eq(slots[2].first),
@@ -122,7 +123,7 @@ class LayerCore(wiring.Component):
 
         self._output(m, lanes, replay, slots[4])
         if layer.is_grouped:
-            self._counters(m, replay, slots[2], valids[2], 2, popcount(added))
+            self._counters(m, replay, slots[2], valids[2], 2, popcount(operations))
         else:
             self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
         m.d.comb += [
