@@ -73,6 +73,12 @@ SAMPLES ?= 1000
 results: $(STAMP) ## docs/results.md from the trained runs (TRAIN=1 trains missing ones; RUNS=folder SAMPLES=1000)
 	OMP_NUM_THREADS=1 $(BIN)/python -m mintaka_cosim.results --runs $(RUNS) --samples $(SAMPLES) --jobs $(JOBS) $(if $(TRAIN),--train)
 
+PARTS ?=
+BENCH ?=
+.PHONY: bench
+bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth train infer simulate" BENCH="--help")
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
+
 ##@ Housekeeping
 .PHONY: lock
 lock: ## pin the requirements anew, from a clean environment, into requirements.lock

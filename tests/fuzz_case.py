@@ -1,4 +1,8 @@
-"""One generated case (network, inputs, lanes, stalls): what must agree on it, how it is kept and made smaller."""
+"""One generated case (network, inputs, lanes, stalls): what must agree on it, how it is kept and made smaller.
+
+Half of the networks are born as artifacts, the others in torch, in some state of training: these have a forward in
+torch, which is compared too.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from contract import files
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import strategies as st
-from strategies import inputs_for, networks
+from strategies import FEATURES, inputs_for, networks
+from sw import nets
 
-from mintaka.artifact import Network, Result, load, run, save
+from mintaka.artifact import (
+    ConvGeometry,
+    Input,
+    Integrator,
+    LeakTerm,
+    Network,
+    Pool,
+    Result,
+    SynapticCurrent,
+    load,
+    run,
+    save,
+)
+from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
+from mintaka.snn.lif import Scan
+from mintaka.snn.network import SNN
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec
 from mintaka_cosim.bench import native
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_cosim.bench.job import NO_STALLS, RANDOM_STALLS, Stalls
@@ -31,12 +53,22 @@ from mintaka_hw.verilog import generate
 
 STRANGER_WORK = 15_000  # synapses times steps times samples that plain Python does in some tens of milliseconds
 AMARANTH_CYCLES = 4_000  # more are left to Verilator: Amaranth's simulator does a few thousand a second
+SPECS: list[Any] = [
+    Input,
+    Integrator,
+    LeakTerm,
+    ConvGeometry,
+    Pool,
+    SynapticCurrent,
+]  # what a file of a network in torch holds
+SPECS += [DenseSpec, ConvSpec, PoolSpec, JoinSpec, EdgeSpec, NeuronSpec]
 STALLS = (RANDOM_STALLS, Stalls(60, 10, 16), Stalls(10, 60, 16), Stalls(80, 80, 1))
 
 
 @dataclass(frozen=True)
 class Case:
-    """lanes : by layer. batch : of the fast engine. stalls, seed : of the second run of the Verilog."""
+    """lanes : by layer. batch : of the fast engine. stalls, seed : of the second run of the Verilog. snn : what the
+    network was exported from, None where it was born as an artifact."""
 
     network: Network
     inputs: np.ndarray
@@ -44,6 +76,7 @@ class Case:
     batch: int
     stalls: Stalls
     seed: int
+    snn: SNN | None = None
 
 
 class DifferError(AssertionError):
@@ -56,12 +89,19 @@ class DifferError(AssertionError):
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Whole networks as `strategies.networks` draws them; lanes that divide nothing included."""
-    network = draw(networks())
-    inputs = draw(inputs_for(network))
-    lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.pool is None}
+    """Whole networks as `strategies.networks` or `sw.nets` draw them, with and without what format 1.1 brought; lanes
+    that divide nothing included."""
+    snn = None
+    if draw(st.booleans()):
+        born = draw(nets.cases(*(draw(st.booleans()) for _ in range(3))))
+        snn, inputs, network = born.snn.eval(), born.inputs, to_artifact(born.snn, "net")
+    else:
+        features = draw(st.one_of(st.just(()), st.just(FEATURES), st.sets(st.sampled_from(FEATURES))))
+        network = draw(networks(features=features))
+        inputs = draw(inputs_for(network))
+    lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.has_synapses}
     batch, seed = draw(st.integers(1, 3)), draw(st.integers(0, 2**31 - 1))
-    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed)
+    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed, snn)
 
 
 # ---------------------------------------------------------------- checks
@@ -112,8 +152,27 @@ def fast_engine(case: Case, expected: Result) -> bool:
     for what in ("sops", "spikes"):
         same_dicts(stage, what, getattr(expected, what), getattr(found, what))
     for name, trace in expected.trace.items():
-        for field in ("k", "s", "u"):
+        for field in ("k", "s", "u", "j"):
             same(stage, f"{field} of '{name}'", getattr(trace, field), getattr(found.trace[name], field))
+    return True
+
+
+def torch_forward(case: Case, expected: Result) -> bool:
+    """The quantized forward, that of training with frozen statistics; False for a network without one."""
+    if case.snn is None:
+        return False
+    stage = "torch"
+    record: list[Scan] = []
+    case.snn.time_steps = case.network.time_steps  # fewer where the case was made smaller
+    logits = case.snn(torch.from_numpy(case.inputs.astype(np.float32)), record)
+    same(stage, "logits", expected.logits, logits.detach().double().numpy())
+    same(stage, "layers", np.array(len(expected.trace)), np.array(len(record)))
+    for scan, (name, trace) in zip(record, expected.trace.items(), strict=True):
+        for field in ("k", "s", "u", "j"):
+            wanted, actual = getattr(trace, field), getattr(scan, field)
+            if wanted is not None:  # a head that never fires has no spikes to compare
+                found = None if actual is None else actual.transpose(0, 1).double().numpy()
+                same(stage, f"{field} of '{name}'", wanted, found)
     return True
 
 
@@ -138,7 +197,7 @@ def stranger(case: Case, expected: Result) -> bool:
     sops = {name: np.array([o.sops[name] for o in outcomes]) for name in outcomes[0].sops}
     same_dicts(stage, "sops", expected.sops, sops)
     for name, trace in expected.trace.items():
-        for field in ("k", "s", "u"):
+        for field in ("k", "s", "u", "j"):
             wanted = getattr(trace, field)
             if wanted is not None:
                 rows = [[log[field] for log in o.trace[name]] for o in outcomes]
@@ -146,7 +205,11 @@ def stranger(case: Case, expected: Result) -> bool:
     return True
 
 
-SOFTWARE: dict[str, Callable[[Case, Result], bool]] = {"fast engine": fast_engine, "stranger": stranger}
+SOFTWARE: dict[str, Callable[[Case, Result], bool]] = {
+    "fast engine": fast_engine,
+    "torch": torch_forward,
+    "stranger": stranger,
+}
 
 
 @dataclass(frozen=True)
@@ -162,7 +225,7 @@ class Seen:
         stage, found = self.stage, self.recording
         for layer in plan.layers:
             wanted, actual = expected.trace[layer.name], found.traces[layer.name]
-            for field in ("k", "s", "u"):
+            for field in ("k", "s", "u", "j"):
                 same(stage, f"{field} of '{layer.name}'", getattr(wanted, field), getattr(actual, field))
             counters = dict(zip(COUNTERS, found.counters[layer.name].T, strict=True))
             same(stage, f"SOPs of '{layer.name}'", expected.sops[layer.name], counters["sops"])
@@ -261,10 +324,13 @@ def _smaller(case: Case) -> Iterator[Case]:
 
 
 def keep(case: Case, folder: Path, name: str, sentence: str, *, rtl: bool) -> Path:
-    """Write NAME.safetensors, NAME.npz (array x) and NAME.json, which replays."""
+    """Write NAME.safetensors, NAME.npz (array x), of a network born in torch NAME.pt, and NAME.json, which replays."""
     folder.mkdir(parents=True, exist_ok=True)
     save(case.network, folder / f"{name}.safetensors")
     np.savez_compressed(folder / f"{name}.npz", x=case.inputs)
+    if case.snn is not None:
+        born = {"source": case.snn.source, "specs": case.snn.specs, "state": case.snn.state_dict()}
+        torch.save(born, folder / f"{name}.pt")
     stalls = [case.stalls.input_percent, case.stalls.output_percent, case.stalls.longest_cycles]
     facts = {"sentence": sentence, "rtl": rtl, "lanes": case.lanes, "batch": case.batch}
     path = folder / f"{name}.json"
@@ -278,4 +344,14 @@ def kept(path: Path) -> tuple[Case, dict[str, Any]]:
     network = load(path.with_suffix(".safetensors"))
     with np.load(path.with_suffix(".npz")) as arrays:
         inputs = arrays["x"]
-    return Case(network, inputs, facts["lanes"], facts["batch"], Stalls(*facts["stalls"]), facts["seed"]), facts
+    snn = _born(path.with_suffix(".pt"), network) if path.with_suffix(".pt").is_file() else None
+    return Case(network, inputs, facts["lanes"], facts["batch"], Stalls(*facts["stalls"]), facts["seed"], snn), facts
+
+
+def _born(path: Path, network: Network) -> SNN:
+    with torch.serialization.safe_globals(SPECS):
+        born = torch.load(path, weights_only=True)
+    snn = SNN(born["source"], network.time_steps, born["specs"])
+    snn.load_state_dict(born["state"])
+    snn.set_integer(True)
+    return snn.eval()

@@ -11,6 +11,7 @@ from mintaka.artifact import (
     ConvGeometry,
     Edge,
     Input,
+    Integrator,
     IntTensor,
     LeakTerm,
     Network,
@@ -18,6 +19,7 @@ from mintaka.artifact import (
     Node,
     Output,
     Pool,
+    SynapticCurrent,
     check,
 )
 
@@ -116,6 +118,49 @@ def picture_network(*, kind: str = "spikes", bits: int = 1, time_steps: int = 2,
         Node("head", "dense", (Edge("max", 0, weight(5, 16)),), (4, 2, 2), (5,)),
     )
     network = Network("pictures", time_steps, Input("input", (2, 9, 7), kind, bits), nodes, Output("head"))
+    check(network)
+    return network
+
+
+def neuron_network(*, read: str = "count", time_steps: int = 4, seed: int = 0) -> Network:
+    """CUBA-LIF and refractory neurons, a direct input that three nodes read (one of them twice, beside a loop), and a
+    head of 3 x 2 x 3 pixels that counts spikes, integrates or accumulates."""
+    rng = np.random.default_rng(seed)
+
+    def weight(*shape: int) -> IntTensor:
+        return IntTensor(rng.integers(-3, 4, shape).astype(np.int8), 3)
+
+    def neuron(channels: int, refractory: int, cuba: bool) -> Neuron:
+        T = IntTensor(rng.integers(1, 9, channels).astype(np.int8), 5)
+        current = SynapticCurrent((LeakTerm(1, 0), LeakTerm(-1, 2)), 5) if cuba else None
+        return Neuron(T, ">", "subtract", T, HALF, 5, refractory, current)
+
+    same = ConvGeometry(stride=(1, 1), padding=(1, 1), groups=1)
+    point = ConvGeometry(stride=(1, 1), padding=(0, 0), groups=1)
+    conv1 = (Edge("input", 0, weight(4, 2, 3, 3), input_shift=1, conv=same),)
+    conv2 = (
+        Edge("conv1", 0, weight(4, 4, 3, 3), conv=same),
+        Edge("input", 0, weight(4, 2, 1, 1), input_shift=2, shift=1, conv=point),
+        Edge("conv2", 1, weight(4), shift=1, op="identity"),
+        Edge("input", 0, weight(4, 2, 3, 3), input_shift=3, shift=2, conv=same),
+    )
+    head = (Edge("conv2", 0, weight(3, 4, 2, 2), conv=point), Edge("input", 0, weight(3, 2, 2, 2), 3, 0, point))
+    fires, integrates = neuron(3, 1, False), Integrator((LeakTerm(1, 0), LeakTerm(-1, 3)), 6)
+    nodes = (
+        Node("conv1", "conv2d", conv1, (2, 3, 4), (4, 3, 4), None, neuron(4, 2, False)),
+        Node("conv2", "conv2d", conv2, (4, 3, 4), (4, 3, 4), weight(4), neuron(4, 1, True)),
+        Node(
+            "head",
+            "conv2d",
+            head,
+            (4, 3, 4),
+            (3, 2, 3),
+            weight(3),
+            fires if read == "count" else None,
+            integrator=integrates if read == "membrane" else None,
+        ),
+    )
+    network = Network("neurons", time_steps, Input("input", (2, 3, 4), "direct", 3), nodes, Output("head", read))
     check(network)
     return network
 

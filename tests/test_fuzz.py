@@ -12,11 +12,15 @@ import fuzz_case
 import numpy as np
 import pytest
 from fuzz import Chunk, Tally
-from fuzz_case import Case, DifferError, check, kept, shrink
+from fuzz_case import Case, DifferError, cases, check, fast_engine, kept, shrink, torch_forward
 from handmade import graph_network
+from hypothesis import given, settings
 from strategies import random_inputs
+from torch import Tensor
 
-from mintaka.artifact import Network, Result
+from mintaka.artifact import Network, Result, run
+from mintaka.snn.lif import Scan
+from mintaka.snn.network import SNN
 from mintaka_cosim.bench.job import RANDOM_STALLS
 from mintaka_cosim.bench.recording import Recording
 
@@ -61,6 +65,52 @@ def test_a_difference_is_kept_small_and_replays(
     assert facts["sentence"].startswith("fast engine: logits")
     assert fuzz.main(["--folder", str(tmp_path), "--replay", str(path)]) == 0
     assert fuzz.main(["--folder", str(tmp_path), "--replay", str(tmp_path / "no.json")]) == 2
+
+
+def test_a_network_born_in_torch_is_compared_and_replays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of the networks have a forward in torch; where it is wrong, its state is kept and gives the same again."""
+    tally = fuzz.run_chunk(replace(CHUNK, size=20), tmp_path)
+    assert 5 <= tally.stages["torch"] <= 15
+    right = fuzz_case.SNN.forward
+
+    def wrong(snn: SNN, x: Tensor, record: list[Scan] | None = None) -> Tensor:
+        logits = right(snn, x, record)
+        if record is not None:
+            record[0].k[-1] += 1
+        return logits
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fuzz_case.SNN, "forward", wrong)
+        tally = fuzz.run_chunk(CHUNK, tmp_path)
+        assert len(tally.failures) == 6 - tally.stages["fast engine"] > 0
+        path = Path(tally.failures[-1])
+        assert fuzz.main(["--folder", str(tmp_path), "--replay", str(path)]) == 1
+    assert "torch: k of" in capsys.readouterr().out
+    case, facts = kept(path)
+    assert facts["sentence"].startswith("torch: k of")
+    assert case.snn is not None
+    assert len(case.inputs) == case.network.time_steps == 1
+    assert "torch" in check(case, rtl=False).stages
+    assert fuzz.main(["--folder", str(tmp_path), "--replay", str(path)]) == 0
+
+
+@settings(max_examples=2000, database=None)
+@given(cases())
+def test_thousands_through_the_software(case: Case) -> None:
+    """The stages that take milliseconds; a plain simulator in Python and the hardware see fewer."""
+    expected = run(case.network, case.inputs, trace=True)
+    fast_engine(case, expected)
+    torch_forward(case, expected)
+
+
+def test_generated_networks_through_the_hardware(tmp_path: Path) -> None:
+    """Through the whole chain, the generated Verilog included: networks born in torch and as artifacts."""
+    tally = fuzz.run_chunk(Chunk(rtl=True, seed=1, index=0, size=6), tmp_path)
+    assert tally.failures == []
+    assert tally.stages["fast engine"] == tally.stages["verilator"] == tally.stages["verilator, stalled"] == 6
+    assert tally.stages["torch"] > 0
 
 
 def test_hardware_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,23 @@ from typer.main import get_command
 
 from mintaka.artifact import LeakTerm, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
-from mintaka.train.keys import ConvEdge, ConvRecipe, DenseRecipe, NetworkRecipe, PoolRecipe, Recipe, TrainRecipe
+from mintaka.train.keys import (
+    ConvEdge,
+    ConvRecipe,
+    DenseRecipe,
+    JoinEdge,
+    JoinRecipe,
+    NetworkRecipe,
+    PoolRecipe,
+    Recipe,
+    TrainRecipe,
+)
 from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
-from mintaka_hw.estimate.models import LIST_LATENCY, RESULT_LATENCY
+from mintaka_hw.estimate.models import LIST_LATENCY, OUTPUT_LATENCY
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.edge import CHUNK_ELEMENTS
-from mintaka_hw.plan.layer import STATE_DISTANCE
+from mintaka_hw.plan.layer import PIPELINE
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +152,8 @@ def test_the_page_of_recipes_is_whole() -> None:
     assert [layer.name for layer in recipe.layers] == ["hidden", "output"]
     rows = re.findall(r"^\| (`.*?) \|(.*)$", page.read_text(), re.MULTILINE)
     documented = {key: rest for keys, rest in rows for key in re.findall(r"`(\w+)`", keys)}
-    models = (Recipe, NetworkRecipe, TrainRecipe, DenseRecipe, ConvRecipe, PoolRecipe, ConvEdge)
+    layers = (DenseRecipe, ConvRecipe, PoolRecipe, JoinRecipe)
+    models = (Recipe, NetworkRecipe, TrainRecipe, *layers, ConvEdge, JoinEdge)
     keys = {field.alias or key for model in models for key, field in model.model_fields.items()}
     fields = keys - {"network", "train", "layers"}
     assert set(documented) == fields
@@ -203,12 +214,13 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text[text.index("### Ports") :]
     documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
-    network = samples.one_neuron(samples.lif([4]), [[5, -2, 3]])
+    cuba = samples.lif([4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
+    network = samples.one_neuron(cuba, [[5, -2, 3]])
     design = generate(make_plan(network), tmp_path, taps=True)
     verilog = design.verilog.read_text()
-    top = verilog[verilog.index(f"module {design.top}(") :]
-    (ports,) = re.findall(r"\((.*?)\);", top, re.DOTALL)[:1]
-    found = {re.sub("^(a|head)_", "L_", port.strip()) for port in ports.split(",")}
+    ports = verilog.partition(f"module {design.top} (\n")[2].partition(");")[0]
+    names = re.findall(r"^  (?:input|output) .*?(\w+)(?: = \S+?)?,?$", ports, re.MULTILINE)
+    found = {re.sub("^(a|head)_", "L_", name) for name in names}
     assert found == documented | {"clk", "rst"}
 
 
@@ -217,8 +229,8 @@ def test_the_cycle_costs_are_the_documented_ones() -> None:
     for sentence in (
         f"a chunk is {CHUNK_ELEMENTS} spikes",
         f"a list can be replayed {LIST_LATENCY} cycles after its last word",
-        f"its word leaves {RESULT_LATENCY} cycles after its last slot",
-        f"starts at least {STATE_DISTANCE} cycles after the last slot",
-        f"only with fewer than {STATE_DISTANCE} groups",
+        f"its word leaves {PIPELINE + OUTPUT_LATENCY} cycles after its last slot",
+        f"starts at least {PIPELINE} cycles after the last slot",
+        f"only with fewer than {PIPELINE} groups",
     ):
         assert sentence in text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade import dense_network, graph_network, picture_network
+from handmade import dense_network, graph_network, neuron_network, picture_network
 
 from mintaka.artifact import LeakTerm, Network
 from mintaka.artifact.document import input_dtype
@@ -57,7 +57,17 @@ COUNTS = Case(
 )
 PICTURES = Case(picture_network(seed=4), {"conv1": 4, "conv2": 3, "head": 2}, 0.3)
 GRAPH = Case(graph_network(seed=5), {"conv1": 3, "conv2": 2, "loop": 4, "late": 2, "head": 3}, 0.2)
-CASES = {"direct": DIRECT, "spikes": SPIKES, "counts": COUNTS, "pictures": PICTURES, "graph": GRAPH}
+NEURONS = Case(neuron_network(seed=6), {"conv1": 3, "conv2": 4, "head": 2}, 0.5)
+MEMBRANE = Case(neuron_network(read="membrane", time_steps=1, seed=7), {"conv1": 2, "conv2": 3, "head": 1}, 0.4)
+CASES = {
+    "direct": DIRECT,
+    "spikes": SPIKES,
+    "counts": COUNTS,
+    "pictures": PICTURES,
+    "graph": GRAPH,
+    "neurons": NEURONS,
+    "membrane": MEMBRANE,
+}
 
 
 @dataclass

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from cosim.small import CASES, COUNTS, DIRECT, SPIKES
 
-from mintaka.artifact import ArtifactError, run
+from mintaka.artifact import ArtifactError, Node, run
 from mintaka_cosim.bench import RANDOM_STALLS, CosimError, Stalls, cosim, cosim_design, simulate
 from mintaka_cosim.bench.build import build_cocotb
 from mintaka_cosim.bench.layout import layout_of
@@ -35,10 +36,16 @@ def test_every_value_is_equal_back_to_back(name: str) -> None:
     assert result.bit_exact
     assert result.verified
     assert result.cycles_as_predicted is True
-    hidden = sum(node.size_out for node in case.network.nodes if node.neuron is not None)
-    values = samples * case.network.time_steps * hidden
-    assert (result.counts.samples, result.counts.spikes, result.counts.membranes) == (samples, values, values)
-    assert result.counts.sums == values + samples * case.network.time_steps * case.network.classes
+
+    def values(of: Callable[[Node], object]) -> int:
+        return samples * case.network.time_steps * sum(node.size_out for node in case.network.nodes if of(node))
+
+    counts = result.counts
+    assert counts.samples == samples
+    assert counts.sums == values(lambda node: node.has_synapses)
+    assert counts.spikes == values(lambda node: node.neuron)
+    assert counts.membranes == values(lambda node: node.neuron or node.integrator)
+    assert counts.currents == values(lambda node: node.neuron and node.neuron.current)
     assert result.counts.logits == samples * case.network.classes
     assert result.resets == 4
     assert result.chunks == (0, 20)
@@ -85,7 +92,7 @@ def test_fast_bench_under_stalls_is_slower_and_equal() -> None:
     assert np.array_equal(stalled.recording.cycles, again.recording.cycles)
 
 
-@pytest.mark.parametrize("name", ["direct", "spikes", "pictures", "graph"])
+@pytest.mark.parametrize("name", ["direct", "spikes", "pictures", "graph", "neurons"])
 def test_simulate_gives_the_references_result(name: str) -> None:
     case = CASES[name]
     x = case.inputs(33)
@@ -98,10 +105,8 @@ def test_simulate_gives_the_references_result(name: str) -> None:
         assert all(np.array_equal(mine[layer], theirs[layer]) for layer in theirs)
     assert found.trace.keys() == expected.trace.keys()
     for layer, trace in expected.trace.items():
-        assert np.array_equal(found.trace[layer].k, trace.k)
-        if trace.s is not None:
-            assert np.array_equal(found.trace[layer].s, trace.s)
-            assert np.array_equal(found.trace[layer].u, trace.u)
+        for field in ("k", "s", "u", "j"):
+            np.testing.assert_equal(getattr(found.trace[layer], field), getattr(trace, field))
 
 
 def test_progress_ends_with_all_samples() -> None:

@@ -72,7 +72,8 @@ def test_show(capsys: Capture, artifact: Path) -> None:
     assert hidden["max_sops"] == 3 * hidden["nonzero_weights"]
     assert head["max_sops"] == 3 * head["nonzero_weights"]
     assert facts["max_sops"] == hidden["max_sops"] + head["max_sops"]
-    assert facts["hardware"]["memory_bits"] == sum(memory["bits"] for memory in facts["hardware"]["memories"])
+    memories = [memory for stage in facts["hardware"]["stages"] for memory in stage["memories"]]
+    assert facts["hardware"]["memory_bits"] == sum(memory["bits"] for memory in memories)
 
 
 def test_the_bound_of_sops_is_reached(artifact: Path, capsys: Capture) -> None:
@@ -115,6 +116,24 @@ def test_generate_is_deterministic(capsys: Capture, artifact: Path, tmp_path: Pa
         texts.append(Path(facts["verilog"]).read_text())
     assert texts[0] == texts[1]
     assert str(tmp_path) not in texts[0]
+
+
+def test_generate_a_file_per_module(capsys: Capture, artifact: Path, tmp_path: Path) -> None:
+    done = call(capsys, "generate", artifact, "--split", "--top", "eye", "--out", tmp_path / "v", "--json")
+    assert done.status == 0
+    names = (tmp_path / "v" / "files.f").read_text().split()
+    assert [Path(path).name for path in json.loads(done.out)["files"]] == names
+    assert names[:2] == ["eye.v", "eye__layer_hidden1.v"]
+
+
+def test_nothing_is_simulated_where_nothing_can_be_written(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, artifact: Path, samples: Path
+) -> None:
+    """The user hears of it before the work, not after it."""
+    monkeypatch.setattr("mintaka_cosim.bench.cosim", lambda *_, **__: pytest.fail("it was simulated"))
+    done = call(capsys, "cosim", artifact, "--data", samples, "--out", samples / "figures.json")
+    assert done.status == 1
+    assert "--out" in done.err
 
 
 def test_cosim_and_report(capsys: Capture, artifact: Path, samples: Path) -> None:
@@ -172,6 +191,15 @@ MISTAKES = {
     "unknown data": ("cosim {t}/network.safetensors --data mnits", "mnits"),
     "too many samples": ("cosim {t}/network.safetensors --data {t}/samples.npz --samples 41", "has 40"),
     "data do not fit": ("cosim {t}/network.safetensors --data digits", "do not fit"),
+    "out below a file": ("generate {t}/network.safetensors --out {t}/z.npz/v", "--out {t}/z.npz/v: "),
+    "out is a file": ("generate {t}/network.safetensors --out {t}/z.npz", "is no folder that can be written into"),
+    "bad top": ("generate {t}/network.safetensors --out {t}/v --top Top", "'Top' cannot name the top module"),
+    "figures are a folder": ("cosim {t}/network.safetensors --data {t}/samples.npz --out {t}", "--out {t}: is a dir"),
+    "figures below a file": ("cosim {t}/network.safetensors --data {t}/samples.npz --out {t}/z.npz/f", "--out {t}/z"),
+    "work below a file": ("cosim {t}/network.safetensors --data {t}/samples.npz --work {t}/z.npz/w", "--work {t}/z"),
+    "waves below a file": ("cosim {t}/network.safetensors --data {t}/samples.npz --waves {t}/z.npz/w.vcd", "--waves"),
+    "other waves": ("cosim {t}/network.safetensors --data {t}/samples.npz --waves {t}/w.png", "as .fst or .vcd"),
+    "picture is a folder": ("show {t}/network.safetensors --graph {t}", "--graph {t}: is a directory"),
     "unknown recipe": ("train {t}/none.toml", "none.toml"),
     "no recipe": ("train {t}/network.safetensors", "network.safetensors"),
     "nothing trained": ("export {t}", "no checkpoint"),
@@ -207,7 +235,7 @@ def test_a_mistake_is_one_sentence(capsys: Capture, spoil: Path, name: str, mach
     lines = [line for line in done.err.splitlines() if line and not line.endswith(" ...")]
     assert len(lines) == 1, done.err
     assert lines[0].startswith("mintaka: ")
-    assert expected in lines[0]
+    assert expected.format(t=spoil) in lines[0]
     assert "Traceback" not in done.err
     assert not (spoil / "y.npz").exists()
 

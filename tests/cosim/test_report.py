@@ -73,7 +73,7 @@ def test_figures_and_their_kinds(run: Path) -> None:
     assert found["sops_per_sample"] == ("120.0", "simulated")
     assert found["utilisation"] == (f"{(4 * 30 + 6 * 10) / (4 * 40 + 6 * 10):.1%}", "simulated")
     design = json.loads((run / "verilog" / "design.json").read_text())
-    bits = sum(memory["bits"] for layer in design["layers"] for memory in layer["memories"])
+    bits = sum(memory["depth"] * memory["width"] for stage in design["stages"] for memory in stage["memories"])
     assert found["memory_bits"] == (f"{bits:,} bits", "exact")
     assert report.paths["Artifact"] == "network.safetensors"
     assert report.paths["Verilog"] == "verilog/mintaka_handmade.v"
@@ -141,6 +141,14 @@ def test_without_a_cosimulation_nothing_is_claimed(run: Path, capsys: pytest.Cap
 def test_files_of_another_artifact_are_refused(run: Path, name: str) -> None:
     (run / name).write_text(json.dumps(cosim_json(artifact_hash="sha256:" + "0" * 64)))
     with pytest.raises(ReportError, match="belongs to another artifact"):
+        build_report(run)
+
+
+def test_a_design_of_another_version_is_refused(run: Path) -> None:
+    design = json.loads((run / "verilog" / "design.json").read_text())
+    del design["stages"]
+    (run / "verilog" / "design.json").write_text(json.dumps(design))
+    with pytest.raises(ReportError, match=r"design\.json is of another version of Mintaka: run mintaka generate again"):
         build_report(run)
 
 

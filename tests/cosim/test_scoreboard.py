@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cosim.small import DIRECT
+from cosim.small import DIRECT, NEURONS
 
 from mintaka.artifact import LeakTerm, run
 from mintaka_cosim.bench import NO_STALLS, Difference, cosim, cosim_design
 from mintaka_cosim.bench.job import Job
 from mintaka_cosim.bench.scoreboard import MismatchError, Scoreboard
 from mintaka_hw.plan import make_plan
-from mintaka_hw.rtl import lif
+from mintaka_hw.rtl import layer, lif
 from mintaka_hw.verilog import Design, generate
 
 SAMPLES = 6
@@ -73,6 +73,23 @@ def test_a_wrong_leak_is_caught_where_it_first_matters(monkeypatch: pytest.Monke
     assert (first.sample, first.step, first.layer, first.neuron) == (0, 0, "hidden1", neuron)
     assert first.expected["U"] == expected.u[0, 0, neuron]
     assert first.actual == {"K": expected.k[0, 0, neuron], "s": expected.s[0, 0, neuron], "U": wrong[0, 0, neuron]}
+
+
+def test_a_wrong_leak_of_the_synaptic_current_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = layer.leaked
+    monkeypatch.setattr(layer, "leaked", lambda value, leak: right(value, leak[:1]))  # without its second term
+    x = NEURONS.inputs(SAMPLES)
+    result = cosim(NEURONS.network, NEURONS.lanes, x, taps=True)
+    first = result.first_difference
+    assert first is not None
+    assert first.layer == "conv2"
+    assert first.step is not None
+    assert first.step > 0  # there is nothing to leak before
+    assert first.expected["Js"] != first.actual["Js"]
+    expected = run(NEURONS.network, x, trace=True).trace["conv2"]
+    assert expected.j is not None
+    assert first.neuron is not None
+    assert first.expected["Js"] == expected.j[first.sample, first.step].ravel()[first.neuron]
 
 
 def test_the_fast_bench_catches_a_flipped_compare(tmp_path: Path) -> None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
-from handmade import conv_network, dense_network
-from hypothesis import given, note
+from handmade import conv_network, dense_network, neuron_network
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from strategies import networks, random_inputs
+from strategies import FEATURES, networks, random_inputs
 
-from mintaka.artifact import Network, run
+from mintaka.artifact import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    check,
+    run,
+)
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
 from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_hw.estimate import predict_cycles
@@ -18,9 +33,17 @@ from mintaka_hw.plan import Plan, PlanError, make_plan
 
 
 def small_networks() -> st.SearchStrategy[Network]:
-    return networks(max_size=12, max_hidden=3, max_steps=4, max_input_bits=6, features=("join", "identity")).filter(
-        buildable
-    )
+    """Everything that there is hardware for; more often than not with a direct input, now and then as a chain of LIF
+    layers, where its sum needs no pass of its own."""
+
+    def drawn(**limits: Any) -> st.SearchStrategy[Network]:
+        return networks(**{"max_size": 12, "max_hidden": 3, "max_steps": 4, "max_input_bits": 6, **limits})
+
+    direct = {"kinds": ("direct",)}
+    chain = {"chain": True, "features": set(FEATURES) - {"cuba"}}
+    everything = {"features": FEATURES}
+    chains = drawn(**chain, **direct).filter(lambda network: network.time_steps > 1)
+    return st.one_of(drawn(**everything), drawn(**everything, **direct), chains).filter(buildable)
 
 
 def buildable(network: Network) -> bool:
@@ -48,7 +71,7 @@ def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bo
     predicted = predict_cycles(plan, inputs, expected)
     for layer in plan.layers:
         mine, theirs = seen.traces[layer.name], expected.trace[layer.name]
-        for name in ("k", "s", "u"):
+        for name in ("k", "s", "u", "j"):
             np.testing.assert_equal(getattr(mine, name), getattr(theirs, name), err_msg=f"{layer.name} {name}")
         counters = dict(zip(COUNTERS, seen.counters[layer.name].T, strict=True))
         np.testing.assert_equal(counters["sops"], expected.sops[layer.name])
@@ -60,6 +83,37 @@ def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bo
     if not stalled:
         np.testing.assert_equal(seen.cycles, predicted.result)
         np.testing.assert_equal(seen.finished - seen.accepted[0], predicted.result)
+
+
+def test_variety() -> None:
+    """The generated networks ask for everything that a layer core can be."""
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=400, database=None)
+    @given(small_networks())
+    def look(network: Network) -> None:
+        plan = make_plan(network, 1)
+        head = plan.head
+        seen[head.read, head.windows > 1] += 1
+        for layer in plan.layers:
+            refractory = 0 if layer.node.neuron is None else layer.node.neuron.refractory
+            beside = bool(layer.phases.passes) and bool(layer.phases.step_edges)
+            kind = "cuba" if layer.current is not None else "lif"
+            seen["passes", len(layer.phases.passes)] += 1
+            seen["merged"] += layer.phases.merged
+            seen["one step", kind] += plan.network.time_steps == 1
+            seen["beside others", kind] += beside and layer.fires
+            seen["silence beside others"] += beside and bool(refractory)
+            seen["short silence"] += 0 < refractory < plan.network.time_steps
+            seen["long silence"] += refractory >= plan.network.time_steps > 1
+            seen["deep"] += layer.state_is_deep
+
+    look()
+    wanted: set[object] = {(read, several) for read in ("accumulate", "count", "membrane") for several in (False, True)}
+    wanted |= {("passes", number) for number in range(3)} | {"merged", "short silence", "long silence", "deep"}
+    wanted |= {(what, kind) for what in ("one step", "beside others") for kind in ("lif", "cuba")}
+    wanted |= {"silence beside others"}
+    assert {name for name in wanted if not seen[name]} == set()
 
 
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1))
@@ -77,6 +131,35 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
     reset_after = data.draw(st.none() | st.integers(1, 60), label="reset_after")
     seen = simulate_amaranth(plan, inputs, stalls=stalls, seed=seed, reset_after=reset_after)
     assert_equal(plan, inputs, seen, stalled=True)
+
+
+@pytest.mark.parametrize("read", ["count", "membrane"])
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_every_neuron_and_head_by_hand(read: str, lanes: int) -> None:
+    """CUBA-LIF, refractory steps, passes over a direct input with three readers, logits of several pixels."""
+    for time_steps in (1, 4):
+        network = neuron_network(read=read, time_steps=time_steps, seed=lanes)
+        plan = make_plan(network, lanes)
+        inputs = random_inputs(network, samples=5, seed=lanes)
+        assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+def test_lanes_without_a_neuron_never_spike() -> None:
+    """Weights of 1 bit make a padding lane subtract every event; this leak makes a positive membrane of that."""
+    dead = Neuron(IntTensor(np.full(3, 100, np.int8), 8), ">", "zero", None, (LeakTerm(-1, 0),), 4)
+    point = ConvGeometry(stride=(1, 1), padding=(0, 0), groups=1)
+    conv = Edge("input", 0, IntTensor(np.ones((3, 1, 1, 1), np.int8), 1), conv=point)
+    flat = Edge("conv", 0, IntTensor(np.ones((2, 12), np.int8), 1))
+    nodes = (
+        Node("conv", "conv2d", (conv,), (1, 2, 2), (3, 2, 2), None, dead),
+        Node("head", "dense", (flat,), (3, 2, 2), (2,)),
+    )
+    network = Network("padding", 4, Input("input", (1, 2, 2), "spikes", 1), nodes, Output("head"))
+    check(network)
+    plan = make_plan(network, 2)
+    inputs = np.zeros(network.input_shape(2), np.uint8)
+    inputs[:, 0] = 1
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 16])

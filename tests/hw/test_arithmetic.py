@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.hdl import C, Module, Signal, Value, signed
 from amaranth.sim import Simulator
 
 from mintaka.artifact import LeakTerm
 from mintaka.artifact.reference import leaked as reference_leaked
-from mintaka_hw.rtl.arithmetic import clipped, leaked, shifted_right
+from mintaka_hw.rtl.arithmetic import clipped, greater, leaked, shifted_right
 
 WIDTH = 6
 VALUES = range(-(2 ** (WIDTH - 1)), 2 ** (WIDTH - 1))
@@ -59,3 +59,11 @@ def test_leak(leak: tuple[LeakTerm, ...]) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 7, 15, 31, 32767])
 def test_clip(limit: int) -> None:
     assert evaluate(lambda x: clipped(x, limit), VALUES) == np.clip(VALUES, -limit, limit).tolist()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 6, 8])
+def test_greater(width: int) -> None:
+    """Against every constant of widths below, at and above x's own."""
+    for b in range(-(2 ** (width - 1)), 2 ** (width - 1), 1 if width < 6 else 5):
+        found = evaluate(lambda x, b=b: greater(x, C(b, signed(width))), VALUES)
+        assert found == [int(v > b) for v in VALUES], b

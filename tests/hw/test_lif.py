@@ -14,6 +14,7 @@ from mintaka_hw.rtl.lif import LIFCore, LIFParameters
 
 K_WIDTH = 6
 KS = range(-(2 ** (K_WIDTH - 1)), 2 ** (K_WIDTH - 1))
+NEXT = ("silent_next", "count_next")
 LEAKS = [(), (LeakTerm(1, 0),), (LeakTerm(1, 1),), (LeakTerm(1, 0), LeakTerm(-1, 2)), (LeakTerm(-1, 0),)]
 
 
@@ -26,7 +27,7 @@ def parameters(**changes: Any) -> LIFParameters:
         "k_width": K_WIDTH,
         "state_width": 3,
         "planes": 1,
-        "input_shift": 0,
+        "shifts": ((0, 0),),
         "leak": LEAKS[1],
         "threshold_width": K_WIDTH,
         "reset_by_width": None,
@@ -34,23 +35,28 @@ def parameters(**changes: Any) -> LIFParameters:
     return LIFParameters(**{**values, **changes})
 
 
-def results(core: LIFCore, slots: list[dict[str, int]]) -> list[tuple[int, int, int]]:
-    """(spike, membrane, K) of every `done`; a slot's `threshold` and `reset_by` come a cycle behind it."""
-    found: list[tuple[int, int, int]] = []
+def results(core: LIFCore, slots: list[dict[str, int]]) -> list[tuple[int, ...]]:
+    """(spike, membrane, K) of every `done`, then what else there is of Js, silence and count for the next step.
+
+    A slot's `threshold` and `reset_by` come a cycle behind it; with a synaptic current two cycles.
+    """
+    found: list[tuple[int, ...]] = []
 
     async def bench(ctx: Any) -> None:
-        late: dict[str, int] = {}
-        for slot in [*slots, {}, {}, {}]:
+        late: list[dict[str, int]] = [{}] * (1 if core.parameters.current_width is None else 2)
+        for slot in [*slots, {}, {}, {}, {}]:
             ctx.set(core.valid, bool(slot))
-            for port in ("first", "last", "plane"):
+            for port in ("first", "last", "phase", "plane"):
                 ctx.set(getattr(core, port), slot.get(port, 0))
-            for port in ("start", "weight"):
-                ctx.set(getattr(core, port)[0], slot.get(port, 0))
+            for port in ("start", "weight", "membrane", "silent", "count"):
+                if hasattr(core, port):
+                    ctx.set(getattr(core, port)[0], slot.get(port, 0))
             for port in ("threshold", "reset_by"):
-                ctx.set(getattr(core, port)[0], late.get(port, 0))
-            late = slot
+                ctx.set(getattr(core, port)[0], late[0].get(port, 0))
+            late = [*late[1:], slot]
             if ctx.get(core.done):
-                found.append((ctx.get(core.spikes), ctx.get(core.state[0]), ctx.get(core.k[0])))
+                more = [ctx.get(getattr(core, port)[0]) for port in ("j", *NEXT) if hasattr(core, port)]
+                found.append((ctx.get(core.spikes), ctx.get(core.u[0]), ctx.get(core.k[0]), *more))
             await ctx.tick()
 
     simulator = Simulator(core)
@@ -79,9 +85,49 @@ def test_every_k(leak: tuple[LeakTerm, ...], reset: str, membrane_bits: int) -> 
     assert results(core, slots) == expected
 
 
+@pytest.mark.parametrize("cuba", [False, True])
+@pytest.mark.parametrize("refractory", [1, 2, 5])
+def test_silence_count_and_synaptic_current(refractory: int, cuba: bool) -> None:
+    """Every U, sum and number of silent steps left; of a silent lane K is U, whatever the sum."""
+    widths = {"current_width": 3, "membrane_width": 4} if cuba else {}
+    core = LIFCore(parameters(refractory=refractory, count_width=3, **widths))
+    neuron = Neuron(IntTensor(np.array([2], np.int8), 6), ">", "zero", None, LEAKS[1], 3, refractory)
+    slots, expected = [], []
+    for U in range(-3, 4):
+        for total in range(-9, 10):
+            for left in range(refractory + 1):
+                K = U if left else U + total
+                start = {"start": total, "membrane": U} if cuba else {"start": K}
+                slots.append({"first": 1, "last": 1, "threshold": 2, "silent": left, "count": left, **start})
+                s, stored = fire(np.array([[K]]), neuron, left > 0)
+                spike = int(s[0, 0])
+                j = [int(np.clip(total, -3, 3))] if cuba else []
+                silent = refractory if spike else max(left - 1, 0)
+                expected.append((spike, int(stored[0, 0]), K, *j, silent, left + spike))
+    assert results(core, slots) == expected
+
+
+def test_passes_have_shifts_of_their_own() -> None:
+    """A pass: (c + (sum >> 2 << 1)) through (c >> 1 << 2) in the accumulator; then a step without any."""
+    sums = {"leak": None, "threshold_width": None, "state_width": 12, "k_width": 12}
+    core = LIFCore(parameters(accumulator_width=12, start_width=8, shifts=((2, 1), (0, 0)), **sums))
+    slots = [
+        {"first": 1, "last": 1, "phase": phase, "start": c, "weight": w}
+        for phase in (0, 1)
+        for c in range(-20, 21, 2)
+        for w in KS
+    ]
+    wanted = [(c + (w >> 2 << 1) if phase == 0 else c + w) for phase in (0, 1) for c in range(-20, 21, 2) for w in KS]
+    assert [k for _, _, k in results(core, slots)] == wanted
+
+
 def test_accumulates_planes_and_shifts() -> None:
     """K = start + (sum of w * 2^plane >> input_shift), floored once."""
-    core = LIFCore(parameters(accumulator_width=12, k_width=8, planes=4, input_shift=2, leak=None, state_width=8))
+    core = LIFCore(
+        parameters(
+            accumulator_width=12, k_width=8, planes=4, shifts=((2, 0),), leak=None, threshold_width=None, state_width=8
+        )
+    )
     weights = [(5, 0), (-7, 3), (3, 2), (-1, 1)]
     slots = [
         {"first": n == 0, "last": n == len(weights) - 1, "start": -3, "weight": w, "plane": plane}

@@ -131,7 +131,7 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
     for sample in samples:
         for start in range(0, 5, lanes):
             words.append(sum((v & mask) << (head.k_width * n) for n, v in enumerate(sample[start : start + lanes])))
-    serializer = LogitSerializer(head)
+    serializer = LogitSerializer(head.logits)
     logits: list[int] = []
     winners: list[int] = []
 

@@ -8,26 +8,38 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mintaka.artifact import ConvGeometry, Input, LeakTerm, Network, Pool, Signal, run
+from mintaka.artifact import ConvGeometry, Input, Integrator, LeakTerm, Network, Pool, Signal, SynapticCurrent, run
 from mintaka.artifact.document import input_dtype
 from mintaka.snn.graph import flow
 from mintaka.snn.layers import Head, Recorder, Spiking
 from mintaka.snn.network import SNN
-from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, NeuronSpec, PoolSpec, Spec
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec
 
 SIZES = st.integers(1, 3)
 
 
-@st.composite
-def neurons(draw: st.DrawFn) -> NeuronSpec:
-    term = st.builds(LeakTerm, st.sampled_from([1, 1, -1]), st.integers(0, 5))
-    leak = draw(st.one_of(st.just((LeakTerm(1, 1),)), st.lists(term, max_size=4).map(tuple)))
-    return NeuronSpec(draw(st.integers(2, 16)), leak, draw(st.sampled_from(["zero", "subtract"])))
+TERMS = st.builds(LeakTerm, st.sampled_from([1, 1, -1]), st.one_of(st.integers(0, 5), st.integers(0, 31)))
+LEAKS = st.one_of(st.just((LeakTerm(1, 1),)), st.lists(TERMS, max_size=4).map(tuple))
+BITS = st.integers(2, 16)
 
 
 @st.composite
-def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
-    """An input and layers that fit; `images`: convolutions and pools first."""
+def neurons(draw: st.DrawFn, newer: bool = True) -> NeuronSpec:
+    if not newer:
+        return NeuronSpec(draw(BITS), draw(LEAKS), draw(st.sampled_from(["zero", "subtract"])))
+    refractory = draw(st.sampled_from([0, 0, 0, 1, 2, 255]))
+    current = draw(st.one_of(st.none(), st.none(), st.builds(SynapticCurrent, LEAKS, BITS)))
+    return NeuronSpec(draw(BITS), draw(LEAKS), draw(st.sampled_from(["zero", "subtract"])), refractory, current)
+
+
+def heads() -> st.SearchStrategy[NeuronSpec | Integrator | None]:
+    """Read by accumulating, by counting, by the membrane."""
+    return st.one_of(st.none(), st.none(), neurons(), st.builds(Integrator, LEAKS, BITS))
+
+
+@st.composite
+def stacks(draw: st.DrawFn, images: bool, newer: bool = True) -> tuple[Input, list[Spec]]:
+    """An input and layers that fit. `images`: convolutions, pools first. `newer`: what format 1.1 brought, too."""
     kind = draw(st.sampled_from(["direct", "direct", "spikes", "counts"]))
     shape = draw(st.tuples(SIZES, st.integers(3, 8), st.integers(3, 8)) if images else st.tuples(st.integers(1, 20)))
     source = Input("input", shape, kind, 1 if kind == "spikes" else draw(st.integers(1, 8)))
@@ -42,7 +54,7 @@ def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
         op = draw(st.sampled_from(ops))
         bits = draw(st.integers(1, 8))
         if op == "dense":
-            specs.append(DenseSpec(name, draw(st.integers(1, 12)), bits, draw(neurons())))
+            specs.append(DenseSpec(name, draw(st.integers(1, 12)), bits, draw(neurons(newer))))
             continue
         H, W = signal.shape[1:]
         stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
@@ -52,20 +64,22 @@ def stacks(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
             groups = draw(st.sampled_from([1, signal.shape[0]]))
             channels = groups * draw(SIZES)
             geometry = ConvGeometry(stride, padding, groups)
-            specs.append(ConvSpec(name, channels, kernel, geometry, bits, draw(neurons())))
+            specs.append(ConvSpec(name, channels, kernel, geometry, bits, draw(neurons(newer))))
         else:
             kind_of_pool = draw(st.sampled_from(["max", "sum"])) if signal.max_value == 1 else "sum"
             specs.append(PoolSpec(name, Pool(kind_of_pool, kernel, stride)))
-    specs.append(DenseSpec("head", draw(st.integers(1, 5)), draw(st.integers(1, 8)), None))
+    head = draw(heads()) if newer else None
+    specs.append(DenseSpec("head", draw(st.integers(1, 5)), draw(st.integers(1, 8)), head))
     return source, specs
 
 
 @st.composite
-def graphs(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
-    """A stack with more edges: shortcuts from any earlier layer, delayed ones, recurrences, stated shifts."""
-    source, specs = draw(stacks(images))
+def graphs(draw: st.DrawFn, images: bool, newer: bool = True) -> tuple[Input, list[Spec]]:
+    """A stack with joins and more edges: shortcuts from any earlier layer, delayed ones, recurrences, stated shifts."""
+    source, specs = draw(stacks(images, newer))
+    specs = draw(with_joins(source, specs))
     for index, spec in enumerate(specs):
-        if isinstance(spec, PoolSpec):
+        if isinstance(spec, PoolSpec | JoinSpec):
             continue
         signals = flow(source, specs)
         names = [source.name, *(s.name for s in specs)]
@@ -74,11 +88,43 @@ def graphs(draw: st.DrawFn, images: bool) -> tuple[Input, list[Spec]]:
         for name, signal in zip(names[: index + 1], signals, strict=False):
             if not signal.static and draw(st.integers(0, 2)) == 0:
                 edges += _edge(draw, spec, name, signal, signals[index + 1], draw(st.integers(0, 1)))
-        if spec.neuron is not None and draw(st.booleans()):
+            if signal.shape == signals[index + 1].shape and not signal.static and draw(st.integers(0, 1)) == 0:
+                edges.append(EdgeSpec(name, draw(st.integers(0, 1)), shift=_shift(draw), op="identity"))
+        if index + 1 < len(specs) and draw(st.booleans()):
             out = signals[index + 1]
-            edges += _edge(draw, spec, spec.name, out, out, 1)
+            own = EdgeSpec(spec.name, 1, shift=_shift(draw), op="identity")
+            edges += [own] if draw(st.integers(0, 2)) == 0 else _edge(draw, spec, spec.name, out, out, 1)
         specs[index] = replace(spec, edges=(edges[0], *draw(st.permutations(edges[1:]))))
     return source, specs
+
+
+@st.composite
+def with_joins(draw: st.DrawFn, source: Input, specs: list[Spec]) -> list[Spec]:
+    """Joins put between layers: of the layer before, others of its shape, the step before, and the join itself."""
+    found: list[Spec] = []
+    for index, spec in enumerate(specs):
+        found.append(spec)
+        if spec is specs[-1] or draw(st.integers(0, 2)):
+            continue
+        after = specs[index + 1]
+        kinds = ["or", "and", "iand"]
+        if not isinstance(after, PoolSpec) or after.pool.kind == "sum":
+            kinds.append("add")
+        named = dict(zip([source.name, *(s.name for s in found)], flow(source, [*found, specs[-1]]), strict=False))
+        last = named[spec.name]
+        if source.kind != "spikes":
+            del named[source.name]
+        counts = [n for n, s in named.items() if s.shape == last.shape]
+        binary = [n for n in counts if named[n].max_value == 1]
+        kind = draw(st.sampled_from(kinds)) if last.max_value == 1 else "add"
+        name, names = f"join{len(found)}", counts if kind == "add" else binary
+        ways = [EdgeSpec(n, delay) for n in names for delay in (0, 1)]
+        if kind != "add":
+            ways.append(EdgeSpec(name, 1))
+        number = 1 if kind == "iand" else draw(st.integers(1, 3))
+        edges = [EdgeSpec(spec.name), *(draw(st.sampled_from(ways)) for _ in range(number))]
+        found.append(JoinSpec(name, kind, tuple(draw(st.permutations(edges)))))
+    return found
 
 
 def _shift(draw: st.DrawFn) -> int | None:
@@ -117,10 +163,10 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, images: bool, graph: bool = False) -> Case:
+def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True) -> Case:
     """A quantized network in some state of training, and inputs for it; `graph`: not only a sequence of layers."""
-    source, specs = draw(graphs(images) if graph else stacks(images))
-    steps = draw(st.integers(1, 6))
+    source, specs = draw((graphs if graph else stacks)(images, newer))
+    steps = draw(st.one_of(st.integers(1, 6), st.integers(1, 16)))
     snn = SNN(source, steps, specs, seed=draw(st.integers(0, 2**31)))
     rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     shape = (source.shape) if source.static else (steps, *source.shape)
@@ -134,7 +180,8 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False) -> Case:
         if isinstance(layer, Spiking):
             spread = draw(st.sampled_from([0.3, 1.0, 1.0, 30.0]))
             layer.norm.gamma.data.normal_(generator=rng).mul_(spread)
-            layer.norm.beta.data.normal_(generator=rng)
+            extreme = draw(st.sampled_from([1.0, 1.0, 1.0, 100.0]))  # dead and saturated channels
+            layer.norm.beta.data.normal_(generator=rng).mul_(extreme)
         elif isinstance(layer, Head):
             layer.bias.data.normal_(generator=rng)
     snn.train()
@@ -155,11 +202,11 @@ def assert_is(network: Network, snn: SNN, record: Recorder, logits: Tensor, inpu
     expected = run(network, inputs, trace=True)
     assert logits.dtype in (torch.float32, torch.float64)
     np.testing.assert_array_equal(logits.detach().double().numpy(), expected.logits)
-    names = [spec.name for spec in snn.specs if not isinstance(spec, PoolSpec)]
+    names = [spec.name for spec in snn.specs if not isinstance(spec, PoolSpec | JoinSpec)]
     assert list(expected.trace) == names
     for name, scan in zip(names, record, strict=True):
         trace = expected.trace[name]
-        fields = [(scan.k, trace.k)] if trace.s is None else [(scan.k, trace.k), (scan.s, trace.s), (scan.u, trace.u)]
-        for actual, wanted in fields:
-            assert actual is not None
-            np.testing.assert_array_equal(actual.transpose(0, 1).double().numpy(), wanted, err_msg=name)
+        for actual, wanted in ((scan.k, trace.k), (scan.s, trace.s), (scan.u, trace.u), (scan.j, trace.j)):
+            if wanted is not None:
+                assert actual is not None
+                np.testing.assert_array_equal(actual.transpose(0, 1).double().numpy(), wanted, err_msg=name)

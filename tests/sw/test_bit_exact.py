@@ -4,20 +4,22 @@ Over generated networks: layers, shapes, widths, leaks, resets, input kinds, Bat
 time steps; in eval mode, in training mode with frozen statistics, in the fast engine and in the exported artifact.
 """
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sw.nets import assert_is, cases
+from sw.nets import Case, assert_is, cases
 from sw.same import assert_same
 
-from mintaka.artifact import Input, LeakTerm, run
+from mintaka.artifact import Input, Integrator, LeakTerm, SynapticCurrent, run
 from mintaka.artifact.document import input_dtype
 from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
-from mintaka.snn.layers import Recorder
+from mintaka.snn.layers import Recorder, Spiking
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import DenseSpec, NeuronSpec, Spec
 
@@ -63,6 +65,46 @@ def test_training_steps_keep_it_so(images: bool, graph: bool, data: st.DataObjec
         assert_is(network, snn, record, snn(case.x, record), case.inputs)
 
 
+def test_variety() -> None:
+    """Everything that can be trained occurs in these networks, and most layers neither sleep nor fire all the time."""
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=200, database=None)
+    @given(cases(images=True, graph=True), cases(images=False, graph=True))
+    def look(first: Case, second: Case) -> None:
+        for case in (first, second):
+            network = to_artifact(case.snn.eval(), "case")
+            spikes = run(network, case.inputs).spikes
+            seen[network.output.read] += 1
+            seen["steps", network.time_steps] += 1
+            for node in network.nodes:
+                seen[node.join or node.op] += 1
+                for edge in node.inputs:
+                    seen[edge.op, "own" if edge.node == node.name else "", edge.delay] += 1
+                    seen["join", "own"] += node.join is not None and edge.node == node.name
+                    if edge.weight is not None:
+                        seen["weight", edge.weight.bits] += 1
+                        seen["count"] += edge.node != "input" and network.node(edge.node).join == "add"
+                neuron = node.neuron
+                if neuron is None:
+                    continue
+                share = spikes[node.name].sum() / (len(case.inputs) * network.time_steps * node.size_out)
+                seen["dead" if share == 0 else "saturated" if share == 1 else "alive"] += 1
+                seen["membrane", neuron.membrane_bits] += 1
+                seen["reset", neuron.reset] += 1
+                seen["refractory", neuron.kind] += bool(neuron.refractory and spikes[node.name].any())
+                seen[neuron.kind] += 1
+
+    look()
+    wanted: set[object] = {"accumulate", "count", "membrane", "or", "and", "iand", "add", "pool2d", "cuba", "lif"}
+    wanted |= {"alive", "dead", "saturated", ("join", "own"), ("refractory", "lif"), ("refractory", "cuba")}
+    wanted |= {("identity", "", 0), ("identity", "", 1), ("identity", "own", 1), (None, "own", 1), (None, "", 1)}
+    wanted |= {("weight", bits) for bits in range(1, 9)} | {("membrane", bits) for bits in range(2, 17)}
+    wanted |= {("steps", T) for T in (1, 2, 3, 4, 5, 6, 16)} | {("reset", "zero"), ("reset", "subtract")}
+    assert {name for name in wanted if seen[name] < 3} == set()
+    assert seen["alive"] > seen["dead"] + seen["saturated"]
+
+
 @pytest.mark.parametrize("weight_bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_wide_direct_inputs_stay_exact(weight_bits: int, bits: int) -> None:
@@ -83,6 +125,42 @@ def test_wide_direct_inputs_stay_exact(weight_bits: int, bits: int) -> None:
         snn.layers[0].synapses.weight.abs_()
         logits = snn(x, record)
     assert_is(to_artifact(snn, "wide"), snn, record, logits, inputs)
+
+
+def test_wide_currents_stay_exact() -> None:
+    """A leak that doubles 16-bit synaptic currents, on top of sums near 2^24: float32 would round."""
+    doubled = SynapticCurrent((LeakTerm(1, 0), LeakTerm(1, 0), LeakTerm(1, 0), LeakTerm(1, 0)), 16)
+    neuron = NeuronSpec(16, (LeakTerm(1, 0),) * 4, "subtract", 1, doubled)
+    head = Integrator((LeakTerm(1, 0),) * 4, 16)
+    snn = SNN(
+        Input("input", (64,), "counts", 16), 6, [DenseSpec("hidden", 8, 8, neuron), DenseSpec("head", 3, 8, head)]
+    )
+    snn.quantize()
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 2**16, (4, 6, 64)).astype(np.uint16)
+    inputs[0] = 2**16 - 1
+    x = torch.from_numpy(inputs.astype(np.float32))
+    snn(x)
+    snn.eval()
+    with torch.no_grad():
+        snn.layers[0].synapses.weight.abs_()
+        record: Recorder = []
+        logits = snn(x, record)
+    assert abs(int(record[0].k.max())) > 2**24
+    assert_is(to_artifact(snn, "wide"), snn, record, logits, inputs)
+
+
+@pytest.mark.parametrize(("current", "dtype"), [(None, torch.float32), (SynapticCurrent, torch.float64)])
+def test_currents_count_for_the_dtype(current: type[SynapticCurrent] | None, dtype: torch.dtype) -> None:
+    """Just below 2^24 without a synaptic current, above with one whose leak keeps four times 2^15."""
+    keep = (LeakTerm(1, 0),)
+    neuron = NeuronSpec(8, keep, "zero", 0, None if current is None else current(keep * 4, 16))
+    specs: list[Spec] = [DenseSpec("hidden", 1, 8, neuron), DenseSpec("head", 1, 4, None)]
+    snn = SNN(Input("input", (1,), "counts", 16), 2, specs)
+    snn.quantize()
+    hidden = snn.layers[0]
+    assert isinstance(hidden, Spiking)
+    assert hidden.dtype == dtype
 
 
 def _small() -> SNN:

@@ -1,14 +1,26 @@
 """Networks that are no sequence: what is read, how scales are aligned, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mintaka.artifact import ConvGeometry, Input, LeakTerm, Pool
+from mintaka.artifact import ConvGeometry, Input, Integrator, LeakTerm, Pool, SynapticCurrent
 from mintaka.data import load_dataset
-from mintaka.snn import SNN, ConvSpec, DenseSpec, EdgeSpec, LayerError, NeuronSpec, PoolSpec, Spec, to_artifact
+from mintaka.snn import (
+    SNN,
+    ConvSpec,
+    DenseSpec,
+    EdgeSpec,
+    JoinSpec,
+    LayerError,
+    NeuronSpec,
+    PoolSpec,
+    Spec,
+    to_artifact,
+)
 from mintaka.train import RecipeError, parse_recipe
 from mintaka.train.recipe import network_specs
 
@@ -24,6 +36,22 @@ def hidden(*edges: EdgeSpec, name: str = "hidden") -> DenseSpec:
 
 def conv(name: str, channels: int = 2, stride: int = 1, edges: tuple[EdgeSpec, ...] | None = None) -> ConvSpec:
     return ConvSpec(name, channels, (3, 3), ConvGeometry((stride, stride), (1, 1), 1), 4, NEURON, edges=edges)
+
+
+def same(source: str, delay: int = 0) -> EdgeSpec:
+    return EdgeSpec(source, delay, op="identity")
+
+
+def join(kind: str, *sources: str | tuple[str, int], name: str = "j") -> JoinSpec:
+    return JoinSpec(name, kind, tuple(EdgeSpec(s) if isinstance(s, str) else EdgeSpec(*s) for s in sources))
+
+
+def neural(**changes: Any) -> DenseSpec:
+    return DenseSpec("n", 5, 4, replace(NEURON, **changes))
+
+
+def counting(*edges: EdgeSpec) -> DenseSpec:
+    return DenseSpec("head", 3, 4, NEURON, edges=edges or None)
 
 
 def trained(source: Input, specs: list[Spec], steps: int = 4) -> SNN:
@@ -79,6 +107,54 @@ def test_scales_meet_at_a_power_of_two(factor: float, shifts: tuple[int, int]) -
         inside = np.abs(w) < 7 * step
         assert inside.mean() > 0.5
         assert np.abs(w - step * edge.weight.values)[inside].max() <= step * 0.5001
+
+
+def test_joins_identity_and_neurons_reach_the_artifact() -> None:
+    current = SynapticCurrent((LeakTerm(1, 2),), 6)
+    specs: list[Spec] = [
+        hidden(name="a"),
+        replace(neural(refractory=2, current=current), edges=(EdgeSpec("a"), same("a", 1), same("n", 1))),
+        join("iand", ("j", 1), "n"),
+        join("add", "j", "a", ("a", 1), name="sum"),
+        DenseSpec("head", 3, 4, Integrator((LeakTerm(1, 3),), 12)),
+    ]
+    snn = trained(SPIKES, specs)
+    network = to_artifact(snn, "net")
+    n = network.node("n")
+    assert [(e.node, e.delay, e.op) for e in n.inputs] == [("a", 0, None), ("a", 1, "identity"), ("n", 1, "identity")]
+    assert [None if e.weight is None else e.weight.values.shape for e in n.inputs] == [(5, 5), (5,), (5,)]
+    assert n.neuron is not None
+    assert (n.neuron.refractory, n.neuron.current) == (2, current)
+    assert [(e.node, e.delay) for e in network.node("j").inputs] == [("j", 1), ("n", 0)]
+    assert (network.node("j").join, network.node("sum").join) == ("iand", "add")
+    assert (snn.signals["sum"].max_value, snn.signals["sum"].units, snn.signals["j"].max_value) == (3, "spikes", 1)
+    assert network.head.integrator == Integrator((LeakTerm(1, 3),), 12)
+    assert network.output.read == snn.read == "membrane"
+    assert to_artifact(trained(SPIKES, [hidden(), counting()]), "net").output.read == "count"
+
+
+def test_identity_edges_begin_with_passing_on() -> None:
+    """Weights between 0 and 1, so that a shortcut is one from the start."""
+    snn = SNN(SPIKES, 3, [hidden(name="a"), hidden(EdgeSpec("a"), same("a")), HEAD])
+    weight = snn.layers[1].extra[0].weight.detach()
+    assert weight.shape == (5,)
+    assert 0 <= float(weight.min()) < float(weight.max()) <= 1
+
+
+@pytest.mark.parametrize("read", ["accumulate", "count", "membrane"])
+def test_scores_are_means_over_the_steps(read: str) -> None:
+    """A head that sees the same at every step has the same scores for any number of steps, however it is read."""
+    neurons = {"accumulate": None, "count": replace(NEURON, leak=()), "membrane": Integrator((LeakTerm(1, 1),), 8)}
+    scores = []
+    for steps in (1, 7):
+        snn = SNN(SPIKES, steps, [DenseSpec("head", 3, 4, neurons[read])]).eval()
+        assert snn.read == read
+        x = torch.tensor([[1.0, 0, 1, 1, 0, 1]]).expand(1, steps, 6)
+        if read == "count":
+            snn.head.norm.beta.data.copy_(torch.tensor([-4.0, 4, 4]))
+        scores.append(snn.scores(snn(x)).detach())
+    assert float(scores[0].abs().sum()) > 0
+    torch.testing.assert_close(scores[0], scores[1])
 
 
 def test_a_sequence_has_no_new_state() -> None:
@@ -137,6 +213,47 @@ REFUSED: list[tuple[Input, list[Spec], str]] = [
         r"what it reads from 'input' becomes \[2, 6, 6\], but from 'a' \[2, 3, 3\]",
     ),
     (SPIKES, [hidden(POINT), HEAD], "is dense: its edge"),
+    (SPIKES, [hidden(*[EdgeSpec("input")] * 65), HEAD], "layer 'hidden' reads 65 times; at most 64"),
+    (SPIKES, [hidden(same("input")), HEAD], "reads 'input' first by identity; its first edge is dense"),
+    (SPIKES, [hidden(EdgeSpec("input"), same("input")), HEAD], r"identity, but \[6\] is not .* own shape \[5\]"),
+    (SPIKES, [hidden(EdgeSpec("input"), EdgeSpec("input", op="skip")), HEAD], "by 'skip'; possible: identity"),
+    (SPIKES, [hidden(EdgeSpec("input"), replace(POINT, op="identity")), HEAD], "identity, which has no kernel"),
+    (SPIKES, [hidden(), join("or", "hidden", "hidden")], "the last, but a join is no head"),
+    (SPIKES, [hidden(), join("xor", "hidden", "hidden"), HEAD], "layer 'j' joins by 'xor'; possible: or, and, iand"),
+    (SPIKES, [hidden(), join("or", "hidden"), HEAD], "joins 1 by 'or'; at least 2 are wanted"),
+    (SPIKES, [hidden(), join("iand", *["hidden"] * 3), HEAD], "joins 3 by 'iand'; exactly 2 are wanted"),
+    (SPIKES, [hidden(), join("or", "hidden", "input"), HEAD], r"joins 'input' of shape \[6\] and 'hidden' of .*\[5\]"),
+    (DIRECT, [hidden(), join("or", "input", "input"), HEAD], "layer 'j' joins the direct input; only spikes"),
+    (SPIKES, [join("or", ("j", 1), ("j", 1)), HEAD], "layer 'j' reads only itself: name what it joins"),
+    (SPIKES, [hidden(), join("add", "hidden", ("j", 1)), HEAD], "adds its own count of the step before"),
+    (SPIKES, [hidden(), join("or", "hidden", "j"), HEAD], "itself at the same step"),
+    (
+        SPIKES,
+        [hidden(), join("add", "hidden", "hidden", name="a"), join("and", "hidden", "a"), HEAD],
+        "layer 'j' joins the counts of 'a' by 'and'; only 'add' takes counts",
+    ),
+    (
+        SPIKES,
+        [hidden(), JoinSpec("j", "or", (EdgeSpec("hidden"), EdgeSpec("hidden", shift=1))), HEAD],
+        "layer 'j' is a join: its edge from 'hidden' has no kernel, no shift and no op",
+    ),
+    (
+        SPIKES,
+        [hidden(), *[join("add", *["hidden" if i == 0 else f"a{i - 1}"] * 64, name=f"a{i}") for i in range(3)], HEAD],
+        "layer 'a2' counts up to 262144; at most 65535 are possible",
+    ),
+    (SPIKES, [hidden(), DenseSpec("b", 3, 4, Integrator((), 4)), HEAD], "layer 'b' is a leaky integrator, which never"),
+    (SPIKES, [DenseSpec("b", 3, 4, None), HEAD], "layer 'b' has no neuron, but is not the last"),
+    (SPIKES, [DenseSpec("head", 3, 4, Integrator((), 17))], "layer 'head': membrane_bits is 17; 2 to 16"),
+    (SPIKES, [DenseSpec("head", 3, 4, Integrator((LeakTerm(1, 32),), 8))], "layer 'head': a leak has at most 4 terms"),
+    (SPIKES, [neural(refractory=256), HEAD], "layer 'n': refractory is 256; 0 to 255 steps are possible"),
+    (SPIKES, [neural(current=SynapticCurrent((), 1)), HEAD], "layer 'n': current_bits is 1; 2 to 16 are possible"),
+    (
+        SPIKES,
+        [neural(current=SynapticCurrent((LeakTerm(1, 1),) * 5, 8)), HEAD],
+        "layer 'n': a current_leak has at most",
+    ),
+    (SPIKES, [hidden(), counting(EdgeSpec("hidden"), EdgeSpec("head", 1))], "is the head, which emits nothing to read"),
 ]
 
 

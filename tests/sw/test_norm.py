@@ -1,6 +1,8 @@
 """Folding BatchNorm: what fires before fires behind, and the float network is a plain one."""
 
+import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from mintaka.artifact import Input
@@ -111,3 +113,39 @@ def test_float_network_is_a_plain_one() -> None:
     head = snn.head
     total = record[0].s.double().sum(0) @ head.synapses.weight.T.double() + 6 * head.bias.double()
     torch.testing.assert_close(logits.double(), total, rtol=1e-4, atol=1e-4)
+
+
+def _plain_fold(gamma: Tensor, beta: Tensor, x: Tensor, integer: bool) -> list[Tensor]:
+    """The formulas of `fold` over the batch's statistics, for autograd; roundings pass the gradient."""
+    var, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
+    gain = (gamma.abs() / torch.sqrt(var + Norm.eps)).clamp(min=LEAST_GAIN)
+    theta, bias = 1 / gain, beta / gain - mean
+    if integer:
+        bias = bias.clamp(-MOST, MOST)
+        theta, bias = theta + (theta.floor() - theta).detach(), bias + (bias.round() - bias).detach()
+    return [gain, theta, bias]
+
+
+@pytest.mark.parametrize("integer", [True, False])
+@pytest.mark.parametrize("shape", [(40, 6), (5, 6, 3, 4)], ids=str)
+def test_gradients_equal_autograd_of_the_formulas(shape: tuple[int, ...], integer: bool) -> None:
+    """Also where the gain is held at its least (the first channel) and the bias at its most (the second)."""
+    rng = torch.Generator().manual_seed(1)
+    weights = torch.randn(3, 6, generator=rng, dtype=torch.float64)
+    found = []
+    for ours in (True, False):
+        norm = Norm(6).double()
+        norm.integer = integer
+        norm.gamma.data = torch.tensor([1e-9, 1e-5, 1.0, -2.0, 0.3, -0.1], dtype=torch.float64)
+        norm.beta.data = torch.tensor([0.0, 50.0, 0.5, -0.5, 2.0, 1.0], dtype=torch.float64)
+        x = torch.randn(shape, generator=rng.manual_seed(2), dtype=torch.float64).mul(20).add(3).requires_grad_()
+        if ours:
+            folded = norm(x)
+            values = [folded.gain, folded.threshold, folded.bias]
+            assert not folded.reset_by.requires_grad
+        else:
+            values = _plain_fold(norm.gamma, norm.beta, x, integer)
+        sum((v * w).sum() for v, w in zip(values, weights, strict=True)).backward()
+        found.append([*values, norm.gamma.grad, norm.beta.grad, x.grad])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)

@@ -64,3 +64,22 @@ def test_rounding_gives_exact_integers() -> None:
 
 def test_triangle() -> None:
     assert triangle(torch.tensor([-2.0, -0.5, 0.0, 0.25, 1.0, 7.0])).tolist() == [0, 0.5, 1, 0.75, 0, 0]
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+def test_signs_flip_rows_and_their_gradients(bits: int) -> None:
+    """As multiplying by the signs afterwards, bit for bit."""
+    rng = torch.Generator().manual_seed(0)
+    sign, weights = torch.tensor([1.0, -1.0, -1.0]), torch.randn(3, 2, 50, generator=rng)
+    values = torch.randn(3, 2, 50, generator=rng)
+    found = []
+    for inside in (True, False):
+        quantizer, w = WeightQuantizer(bits), values.clone().requires_grad_()
+        quantizer.start(w)
+        W = quantizer(w, sign=sign) if inside else quantizer(w) * sign[:, None, None]
+        (W * weights).sum().backward()
+        found.append((W.detach(), w.grad, quantizer.log_step.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    for ours, plain in zip(*found, strict=True):
+        assert ours is not None
+        torch.testing.assert_close(ours, plain)

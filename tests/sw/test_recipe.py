@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mintaka.artifact import ConvGeometry, Integrator, LeakTerm, SynapticCurrent
 from mintaka.data import Dataset
 from mintaka.snn.errors import LayerError
-from mintaka.snn.specs import ConvSpec, DenseSpec, PoolSpec, format_leak, parse_leak
+from mintaka.snn.specs import (
+    ConvSpec,
+    DenseSpec,
+    EdgeSpec,
+    JoinSpec,
+    NeuronSpec,
+    PoolSpec,
+    format_leak,
+    parse_leak,
+)
 from mintaka.train import RecipeError, load_recipe, parse_recipe, to_toml
 from mintaka.train.recipe import network_input, network_specs
 
@@ -88,7 +98,7 @@ def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
         (("network",), "membrane_bit", 3, "'network.membrane_bit' is unknown; did you mean 'network.membrane_bits'?"),
         (("layers", 2), "unit", 3, "the key 'layers[2].unit' is unknown; did you mean 'layers[2].units'?"),
         (("layers", 0), "pading", 3, "the key 'layers[0].pading' is unknown; did you mean 'layers[0].padding'?"),
-        (("layers", 0), "op", "lstm", "layers[0].op is 'lstm'; possible: dense, conv2d, pool2d"),
+        (("layers", 0), "op", "lstm", "layers[0].op is 'lstm'; possible: dense, conv2d, pool2d, join"),
         (("train",), "batch", 1, "'train.batch' is 1, but input should be greater than or equal to 2"),
         (("train",), "batch", "64", "'train.batch' is '64', but input should be a valid integer"),
         (("train",), "learning_rate", -1.0, "'train.learning_rate' is -1.0, but input should be greater than 0"),
@@ -100,6 +110,21 @@ def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
         (("layers", 0), "kernel", [3], "'layers[0].kernel"),
         (("layers", 2), "leak", "V", "layers[2].leak: the last layer is the head, which has no membrane"),
         (("layers", 2), "name", "Out", "'layers[2].name' is 'Out', but string should match pattern"),
+        (("network",), "refractory", 256, "'network.refractory' is 256, but input should be less than or equal to 255"),
+        (("network",), "current_leak", "J", "'network.current_leak' is 'J', but the leak 'J' is not a sum of shifts"),
+        (
+            ("network",),
+            "current_bits",
+            17,
+            "'network.current_bits' is 17, but input should be less than or equal to 16",
+        ),
+        (("network",), "current_bits", 8, "'network.current_bits' needs a 'current_leak'"),
+        (("layers", 0), "current_bits", 8, "'layers[0].current_bits' needs 'layers[0].current_leak'"),
+        (("layers", 0), "read", "count", "layers[0].read: only the last layer, the head, is read"),
+        (("layers", 2), "read", "sum", "'layers[2].read' is 'sum', but input should be 'accumulate', 'count' or 'mem"),
+        (("layers", 2), "refractory", 1, "layers[2].refractory: the last layer is the head, which has no membrane"),
+        (("layers", 0), "padding", [1, -1], "'layers[0].padding"),
+        (("layers", 1), "kind", "min", "'layers[1].kind' is 'min', but"),
         ((), "seed", -1, "'seed' is -1, but"),
         ((), "layers", [], "'layers' is [], but"),
         ((), "layers", 3, "'layers' is 3, but"),
@@ -115,6 +140,80 @@ def test_bad_values_are_named(where: tuple[Any, ...], key: str, value: Any, mess
     with pytest.raises(RecipeError, match=re.escape(message)) as caught:
         parse_recipe(form)
     assert "\n" not in str(caught.value)
+
+
+def newer_form() -> dict[str, Any]:
+    """A convolution, one of the same shape with a shortcut, their joins, and a head with neurons."""
+    form = recipe_form()
+    form["network"] |= {"current_leak": "V>>2", "refractory": 1}
+    form["layers"] = [
+        {"name": "a", "op": "conv2d", "channels": 4, "kernel": 3, "padding": 1},
+        {"name": "b", "op": "conv2d", "channels": 4, "kernel": [1, 3], "padding": [0, 1], "current_leak": "0"},
+        {"name": "j", "op": "join", "kind": "or", "from": ["a", "b", {"node": "j", "delay": 1}]},
+        {"name": "c", "op": "dense", "units": 8, "refractory": 0, "current_bits": 9},
+        {"name": "d", "op": "dense", "units": 8, "from": ["c", {"node": "c", "op": "identity", "delay": 1}]},
+        {"name": "out", "op": "dense", "units": 10, "read": "count"},
+    ]
+    return form
+
+
+def test_neurons_joins_and_heads() -> None:
+    recipe = parse_recipe(newer_form())
+    a, b, j, c, d, out = network_specs(recipe, data_of((1, 8, 8)))
+    assert isinstance(a, ConvSpec)
+    assert isinstance(b, ConvSpec)
+    assert isinstance(c, DenseSpec)
+    assert isinstance(out, DenseSpec)
+    two, lif = (LeakTerm(1, 2),), (4, (LeakTerm(1, 1),), "zero")
+    assert a.neuron == out.neuron == NeuronSpec(*lif, 1, SynapticCurrent(two, 4))
+    assert b.neuron == NeuronSpec(*lif, 1)
+    assert (b.kernel, b.geometry) == ((1, 3), ConvGeometry((1, 1), (0, 1), 1))
+    assert c.neuron == NeuronSpec(*lif, 0, SynapticCurrent(two, 9))
+    assert j == JoinSpec("j", "or", (EdgeSpec("a"), EdgeSpec("b"), EdgeSpec("j", 1)))
+    assert isinstance(d, DenseSpec)
+    assert d.edges == (EdgeSpec("c"), EdgeSpec("c", 1, op="identity"))
+    assert parse_recipe(tomllib.loads(to_toml(recipe))) == recipe
+    form = newer_form()
+    form["layers"][-1] |= {"read": "membrane", "leak": "V-(V>>3)", "membrane_bits": 12}
+    head = network_specs(parse_recipe(form), data_of((1, 8, 8)))[-1]
+    assert isinstance(head, DenseSpec)
+    assert head.neuron == Integrator((LeakTerm(1, 0), LeakTerm(-1, 3)), 12)
+    del form["layers"][-1]["read"]
+    with pytest.raises(RecipeError, match=r"layers\[5\].membrane_bits: the last layer is the head, which has no"):
+        parse_recipe(form)
+    form["layers"][-1] = {"name": "out", "op": "dense", "units": 10, "read": "membrane", "reset": "zero"}
+    with pytest.raises(RecipeError, match=r"layers\[5\].reset: the head is read by its membrane, so it never fires"):
+        parse_recipe(form)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "xor"}, "'layers[2].kind' is 'xor', but input should be 'or', 'and', 'iand' or 'add'"),
+        ({"from": "a"}, "'layers[2].from' is"),
+        ({"from": ["a", {"node": "b", "shift": 1}]}, "the key 'layers[2].from[1].shift' is unknown"),
+        ({"units": 3}, "the key 'layers[2].units' is unknown"),
+    ],
+)
+def test_wrong_joins_are_named(change: dict[str, Any], message: str) -> None:
+    form = newer_form()
+    form["layers"][2] |= change
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        parse_recipe(form)
+    form = newer_form()
+    del form["layers"][2]["from"]
+    with pytest.raises(RecipeError, match=r"the key 'layers\[2\].from' is missing"):
+        parse_recipe(form)
+
+
+def test_edges_by_another_op_are_named() -> None:
+    form = newer_form()
+    form["layers"][4]["from"] = ["c", {"node": "c", "op": "conv2d"}]
+    with pytest.raises(RecipeError, match=r"'layers\[4\].from\[1\].op' is 'conv2d', but input should be 'identity'"):
+        parse_recipe(form)
+    form["layers"][4]["from"] = ["c", {"node": "j", "op": "identity"}]
+    with pytest.raises(LayerError, match="layer 'd' reads 'j' by identity, but"):
+        network_specs(parse_recipe(form), data_of((1, 8, 8)))
 
 
 def test_missing_keys_are_named() -> None:

@@ -193,6 +193,63 @@ def test_other_inputs_and_widths_learn(kind: str, weight_bits: int, tmp_path: Pa
     assert network.provenance["integer_accuracy"] == result.integer_accuracy
 
 
+@pytest.mark.parametrize("read", ["count", "membrane"])
+def test_joins_and_currents_learn(read: str, tmp_path: Path) -> None:
+    """A residual net in the spike domain with CUBA-LIF neurons, on digits, a few epochs; resumed on the way."""
+    convolution = {"op": "conv2d", "channels": 8, "kernel": 3, "padding": 1, "membrane_bits": 6}
+    layers = [
+        {"name": "a", **convolution, "current_leak": "V>>1"},
+        {"name": "b", **convolution, "refractory": 1},
+        {"name": "c", **convolution, "from": ["b", {"node": "a", "op": "identity"}]},
+        {"name": "sum", "op": "join", "kind": "add", "from": ["a", "c"]},
+        {"name": "out", "op": "dense", "units": 10, "read": read, "membrane_bits": 12},
+    ]
+    form = {"network": {"time_steps": 3}, "train": {"float_epochs": 2, "epochs": 3, "batch": 64}}
+    recipe = small(layers=layers, **form)
+
+    def stop(step: Step) -> None:
+        if (step.phase, step.epoch) == ("qat", 2):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(recipe, tmp_path, progress=stop)
+    result = train(recipe, tmp_path)
+    assert result.float_accuracy is not None
+    assert result.float_accuracy > 0.8
+    assert result.integer_accuracy > 0.8
+    network = export(tmp_path)
+    assert network.provenance["integer_accuracy"] == result.integer_accuracy
+    assert (network.output.read, network.node("sum").join) == (read, "add")
+
+
+def test_signals_in_one_dimension_learn(tmp_path: Path) -> None:
+    """1-D convolution: pictures of one row, kernels [1, k]. Which of two channels rises first."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    x = np.zeros((400, 2, 1, 20), np.uint8)
+    for sample, label in enumerate(y):
+        at = rng.integers(0, 14)
+        x[sample, label, 0, at] = x[sample, 1 - label, 0, at + 3] = 7
+    np.savez(tmp_path / "own.npz", x=x, y=y)
+    row = {"op": "conv2d", "channels": 8, "kernel": [1, 5], "padding": [0, 2]}
+    layers = [
+        {"name": "a", **row},
+        {
+            "name": "b",
+            **row,
+            "stride": [1, 2],
+            "from": ["a", {"node": "a", "kernel": [1, 3], "stride": [1, 2], "padding": [0, 1]}],
+        },
+        {"name": "pool", "op": "pool2d", "kind": "max", "kernel": [1, 10]},
+        {"name": "out", "op": "dense", "units": 2},
+    ]
+    form = {"network": {"time_steps": 2}, "train": {"float_epochs": 4, "epochs": 6, "batch": 40, "learning_rate": 0.01}}
+    recipe = parse_recipe({"name": "row", "dataset": str(tmp_path / "own.npz"), "layers": layers, **form})
+    assert train(recipe, tmp_path / "run").integer_accuracy > 0.9
+    network = export(tmp_path / "run")
+    assert [node.shape_out for node in network.nodes] == [(8, 1, 20), (8, 1, 10), (8, 1, 1), (2,)]
+
+
 def test_folders_of_others_are_refused(straight: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="holds a run of another recipe"):
         train(small(seed=7), straight)

@@ -4,6 +4,7 @@ from mintaka_cosim.bench.cosim import cosim, cosim_design, simulate
 from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.job import NO_STALLS, RANDOM_STALLS, Counts, Difference, Stalls
 from mintaka_cosim.bench.result import CosimResult
+from mintaka_cosim.bench.waves import Waves, wave_format, write_waves
 
 __all__ = [
     "NO_STALLS",
@@ -13,7 +14,10 @@ __all__ = [
     "Counts",
     "Difference",
     "Stalls",
+    "Waves",
     "cosim",
     "cosim_design",
     "simulate",
+    "wave_format",
+    "write_waves",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mintaka_cosim.bench.layout import LayerPorts
+from mintaka_cosim.bench.recording import COUNTER_WIDTH
 from mintaka_cosim.bench.scoreboard import Scoreboard
 from mintaka_cosim.bench.words import split_fields
 
@@ -113,7 +114,8 @@ class LayerMonitor:
         self._counters = [port(name) for name in ("sops", "events", "busy")]
         self._valid = port("tap_valid") if layer.tapped else None
         self._taps = {name: port(f"tap_{name}") for name in layer.fields} if layer.tapped else {}
-        self.counters: list[list[int]] = []
+        self._totals = [0, 0, 0]  # of all samples so far
+        self.counters: list[list[int]] = []  # per sample
 
     def drive(self) -> None:
         """A monitor drives nothing."""
@@ -128,7 +130,9 @@ class LayerMonitor:
             self._scoreboard.tap(self._layer.name, values)
         done = bool(int(self._done.value))
         if done:
-            row = [int(counter.value) for counter in self._counters]
+            totals = [int(counter.value) for counter in self._counters]
+            row = [(now - before) % 2**COUNTER_WIDTH for now, before in zip(totals, self._totals, strict=True)]
+            self._totals = totals
             self.counters.append(row)
             self._scoreboard.counted(self._layer.name, row[0])
         return tapped or done

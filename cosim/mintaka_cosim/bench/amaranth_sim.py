@@ -15,6 +15,7 @@ from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
 from mintaka_hw.plan import LayerPlan, Plan
 from mintaka_hw.rtl import Accelerator
+from mintaka_hw.rtl.layer import tapped
 
 
 class SimulationTimeoutError(RuntimeError):
@@ -119,11 +120,9 @@ def _observe(ctx: Any, top: Accelerator, layer: LayerPlan, seen: _Seen) -> None:
     if port("done"):
         seen.counters[name].append([port(counter) for counter in COUNTERS])
     if port("tap_valid"):
-        fields = [split_fields(port("tap_k"), layer.lanes, layer.k_width, signed=True)]
-        if not layer.is_head:
-            fields.append(split_fields(port("tap_s"), layer.lanes, 1, signed=False))
-            fields.append(split_fields(port("tap_u"), layer.lanes, layer.state_width, signed=True))
-        seen.taps[name].append(fields)
+        seen.taps[name].append(
+            [split_fields(port(f"tap_{n}"), layer.lanes, width, signed=n != "s") for n, width in tapped(layer).items()]
+        )
 
 
 def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
@@ -132,18 +131,19 @@ def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
     traces = {}
     for layer in plan.layers:
         words = seen.taps[layer.name][: N * network.time_steps * layer.states]
-        fields = [
-            arrange(np.array(part, np.int64), network.time_steps, layer.windows, layer.groups, layer.node.shape_out)
-            for part in zip(*words, strict=True)
-        ]
-        traces[layer.name] = Trace(fields[0], *(fields[1:] or (None, None)))
+        shape = network.time_steps, layer.windows, layer.groups, layer.node.shape_out
+        parts = zip(tapped(layer), zip(*words, strict=True), strict=True)
+        found = {name: arrange(np.array(part, np.int64), *shape) for name, part in parts}
+        traces[layer.name] = Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))
     return Recording(
         logits=out[:, :, 0],
         classes=out[:, -1, 1],
         accepted=np.array(seen.accepted[:N], np.int64),
         finished=out[:, -1, 3],
         cycles=out[:, -1, 2],
-        counters={x.name: np.array(seen.counters[x.name], np.int64)[:N] for x in plan.layers},
+        counters={
+            x.name: np.diff(np.array(seen.counters[x.name], np.int64)[:N], axis=0, prepend=0) for x in plan.layers
+        },
         total_cycles=cycles,
         traces=traces,
     )

@@ -24,8 +24,8 @@ from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.processes import Processes
 
 KEPT_BUILDS = 64
-# Amaranth's Verilog relies on the language's own extension of widths and on assignments before a case without default.
-WARNINGS = ("-Wno-lint",)
+# What is meant to be as it is stands in the waivers beside the design; anything else goes to the log and stops nobody.
+WARNINGS = ("-Wno-fatal",)
 # The simulation's own code; large designs spend minutes in the compiler at -O3 and gain a tenth.
 OPTIMIZE = ("-O3", "--x-assign", "fast")
 # Verilator's own library, the same for every design: its objects are compiled once and handed on.
@@ -84,10 +84,11 @@ class BenchRunner(Verilator):
                 raise RuntimeError(f"exit status {status}")
 
 
-def build_cocotb(verilog: Path, top: str) -> Build:
-    """The design with its ports public, linked with cocotb."""
+def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = ()) -> Build:
+    """The design with its ports public, linked with cocotb. parts : the other files of a split design."""
     public = f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
-    key = _key("cocotb", verilog, top, public, str(cocotb_tools.config.libs_dir), sys.version)
+    sources = _sources(verilog, top, parts)
+    key = _key("cocotb", sources, top, public, str(cocotb_tools.config.libs_dir), sys.version)
 
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         ports = folder / "public.vlt"
@@ -95,7 +96,7 @@ def build_cocotb(verilog: Path, top: str) -> Build:
         runner = BenchRunner(Processes(), before_make)
         with _quiet_environment():
             runner.build(
-                sources=[ports, verilog],
+                sources=[ports, *sources],
                 hdl_toplevel=top,
                 build_dir=folder,
                 build_args=[*WARNINGS, *OPTIMIZE],
@@ -105,19 +106,33 @@ def build_cocotb(verilog: Path, top: str) -> Build:
     return _cached(key, top, make)
 
 
-def build_native(verilog: Path, top: str, harness: Path, ports: str, *, optimize: bool = True) -> Build:
+def build_native(
+    verilog: Path,
+    top: str,
+    harness: Path,
+    ports: str,
+    *,
+    parts: Sequence[Path] = (),
+    optimize: bool = True,
+    trace: str | None = None,
+) -> Build:
     """The design linked with the C++ `harness`, which includes `ports` as mintaka_ports.h.
 
+    parts : the other files of a split design.
     optimize : False halves the build and makes the simulation some times slower.
+    trace : "fst" or "vcd" where the simulation writes waves too, of all signals.
     """
+    sources = _sources(verilog, top, parts)
     kind, level = ("native", "-O2") if optimize else ("plain", "-O0")
-    key = _key(kind, verilog, top, harness.read_text(), ports)
+    kind += trace or ""
+    key = _key(kind, sources, top, harness.read_text(), ports)
 
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         (folder / "mintaka_ports.h").write_text(ports)
         verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
         verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"{level} -I{folder}"]
-        verilate += [str(harness.resolve()), str(verilog.resolve())]
+        verilate += [] if trace is None else [f"--trace-{trace}"]
+        verilate += [str(harness.resolve()), *(str(path.resolve()) for path in sources)]
         compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", f"OPT_FAST={level}"]
         with (folder / "build.log").open("w") as log:
             for command in (verilate, compile_):
@@ -139,13 +154,19 @@ def _tools_key(kind: str) -> str:
     return digest.hexdigest()
 
 
-def _key(kind: str, verilog: Path, *more: str) -> str:
-    """Hash of the Verilog, the memory images beside it, and what `_tools_key` holds."""
+def _sources(verilog: Path, top: str, parts: Sequence[Path]) -> list[Path]:
+    """The waivers where there are some, and the Verilog."""
+    waivers = verilog.with_name(f"{top}.vlt")
+    return [*([waivers] if waivers.exists() else []), verilog, *parts]
+
+
+def _key(kind: str, sources: Sequence[Path], *more: str) -> str:
+    """Hash of the sources, the memory images beside them, and what `_tools_key` holds."""
     digest = hashlib.sha256(_tools_key(kind).encode())
     for text in more:
         digest.update(f"{len(text)}:{text}".encode())
     try:
-        for path in (verilog, *sorted(verilog.parent.glob("*.hex"))):
+        for path in (*sources, *sorted(sources[-1].parent.glob("*.hex"))):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     except OSError as error:
         raise CosimError(f"the Verilog cannot be read: {error}") from None

@@ -86,7 +86,7 @@ def cosim_design(
     chunks = _chunks(len(inputs), processes)
     begin = time.monotonic()
     with _folder(work_dir) as folder:
-        built = (verify if taps else native).build(design.verilog, layout)
+        built = (verify if taps else native).build(design.verilog, layout, parts=design.parts)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
         parts = [
@@ -140,7 +140,7 @@ def simulate(
     with _folder(work_dir) as folder:
         design = generate(plan, folder / "verilog", taps=True)  # the taps count the spikes
         layout = layout_of(design.info)
-        built = native.build(design.verilog, layout)
+        built = native.build(design.verilog, layout, parts=design.parts)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
         jobs = [

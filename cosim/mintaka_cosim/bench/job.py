@@ -82,11 +82,13 @@ class Difference:
 
 @dataclass
 class Counts:
-    """Values compared and found equal: spikes s, membranes U, sums K (of the head the running sums), logits."""
+    """Values compared and found equal: spikes s, membranes U, synaptic currents Js, sums K (of a head that accumulates
+    the running sums), logits."""
 
     samples: int = 0
     spikes: int = 0
     membranes: int = 0
+    currents: int = 0
     sums: int = 0
     logits: int = 0
 
@@ -122,7 +124,7 @@ class Job:
         (self.folder / "job.json").write_text(json.dumps(text))
         arrays = {"beats": self.beats, "logits": self.logits}
         for name, trace in self.traces.items():
-            parts = {"k": trace.k, "s": trace.s, "u": trace.u}
+            parts = {"k": trace.k, "s": trace.s, "u": trace.u, "j": trace.j}
             arrays |= {f"{part}/{name}": values for part, values in parts.items() if values is not None}
         arrays |= {f"sops/{name}": values for name, values in self.sops.items()}
         np.savez(self.folder / "job.npz", **arrays)  # type: ignore[arg-type]
@@ -136,7 +138,7 @@ def read_job() -> Job:
         found = dict(arrays)
     layers = [layer["name"] for layer in text["info"]["layers"]]
     traces = {
-        name: Trace(found[f"k/{name}"], found.get(f"s/{name}"), found.get(f"u/{name}"))
+        name: Trace(found[f"k/{name}"], *(found.get(f"{part}/{name}") for part in ("s", "u", "j")))
         for name in layers
         if f"k/{name}" in found
     }

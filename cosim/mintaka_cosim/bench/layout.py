@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LayerPorts:
-    """One layer that sums a current. `membrane_bits` is None for the head, which has neither spikes nor membranes.
+    """One layer that sums a current. `spikes` is False and `membrane_bits` and `current_bits` (of synaptic currents)
+    are None where its neurons have no such thing.
 
     A step has `windows` event lists (a convolution's output pixels), each of at most `fan_in` elements of
     `element_bits` bits and replayed once per group of output channels. One that `runs_ahead` reads nothing of its own
@@ -23,7 +24,9 @@ class LayerPorts:
     fan_in: int
     element_bits: int
     k_width: int
+    spikes: bool
     membrane_bits: int | None
+    current_bits: int | None
     tapped: bool
     runs_ahead: bool
 
@@ -36,8 +39,12 @@ class LayerPorts:
     def fields(self) -> dict[str, tuple[int, bool]]:
         """Tapped fields: name -> (width of one lane, signed)."""
         found = {"k": (self.k_width, True)}
+        if self.spikes:
+            found["s"] = (1, False)
         if self.membrane_bits is not None:
-            found |= {"s": (1, False), "u": (self.membrane_bits, True)}
+            found["u"] = (self.membrane_bits, True)
+        if self.current_bits is not None:
+            found["j"] = (self.current_bits, True)
         return found
 
 
@@ -70,7 +77,8 @@ class Layout:
 
         Ten times the work of a sample in which every input bit is set, were nothing overlapped.
         """
-        slots = sum(self.time_steps * x.words * (x.fan_in * x.element_bits + 64) for x in self.layers)
+        phases = self.time_steps + 1  # a direct input may be summed ahead of the steps
+        slots = sum(phases * x.words * (x.fan_in * x.element_bits + 64) for x in self.layers)
         return 10 * (slots + self.beats_per_sample + self.classes) + 1000
 
 
@@ -87,7 +95,9 @@ def layout_of(info: dict[str, Any]) -> Layout:
             fan_in=layer["fan_in"],
             element_bits=layer["element_bits"],
             k_width=layer["k_width"],
+            spikes=layer["spikes"],
             membrane_bits=layer["membrane_bits"],
+            current_bits=layer["current_bits"],
             tapped=bool(info["taps"] and layer["tapped"]),
             runs_ahead=layer["runs_ahead"],
         )

@@ -1,12 +1,12 @@
 // Streams samples through a Verilated accelerator and writes down what comes out. One source for every design: the
 // generated mintaka_ports.h lists its layers, each as its ports' prefix (with the underscore) and its name.
 //
-// usage: top STIMULUS OUT PROGRESS
+// usage: top STIMULUS OUT PROGRESS [WAVES], the last only of a build that traces
 // STIMULUS: 64-bit header {samples, beats per sample, words per beat, classes, patience, input stall %, output
 //           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
 // OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, logits...}; a last one {cycles}.
 // OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}.
-// OUT/<layer>.taps: per tapped cycle the 32-bit words of k, then s and u.
+// OUT/<layer>.taps: per tapped cycle the 32-bit words of its fields, k first.
 
 #include <cinttypes>
 #include <cstdint>
@@ -20,6 +20,13 @@
 #include "Vtop.h"
 #include "mintaka_ports.h"
 #include "verilated.h"
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+using Trace = VerilatedFstC;
+#elif VM_TRACE_VCD
+#include "verilated_vcd_c.h"
+using Trace = VerilatedVcdC;
+#endif
 
 namespace {
 
@@ -106,8 +113,15 @@ struct Layer {
     File counters;
     uint64_t finished = 0;
     Layer(const std::string& out, const char* layer) : name(layer), counters(out + "/" + layer + ".counters", "wb") {}
-    template <typename A, typename B, typename C> void done(A sops, B events, C busy) {
-        const int64_t row[3] = {static_cast<int64_t>(sops), static_cast<int64_t>(events), static_cast<int64_t>(busy)};
+    uint32_t totals[3] = {0, 0, 0};  // of all samples so far, modulo 2^32 as the hardware counts
+
+    void done(uint32_t sops, uint32_t events, uint32_t busy) {
+        const uint32_t now[3] = {sops, events, busy};
+        int64_t row[3];
+        for (int i = 0; i < 3; i++) {
+            row[i] = static_cast<uint32_t>(now[i] - totals[i]);
+            totals[i] = now[i];
+        }
         counters.put(row, 3);
         ++finished;
     }
@@ -116,7 +130,7 @@ struct Layer {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) fail("wants STIMULUS OUT PROGRESS");
+    if (argc != 4 + VM_TRACE) fail("wants STIMULUS OUT PROGRESS, and WAVES where it traces");
     File stimulus(argv[1], "rb");
     const std::string out = argv[2], progress = argv[3];
     uint64_t header[9];
@@ -132,13 +146,25 @@ int main(int argc, char** argv) {
     layers.reserve(64);
 #define OPEN(L, NAME) layers.emplace_back(out, NAME);
     MINTAKA_LAYERS(OPEN)
-#define OPEN_TAPS(L, NAME, ...) File taps_##L(out + "/" NAME ".taps", "wb");
-    MINTAKA_TAPPED_SPIKING(OPEN_TAPS)
-    MINTAKA_TAPPED_HEAD(OPEN_TAPS)
+#define OPEN_TAPS(L, NAME) File taps_##L(out + "/" NAME ".taps", "wb");
+    MINTAKA_TAPPED(OPEN_TAPS)
 
+#if VM_TRACE
+    context->traceEverOn(true);
+    Trace trace;
+    top->trace(&trace, 99);
+    trace.open(argv[4]);
+    if (!trace.isOpen()) fail(std::string("cannot write ") + argv[4]);
+    uint64_t time = 0;
+    const auto dump = [&] { trace.dump(time++); };
+#else
+    const auto dump = [] {};
+#endif
     const auto tick = [&] {
+        dump();
         top->clk = 1;
         top->eval();
+        dump();
         top->clk = 0;
         top->eval();
     };
@@ -207,20 +233,12 @@ int main(int argc, char** argv) {
     }                                                                      \
     ++index;
         MINTAKA_LAYERS(COUNT)
-#define TAP_SPIKING(L, NAME, K, S, U)          \
-    if (top->L##tap_valid) {                  \
-        record(taps_##L, top->L##tap_k, K);   \
-        record(taps_##L, top->L##tap_s, S);   \
-        record(taps_##L, top->L##tap_u, U);   \
-        event = true;                          \
+#define TAP(L, NAME, FIELD, WIDTH)                      \
+    if (top->L##tap_valid) {                            \
+        record(taps_##L, top->L##tap_##FIELD, WIDTH);   \
+        event = true;                                   \
     }
-        MINTAKA_TAPPED_SPIKING(TAP_SPIKING)
-#define TAP_HEAD(L, NAME, K)                 \
-    if (top->L##tap_valid) {                \
-        record(taps_##L, top->L##tap_k, K); \
-        event = true;                        \
-    }
-        MINTAKA_TAPPED_HEAD(TAP_HEAD)
+        MINTAKA_TAPS(TAP)
         if (event) last_event = cycle;
         if (cycle - last_event > patience)
             fail("nothing happened for " + std::to_string(patience) + " cycles: " + std::to_string(sent / beats) +
@@ -236,9 +254,11 @@ int main(int argc, char** argv) {
                  std::to_string(samples) + " samples");
         layer.counters.close();
     }
-#define CLOSE_TAPS(L, ...) taps_##L.close();
-    MINTAKA_TAPPED_SPIKING(CLOSE_TAPS)
-    MINTAKA_TAPPED_HEAD(CLOSE_TAPS)
+#define CLOSE_TAPS(L, NAME) taps_##L.close();
+    MINTAKA_TAPPED(CLOSE_TAPS)
     top->final();
+#if VM_TRACE
+    trace.close();
+#endif
     return 0;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 HARNESS = Path(__file__).with_name("native.cpp")
 
 
-def build(verilog: Path, layout: Layout, *, optimize: bool = True) -> Build:
-    """Compile the design with the harness (or take it from the cache). optimize : as `build_native` has it."""
-    return build_native(verilog, layout.top, HARNESS, ports_header(layout), optimize=optimize)
+def build(
+    verilog: Path, layout: Layout, *, parts: Sequence[Path] = (), optimize: bool = True, trace: str | None = None
+) -> Build:
+    """Compile the design with the harness (or take it from the cache). The options are those of `build_native`."""
+    ports = ports_header(layout)
+    return build_native(verilog, layout.top, HARNESS, ports, parts=parts, optimize=optimize, trace=trace)
 
 
 def cpp_name(port: str) -> str:
@@ -35,32 +39,36 @@ def ports_header(layout: Layout) -> str:
     def listed(macro: str, rows: list[str]) -> str:
         return f"#define {macro}(X) " + " ".join(f"X({row})" for row in rows)
 
-    def widths(layer: LayerPorts) -> list[str]:
-        return [str(layer.lanes * width) for width, _ in layer.fields.values()]
-
     def row(layer: LayerPorts, *more: str) -> str:
         return ", ".join([cpp_name(f"{layer.name}_"), f'"{layer.name}"', *more])
 
-    spiking = [layer for layer in layout.tapped if layer.membrane_bits is not None]
-    head = [layer for layer in layout.tapped if layer.membrane_bits is None]
+    fields = [(x, name, width) for x in layout.tapped for name, (width, _) in x.fields.items()]
     return "\n".join(
         [
             "#pragma once",
             f"#define MINTAKA_LOGIT_WIDTH {layout.logit_width}",
             listed("MINTAKA_LAYERS", [row(layer) for layer in layout.layers]),
-            listed("MINTAKA_TAPPED_SPIKING", [row(layer, *widths(layer)) for layer in spiking]),
-            listed("MINTAKA_TAPPED_HEAD", [row(layer, *widths(layer)) for layer in head]),
+            listed("MINTAKA_TAPPED", [row(layer) for layer in layout.tapped]),
+            listed("MINTAKA_TAPS", [row(layer, name, str(layer.lanes * width)) for layer, name, width in fields]),
             "",
         ]
     )
 
 
 def run(
-    built: Build, layout: Layout, beats: np.ndarray, stalls: Stalls, seed: int, folder: Path, processes: Processes
+    built: Build,
+    layout: Layout,
+    beats: np.ndarray,
+    stalls: Stalls,
+    seed: int,
+    folder: Path,
+    processes: Processes,
+    waves: Path | None = None,
 ) -> Recording:
     """Stream one chunk.
 
     beats : uint32 (N, beats per sample, words), from `pack_beats`. Files go to `folder`, which exists.
+    waves : the file of a build that traces.
     Raises CosimError where the design hangs or breaks the protocol of its streams.
     """
     patience = stalls.patience(layout.patience)
@@ -72,6 +80,7 @@ def run(
         file.write(beats.astype("<u4").tobytes())
     log = folder / "simulation.log"
     command = [str(built.program), str(stimulus), str(folder), str(folder / "progress")]
+    command += [] if waves is None else [str(waves)]
     with log.open("w") as out:
         status = processes.run(command, cwd=folder, env=toolchain.simulation_env(), out=out)
     if status:
@@ -121,4 +130,4 @@ def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) ->
         begin += counts[name]
         lanes = unpack_fields(part, layer.lanes, width, signed=signed)
         found[name] = arrange(lanes, layout.time_steps, layer.windows, layer.groups, layer.shape_out)
-    return Trace(found["k"], found.get("s"), found.get("u"))
+    return Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))

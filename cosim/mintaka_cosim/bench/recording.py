@@ -9,6 +9,7 @@ import numpy as np
 from mintaka.artifact import Trace
 
 COUNTERS = ("sops", "events", "busy")
+COUNTER_WIDTH = 32  # bits of the hardware's running totals
 
 
 @dataclass
@@ -34,11 +35,7 @@ class Recording:
 
 def join(parts: list[Recording]) -> Recording:
     """One recording of consecutive chunks; cycles stay relative to each chunk's own reset."""
-    traces = {}
-    for name, first in parts[0].traces.items():
-        s = None if first.s is None else np.concatenate([_array(p.traces[name].s) for p in parts])
-        u = None if first.u is None else np.concatenate([_array(p.traces[name].u) for p in parts])
-        traces[name] = Trace(np.concatenate([p.traces[name].k for p in parts]), s, u)
+    traces = {name: _joined([part.traces[name] for part in parts]) for name in parts[0].traces}
     return Recording(
         logits=np.concatenate([p.logits for p in parts]),
         classes=np.concatenate([p.classes for p in parts]),
@@ -51,6 +48,9 @@ def join(parts: list[Recording]) -> Recording:
     )
 
 
-def _array(values: np.ndarray | None) -> np.ndarray:
-    assert values is not None
-    return values
+def _joined(parts: list[Trace]) -> Trace:
+    def values(field: str) -> np.ndarray | None:
+        found = [getattr(part, field) for part in parts]
+        return None if found[0] is None else np.concatenate(found)
+
+    return Trace(np.concatenate([part.k for part in parts]), values("s"), values("u"), values("j"))

@@ -7,7 +7,7 @@ import numpy as np
 from mintaka.artifact import Trace
 from mintaka_cosim.bench.job import Counts, Difference, Job
 
-SYMBOLS = {"k": "K", "s": "s", "u": "U"}
+SYMBOLS = {"k": "K", "s": "s", "u": "U", "j": "Js"}
 
 
 class MismatchError(AssertionError):
@@ -28,7 +28,7 @@ class Scoreboard:
     def __init__(self, job: Job, samples: int) -> None:
         self._job, self._samples = job, samples
         self._layers = {layer.name: layer for layer in job.layout.layers}
-        self._head = job.info["layers"][-1]["name"]
+        self._head = job.info["output"]["node"]
         self._taps = dict.fromkeys((layer.name for layer in job.layout.tapped), 0)
         self._done = dict.fromkeys(self._layers, 0)
         self._logits: list[int] = []
@@ -57,7 +57,7 @@ class Scoreboard:
         return f"of {self._samples} samples {self._received} came out ({done})"
 
     def tap(self, name: str, values: dict[str, list[int]]) -> None:
-        """One group of one step: `values` by field ("k", "s", "u"), one integer per lane."""
+        """One group of one step: `values` by field ("k", "s", "u", "j"), one integer per lane."""
         layer = self._layers[name]
         word, group = divmod(self._taps[name], layer.groups)
         step_count, window = divmod(word, layer.windows)
@@ -81,9 +81,9 @@ class Scoreboard:
                 if values[field][lane] != wanted[lane]:
                     self._differs(sample, step, name, neurons[lane], lane, expected, values)
         self.counts.sums += end - begin
-        if layer.membrane_bits is not None:
-            self.counts.spikes += end - begin
-            self.counts.membranes += end - begin
+        self.counts.spikes += (end - begin) * ("s" in values)
+        self.counts.membranes += (end - begin) * ("u" in values)
+        self.counts.currents += (end - begin) * ("j" in values)
 
     def _differs(
         self,
@@ -152,6 +152,5 @@ class Scoreboard:
 
 
 def _row(trace: Trace, field: str) -> np.ndarray:
-    values = {"k": trace.k, "s": trace.s, "u": trace.u}[field]
-    assert values is not None
+    values: np.ndarray = getattr(trace, field)
     return values.reshape(*values.shape[:2], -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ class Verified:
     recording: Recording | None
 
 
-def build(verilog: Path, layout: Layout) -> Build:
-    """Compile the design with cocotb (or take it from the cache)."""
-    return build_cocotb(verilog, layout.top)
+def build(verilog: Path, layout: Layout, *, parts: Sequence[Path] = ()) -> Build:
+    """Compile the design with cocotb (or take it from the cache). parts : the other files of a split design."""
+    return build_cocotb(verilog, layout.top, parts=parts)
 
 
 def run(built: Build, job: Job, processes: Processes, *, resets: bool) -> Verified:

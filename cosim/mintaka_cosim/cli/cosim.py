@@ -12,6 +12,8 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     RequestError,
+    check_file,
+    check_folder,
     console,
     emit_json,
     parse_lanes,
@@ -22,8 +24,12 @@ from mintaka_cosim.cli.support import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from mintaka.artifact import Network
     from mintaka.data import Dataset
-    from mintaka_cosim.bench import CosimResult
+    from mintaka_cosim.bench import CosimResult, Stalls
+    from mintaka_hw.plan import Lanes
 
 
 def cosim(
@@ -44,6 +50,11 @@ def cosim(
     work: Annotated[
         Path | None, typer.Option("--work", help="A folder that keeps Verilog, jobs and logs (default: temporary).")
     ] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option("--waves", help="Also write waves, .fst or .vcd, with layouts for two viewers.", metavar="FILE"),
+    ] = None,
+    waves_samples: Annotated[int, typer.Option(min=1, help="How many samples the waves show, from the first on.")] = 1,
     json: JsonOption = False,
 ) -> None:
     """Simulate the generated Verilog on a data set and compare it with the reference.
@@ -54,7 +65,7 @@ def cosim(
     """
     from mintaka.artifact import load
     from mintaka.data import load_dataset, network_inputs
-    from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS
+    from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, wave_format
     from mintaka_cosim.bench import cosim as simulate_and_compare
 
     network = load(artifact)
@@ -64,19 +75,28 @@ def cosim(
     if samples is not None and samples > available:
         raise RequestError(f"--samples {samples}: the test split of {dataset.name} has {available}")
     inputs = network_inputs(network, dataset.test_x[:samples], dataset.bits)
+    mode = RANDOM_STALLS if stalls else NO_STALLS
+    path = out if out is not None else artifact.parent / out_name(taps=taps, stalls=stalls)
+    check_file("--out", path)
+    if work is not None:
+        check_folder("--work", work)
+    if waves is not None:
+        wave_format(waves)
+        check_file("--waves", waves)
     with progress_bar("co-simulating", quiet=json) as progress:
         result = simulate_and_compare(
             network,
             wanted,
             inputs,
             taps=taps,
-            stalls=RANDOM_STALLS if stalls else NO_STALLS,
+            stalls=mode,
             seed=seed,
             work_dir=work,
             progress=progress,
         )
-    path = out if out is not None else artifact.parent / out_name(result)
     figures = save_figures(result, path, dataset, len(inputs))
+    if waves is not None:
+        figures["waves"] = _write_waves(network, wanted, inputs[:waves_samples], mode, seed, waves, quiet=json)
     if json:
         emit_json(figures)
     else:
@@ -86,12 +106,26 @@ def cosim(
         raise typer.Exit(1)
 
 
+def _write_waves(
+    network: Network, lanes: Lanes, inputs: np.ndarray, stalls: Stalls, seed: int, path: Path, *, quiet: bool
+) -> dict[str, Any]:
+    from mintaka_cosim.bench import write_waves
+    from mintaka_hw.plan import make_plan
+
+    with progress_bar("tracing the waves", quiet=quiet):
+        found = write_waves(make_plan(network, lanes), inputs, path, stalls=stalls, seed=seed)
+    if not found.bit_exact:
+        warn(f"the samples in {shown(path)} differ from the reference")
+    layouts = [str(each) for each in found.layouts]
+    return {"file": str(found.path), "samples": found.samples, "cycles": found.cycles, "layouts": layouts}
+
+
 OUT_NAMES = ("cosim.json", "cosim-stalls.json", "cosim-taps.json", "cosim-taps-stalls.json")
 
 
-def out_name(result: CosimResult) -> str:
+def out_name(*, taps: bool, stalls: bool) -> str:
     """One of OUT_NAMES, by the mode, so that a report finds all of them."""
-    return OUT_NAMES[2 * result.taps + result.stalls.any]
+    return OUT_NAMES[2 * taps + stalls]
 
 
 def save_figures(result: CosimResult, path: Path, dataset: Dataset, samples: int) -> dict[str, Any]:
@@ -113,6 +147,11 @@ def _print(figures: dict[str, Any], path: Path) -> None:
     out = console()
     colour = "green" if figures["bit_exact"] else "red"
     out.print(f"[b {colour}]{escape(figures['verdict'])}[/b {colour}]")
+    if "waves" in figures:
+        found = figures["waves"]
+        layouts = " or ".join(shown(Path(each)) for each in found["layouts"])
+        count = f"{found['samples']:,} sample{'s' * (found['samples'] > 1)}"
+        out.print(f"waves of {count}: {shown(Path(found['file']))}; open with {layouts}", soft_wrap=True)
     if "layers" not in figures:
         out.print(f"figures: {shown(path)}")
         return

@@ -103,6 +103,6 @@ def _simulate(plan: Plan, dataset: Dataset, run: Path, *, quiet: bool) -> list[C
         for title, design, chosen, stalls in todo:
             with progress_bar(title, quiet=quiet) as progress:
                 result = cosim_design(plan, design, chosen, stalls=stalls, seed=1, progress=progress)
-            save_figures(result, run / out_name(result), dataset, len(chosen))
+            save_figures(result, run / out_name(taps=result.taps, stalls=result.stalls.any), dataset, len(chosen))
             results.append(result)
     return results

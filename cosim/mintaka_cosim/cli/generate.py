@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mintaka_cosim.cli.support import ArtifactArgument, JsonOption, LanesOption, console, emit_json, parse_lanes, shown
+from mintaka_cosim.cli.support import (
+    ArtifactArgument,
+    JsonOption,
+    LanesOption,
+    check_folder,
+    console,
+    emit_json,
+    parse_lanes,
+    shown,
+)
 
 
 def generate(
@@ -17,6 +26,10 @@ def generate(
     taps: Annotated[
         bool, typer.Option("--taps", help="Bring every spike, membrane and K out as ports, for verification.")
     ] = False,
+    split: Annotated[bool, typer.Option("--split", help="One file per module; files.f lists them.")] = False,
+    top: Annotated[
+        str | None, typer.Option("--top", help="Name of the top module (default: from the network's name).")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Generate the accelerator's Verilog.
@@ -29,7 +42,8 @@ def generate(
 
     network = load(artifact)
     plan = make_plan(network, parse_lanes(lanes))
-    design = generate_verilog(plan, out, taps=taps)
+    check_folder("--out", out)
+    design = generate_verilog(plan, out, taps=taps, split=split, top=top)
     cycles = None
     if network.vectors is not None:
         from mintaka_hw.estimate import predict_cycles
@@ -37,6 +51,7 @@ def generate(
         cycles = predict_cycles(plan, network.vectors.inputs).interval
     facts: dict[str, Any] = {
         "verilog": str(design.verilog),
+        "files": [str(path) for path in (design.verilog, *design.parts)],
         "design": str(out / "design.json"),
         "top": design.top,
         "lanes": dict(plan.lanes),
@@ -48,7 +63,8 @@ def generate(
         emit_json(facts)
         return
     say = console()
-    say.print(f"{shown(design.verilog)}: module {design.top}, {plan.memory_bits:,} bits of memory")
+    more = f" and {len(design.parts)} files of inner modules" if split else ""
+    say.print(f"{shown(design.verilog)}{more}: module {design.top}, {plan.memory_bits:,} bits of memory")
     for layer in plan.layers:
         say.print(f"  {layer.name}: {layer.node.size_in} inputs, {layer.node.size_out} neurons on {layer.lanes} lanes")
     if cycles is not None:

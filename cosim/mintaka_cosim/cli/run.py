@@ -12,6 +12,7 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    check_file,
     console,
     emit_json,
     load_inputs,
@@ -57,6 +58,7 @@ def run(
 
     network = load(artifact)
     inputs = load_inputs(input_, network)
+    check_file("--out", out)
     result = _compute(network, inputs, backend, trace, lanes, quiet=json)
     arrays = result_arrays(result)
     _save(out, arrays)

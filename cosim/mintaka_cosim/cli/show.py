@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from mintaka_cosim.cli.support import ArtifactArgument, JsonOption, LanesOption, console, emit_json, parse_lanes, shown
+import typer
+
+from mintaka_cosim.cli.support import (
+    ArtifactArgument,
+    JsonOption,
+    LanesOption,
+    RequestError,
+    check_file,
+    console,
+    emit_json,
+    parse_lanes,
+    shown,
+    written,
+)
 
 if TYPE_CHECKING:
     from mintaka.artifact import Network
     from mintaka_cosim.summary import Summary
+    from mintaka_hw.plan import Plan
 
 
-def show(artifact: ArtifactArgument, lanes: LanesOption = "auto", json: JsonOption = False) -> None:
+def show(
+    artifact: ArtifactArgument,
+    lanes: LanesOption = "auto",
+    plan: Annotated[bool, typer.Option("--plan", help="List the widths and memories of the accelerator.")] = False,
+    graph: Annotated[
+        Path | None,
+        typer.Option("--graph", help="Draw the network and its accelerator into an SVG file.", metavar="FILE.svg"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Explain an artifact: layers, widths, memories, bounds of synaptic operations, hash.
 
-    Example: [b]mintaka show runs/demo/network.safetensors[/b]
+    Example: [b]mintaka show runs/demo/network.safetensors --plan --graph network.svg[/b]
     """
     from dataclasses import asdict
 
@@ -23,34 +47,49 @@ def show(artifact: ArtifactArgument, lanes: LanesOption = "auto", json: JsonOpti
 
     network = load(artifact)
     summary = summarize(network)
-    hardware = _hardware(network, lanes)
+    made, problem = _plan(network, lanes)
+    if plan and made is None:
+        raise RequestError(f"--plan: {problem}")
+    if graph is not None:
+        from mintaka_cosim.picture import draw, gather
+
+        check_file("--graph", graph)
+        with written(graph, "w") as file:
+            file.write(draw(gather(network, made, problem)))
     if json:
         totals = ("weight_memory_bits", "membrane_memory_bits", "max_sops")
         facts = {**asdict(summary), **{name: getattr(summary, name) for name in totals}}
-        emit_json({**facts, "provenance": network.provenance, "hardware": hardware})
+        hardware = _hardware(made, problem)
+        emit_json({**facts, "provenance": network.provenance, "hardware": hardware, "graph": graph and str(graph)})
         return
-    _print(shown(artifact), network, summary, hardware)
+    _print(shown(artifact), network, summary, _hardware(made, problem), whole=plan)
+    if graph is not None:
+        console().print(f"picture: {shown(graph)}")
 
 
-def _hardware(network: Network, lanes: str) -> dict[str, Any]:
-    """The plan's figures, or why there is none: an artifact may hold more than the hardware can do yet."""
+def _plan(network: Network, lanes: str) -> tuple[Plan | None, str | None]:
+    """The plan, or why there is none: an artifact may hold more than the hardware can do yet."""
     from mintaka_hw.plan import PlanError, make_plan
 
     wanted = parse_lanes(lanes)
     try:
-        plan = make_plan(network, wanted)
+        return make_plan(network, wanted), None
     except PlanError as error:
         if wanted != "auto":
             raise
-        return {"plan": None, "problem": str(error)}
-    memories = [
-        {"layer": layer, "name": memory.name, "depth": memory.depth, "width": memory.width, "bits": memory.bits}
-        for layer, memory in plan.memories
-    ]
-    return {"plan": dict(plan.lanes), "memories": memories, "memory_bits": plan.memory_bits, "problem": None}
+        return None, str(error)
 
 
-def _print(path: str, network: Network, summary: Summary, hardware: dict[str, Any]) -> None:
+def _hardware(plan: Plan | None, problem: str | None) -> dict[str, Any]:
+    from mintaka_hw.plan import listing
+
+    if plan is None:
+        return {"plan": None, "problem": problem}
+    stages = [stage.to_json() for stage in listing(plan)]
+    return {"plan": dict(plan.lanes), "stages": stages, "memory_bits": plan.memory_bits, "problem": None}
+
+
+def _print(path: str, network: Network, summary: Summary, hardware: dict[str, Any], *, whole: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -96,13 +135,40 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     else:
         lanes = ", ".join(f"{name} {number}" for name, number in hardware["plan"].items())
         out.print(f"hardware: lanes {lanes}; {hardware['memory_bits']:,} bits of memory")
-        for memory in hardware["memories"]:
-            size = f"{memory['depth']:,} x {memory['width']} = {memory['bits']:,} bits"
-            out.print(f"  {memory['layer']}.{memory['name']}: {size}")
+    if whole:
+        _print_plan(hardware)
     if network.provenance:
         out.print()
     for key, value in flat(network.provenance).items():
         out.print(f"{escape(key)}: {escape(value)}", soft_wrap=True)
+
+
+def _print_plan(hardware: dict[str, Any]) -> None:
+    """Folding and widths, then every memory, both by stage."""
+    from rich.table import Table
+
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    for name in ("stage", "op", "lanes", "groups", "windows", "widths in bits"):
+        table.add_column(name, justify="right" if name in ("lanes", "groups", "windows") else "left")
+    for stage in hardware["stages"]:
+        folding = ("-" if stage[name] is None else f"{stage[name]:,}" for name in ("lanes", "groups", "windows"))
+        widths = ", ".join(f"{name} {bits}" for name, bits in stage["widths"].items())
+        table.add_row(stage["name"], stage["op"], *folding, widths)
+    out.print()
+    out.print(table)
+    table = Table(box=None, pad_edge=False)
+    for name in ("stage", "memory", "words", "bits each", "bits"):
+        table.add_column(name, justify="left" if name in ("stage", "memory") else "right")
+    for stage in hardware["stages"]:
+        for memory in stage["memories"]:
+            cells = (f"{memory['depth']:,}", f"{memory['width']:,}", f"{memory['bits']:,}")
+            table.add_row(stage["name"], memory["name"], *cells)
+        if len(stage["memories"]) > 1:
+            table.add_row("", f"all of {stage['name']}", "", "", f"{stage['memory_bits']:,}", style="bold")
+    table.add_row("", "all stages", "", "", f"{hardware['memory_bits']:,}", style="bold")
+    out.print()
+    out.print(table)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

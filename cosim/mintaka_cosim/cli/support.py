@@ -176,6 +176,28 @@ def written(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise
 
 
+def check_file(option: str, path: Path) -> None:
+    """Raise RequestError where no file can be written to `path`; before the work, not after it."""
+    if path.is_dir():
+        raise RequestError(f"{option} {path}: is a directory; the name of a file is wanted")
+    _check_folder(option, path, path.parent)
+
+
+def check_folder(option: str, path: Path) -> None:
+    """Raise RequestError where no files can be written into the folder `path`, which is made if missing."""
+    _check_folder(option, path, path)
+
+
+def _check_folder(option: str, path: Path, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise RequestError(f"{option} {path}: {folder} is no folder that can be written into ({reason})") from None
+
+
 def shown(path: Path) -> str:
     """A path as the user would write it: relative where it lies below the current folder."""
     absolute = path.absolute()

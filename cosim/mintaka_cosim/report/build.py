@@ -28,6 +28,8 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
     network = load(folder / ARTIFACT)
     summary = summarize(network)
     design = _read(folder / DESIGN, summary.hash)
+    if design is not None and not {"stages", "memory_bits", "top"} <= design.keys():
+        raise ReportError(f"{folder / DESIGN} is of another version of Mintaka: run mintaka generate again")
     runs = [_read(path, summary.hash) for path in sorted(folder.glob(COSIM_PATTERN))]
     found = [run for run in runs if run is not None]
     found.sort(key=lambda run: (not run["taps"], -run["compared"]["samples"]))
@@ -103,7 +105,7 @@ def _figures(
     if run is not None:
         found += _simulated(run)
     if design is not None:
-        bits = sum(memory["bits"] for layer in design["layers"] for memory in layer["memories"])
+        bits = design["memory_bits"]
         found.append(Figure("memory_bits", "Memory", bits, f"{bits:,} bits", "exact", "all memories of the design"))
     bits = summary.weight_memory_bits + summary.membrane_memory_bits
     note = "weights and membranes of the artifact"
@@ -131,7 +133,7 @@ def _simulated(run: dict[str, Any]) -> list[Figure]:
 
 
 def _row(layer: LayerSummary, design: dict[str, Any] | None, run: dict[str, Any] | None) -> LayerRow:
-    built = {each["name"]: each for each in design["layers"]}.get(layer.name) if design else None
+    built = {each["name"]: each for each in design["stages"]}.get(layer.name) if design else None
     seen = run["layers"].get(layer.name) if run else None
     return LayerRow(
         name=layer.name,
@@ -139,7 +141,7 @@ def _row(layer: LayerSummary, design: dict[str, Any] | None, run: dict[str, Any]
         weight_bits=layer.weight_bits,
         membrane_bits=layer.membrane_bits,
         lanes=built["lanes"] if built else None,
-        memory_bits=sum(memory["bits"] for memory in built["memories"]) if built else None,
+        memory_bits=built["memory_bits"] if built else None,
         sops_per_sample=seen["sops_per_sample"] if seen else None,
         busy_per_sample=seen["busy_per_sample"] if seen else None,
         utilisation=seen["utilisation"] if seen else None,

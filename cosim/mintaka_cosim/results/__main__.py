@@ -21,12 +21,14 @@ class Wanted:
 WANTED = (
     Wanted("digits", "digits"),
     Wanted("mnist-dense", "mnist-dense"),
-    Wanted("mnist-conv-tuned", "mnist-conv"),
+    Wanted("mnist-conv", "mnist-conv"),
     Wanted("mnist-pool", "mnist-pool"),
     Wanted("mnist-conv-w2", "mnist-conv-w2"),
     Wanted("fashion-conv", "fashion-conv"),
+    Wanted("fashion-pool", "fashion-pool"),
     Wanted("mnist-residual", "mnist-residual"),
     Wanted("watch-recurrent", "watch-recurrent"),
+    Wanted("watch-cuba", "watch-cuba"),
 )
 
 

@@ -234,7 +234,7 @@ def _figures(name: str, plan: Plan, dataset: Dataset, classes: np.ndarray, parts
     layers = []
     for layer in plan.layers:
         counters = dict(zip(COUNTERS, found.counters[layer.name].T, strict=True))
-        spikes = None if layer.is_head else sum(part.spikes[layer.name] for part in parts) / N
+        spikes = None if not layer.fires else sum(part.spikes[layer.name] for part in parts) / N
         layers.append(
             LayerFigures(
                 name=layer.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,16 @@ from mintaka_hw.estimate.models import (
     JoinModel,
     LayerModel,
     LogitModel,
+    LogitOrderModel,
     PoolModel,
     QueueModel,
     WindowModel,
     Wire,
 )
 from mintaka_hw.plan import EdgePlan, JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
+
+# The models ask one another, so that a chain of cores makes a chain of calls; all in Python, none needs the C stack.
+CALLS_PER_LINK = 50
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     N, T = len(inputs), network.time_steps
     frames = stage_frames(plan, np.asarray(inputs).astype(np.int64), result)
 
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), CALLS_PER_LINK * (len(plan.stages) + len(plan.links))))
     outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
     ins = _links(plan, outs)
     layers = {}
@@ -122,9 +128,9 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
             lists = [event_lists(edge, frame) for edge, frame in zip(stage.edges, x, strict=True)]
             layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
     head = plan.head
-    logits = outs[head.name]
-    LogitModel(head, logits)
-    ends = np.array([logits.taken((n + 1) * head.groups - 1) for n in range(N)], np.int64)
+    logits = LogitModel(head.logits, outs[head.name]) if head.windows == 1 else LogitOrderModel(head, outs[head.name])
+    outs[head.name].taken(N * head.states - 1)
+    ends = np.array(logits.ends, np.int64)
     busy, events = {}, {}
     for name, model in layers.items():
         model.finish()

@@ -9,12 +9,13 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
   picture row is there; windows follow without a gap; a row is freed with the last pixel that needs it.
 - collector: a word with m non-zero chunks occupies it max(1, m) cycles; a list is readable `LIST_LATENCY` cycles after
   its last word is done. A list is begun when fewer than `LIST_SLOTS` are kept and a longest list has room.
-- replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the step before; a word is
-  only begun when the output queue has a place; it leaves `RESULT_LATENCY` cycles after its group's last slot.
+- replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the phase before; a word is
+  only begun when the output queue has a place; it leaves `OUTPUT_LATENCY` cycles after its group's result, which is
+  there `pipeline` cycles after its last slot.
 - pool: takes a window's words as they come and gives the result with the last.
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
   in to out.
-- logits: one per cycle.
+- logits: one per cycle; of several pixels once the sample is complete.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
-from mintaka_hw.plan import LayerPlan, Link, WindowPlan
+import numpy as np
+
+from mintaka_hw.plan import LayerPlan, Link, StreamLayout, WindowPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
 
 LIST_LATENCY = 2
-RESULT_LATENCY = 5
+OUTPUT_LATENCY = 1
 NEVER = -(10**9)
 
 
@@ -76,10 +79,11 @@ class Wire:
 
 
 class LogitModel:
-    """The serializer: one logit per cycle."""
+    """The serializer: one logit per cycle. `ends`: per sample, the cycle of its last logit."""
 
-    def __init__(self, head: LayerPlan, words: Wire):
-        self.beats = [head.lanes] * (head.groups - 1) + [head.outgoing.rest]
+    def __init__(self, logits: StreamLayout, words: Wire):
+        self.beats = [logits.word_elements] * (logits.words - 1) + [logits.rest]
+        self.ends: list[int] = []
         words.consumer = self
 
     def accept(self, wire: Wire) -> None:
@@ -87,6 +91,30 @@ class LogitModel:
         begin = max(wire.offered(number), wire.earliest)
         if number == len(wire.takes):
             wire.takes.append(begin + self.beats[number % len(self.beats)] - 1)
+            if (number + 1) % len(self.beats) == 0:
+                self.ends.append(wire.takes[-1])
+
+
+class LogitOrderModel:
+    """Logits of several pixels, put in order: a sample's leave one per cycle once it is complete; two banks."""
+
+    def __init__(self, head: LayerPlan, words: Wire):
+        self.words_per_sample, self.logits = head.states, head.logits.elements
+        self.ends: list[int] = []
+        words.consumer = self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        time = max(wire.offered(number), wire.earliest)
+        if number < len(wire.takes):
+            return
+        sample, place = divmod(number, self.words_per_sample)
+        if sample >= 2:
+            time = max(time, self.ends[sample - 2])  # its last logit was read a cycle before it left
+        wire.takes.append(time)
+        if place == self.words_per_sample - 1:
+            begin = max(time + 1, self.ends[-1] if self.ends else 0)
+            self.ends.append(begin + self.logits)
 
 
 class ForkModel:
@@ -262,9 +290,11 @@ class JoinModel:
 
     def advance(self, wire: Wire) -> None:
         number = len(wire.offers)
-        time = max(words.offered(number) for words in self.inputs)
+        times = []
+        for words in self.inputs:
+            times.append(words.offered(number))
         if number == len(wire.offers):
-            wire.offers.append(time)
+            wire.offers.append(max(times))
 
 
 @dataclass(frozen=True)
@@ -284,16 +314,23 @@ class LayerModel:
 
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
-        self.events: list[int] = [sum(events) for events in zip(*(each.events for each in lists), strict=True)]
-        self.entries_before = [0, *accumulate(sum(each) for each in zip(*(x.entries for x in lists), strict=True))]
+        phases = layer.phases
+        self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
+        self.phases, self.listed = phases.number, phases.listed
+        self.gives_from = phases.number - 1 if layer.is_head else len(phases.passes)  # first phase that gives words
+        self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
+        self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
+        self.events = _per_list(layer, [each.events for each in lists])
+        self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
         self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
         self.free = 0  # first cycle in which the collector can take a word
-        self.turn = self.position = 0  # of the next word: edge, and number within the edge's part of the list
+        self.turn = self.position = 0  # of the next word: whose among its list's edges, and number of that edge's words
+        self.taken_lists = [0] * len(lists)  # by edge
         self.gone = 0  # lists that had to be released so far
         self.readable: list[int] = []  # per list
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
-        self.stored = [NEVER] * layer.states  # last slot of each state's step before
+        self.stored = [NEVER] * layer.states  # last slot of each state's phase before
         self.begun = 0  # words
         self.busy: list[int] = []  # per sample
         for wire in words:
@@ -302,24 +339,27 @@ class LayerModel:
 
     def accept(self, wire: Wire) -> None:  # noqa: ARG002
         """Collect one more word: whichever edge's turn it is."""
-        edge, position, which = self.turn, self.position, len(self.readable)
+        turn, position, which = self.turn, self.position, len(self.readable)
+        edges = self.list_edges[self._phase(which)]
+        edge = edges[turn]
         time = self.words[edge].offered(len(self.words[edge].takes))
-        if edge == position == 0:
+        if turn == position == 0:
             gone = self._gone_before(which)
             while len(self.released) < gone:
                 self._replay_list()
             if gone:
                 time = max(time, self.released[gone - 1] + 1)
-        if (edge, position, which) != (self.turn, self.position, len(self.readable)):
+        if (turn, position, which) != (self.turn, self.position, len(self.readable)):
             return
         time = max(time, self.free)
         self.words[edge].takes.append(time)
-        cycles = self.word_cycles[edge][which]
+        cycles = self.word_cycles[edge][self.taken_lists[edge]]
         self.free = time + cycles[position]
         self.position += 1
         if self.position == len(cycles):
-            self.position, self.turn = 0, edge + 1
-        if self.turn == len(self.words):
+            self.taken_lists[edge] += 1
+            self.position, self.turn = 0, turn + 1
+        if self.turn == len(edges):
             self.turn = 0
             self.readable.append(self.free + LIST_LATENCY)
 
@@ -338,38 +378,52 @@ class LayerModel:
         while len(self.released) < len(self.events):
             self._replay_list()
 
+    def _phase(self, number: int) -> int:
+        """The phase of that list."""
+        return number // self.lists % self.listed
+
     def _replay_list(self) -> None:
-        """The next list (a static source's last one: and all later steps of the sample)."""
-        layer, current = self.layer, len(self.released)
+        """The next list; and behind a sample's last one its phases without lists."""
+        current = len(self.released)
         while len(self.readable) <= current:
             self.accept(self.words[0])
         if current < len(self.released):
             return
-        step, number = divmod(current, layer.lists)
-        step = 0 if layer.static else step % layer.time_steps
-        if step == 0 and number == 0:
+        phase, number = self._phase(current), current % self.lists
+        if phase == 0 and number == 0:
             self.busy.append(0)
-        self._list(step, number, self.events[current], self.readable[current])
+        self._list(phase, number, self.events[current], self.readable[current])
         self.released.append(self.last_slot)
-        if layer.static and number == layer.lists - 1:
-            for later in range(1, layer.time_steps):
-                for each in range(layer.lists):
+        if phase == self.listed - 1 and number == self.lists - 1:
+            for later in range(self.listed, self.phases):
+                for each in range(self.lists):
                     self._list(later, each, 0, NEVER)
 
-    def _list(self, step: int, number: int, events: int, readable: int) -> None:
-        layer = self.layer
-        gives_words = not layer.is_head or step == layer.time_steps - 1
-        for state in range(number * layer.list_groups, (number + 1) * layer.list_groups):
+    def _list(self, phase: int, number: int, events: int, readable: int) -> None:
+        gives_words, depth = phase >= self.gives_from, self.layer.fifo_depth
+        for state in range(number * self.groups, (number + 1) * self.groups):
             loaded = max(readable, self.last_slot)
             first = loaded + 1
-            if step > 0:
-                first = max(first, self.stored[state] + layer.state_distance)
+            if phase > 0:
+                first = max(first, self.stored[state] + self.distance)
             if gives_words:
-                if self.begun >= layer.fifo_depth:
-                    first = max(first, self.out.taken(self.begun - layer.fifo_depth) + 1)
+                if self.begun >= depth:
+                    first = max(first, self.out.taken(self.begun - depth) + 1)
                 self.begun += 1
             self.last_slot = first + max(1, events) - 1
             self.stored[state] = self.last_slot
             self.busy[-1] += self.last_slot - loaded
             if gives_words:
-                self.out.offers.append(self.last_slot + RESULT_LATENCY)
+                self.out.offers.append(self.last_slot + self.latency)
+
+
+def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
+    """Counts per edge and list as counts per list of all its edges, in the order in which lists are replayed."""
+    frames = 1 if layer.edges[0].source.static else layer.time_steps
+    samples = len(counts[0]) // (layer.lists * frames)
+    by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.lists) for each in counts]
+    phases = layer.phases
+    passes = [by_edge[number] for number in phases.passes]
+    steps = [np.sum([by_edge[number] for number in phases.step_edges], axis=0)] if phases.step_edges else []
+    found: list[int] = np.concatenate([*passes, *steps], axis=1).ravel().tolist()
+    return found

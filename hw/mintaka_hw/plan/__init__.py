@@ -4,6 +4,7 @@ from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link
+from mintaka_hw.plan.listing import StageListing, listing
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.network import Lanes, Plan, PlanError, make_plan
 from mintaka_hw.plan.pool import PoolPlan
@@ -20,7 +21,9 @@ __all__ = [
     "Plan",
     "PlanError",
     "PoolPlan",
+    "StageListing",
     "StreamLayout",
     "WindowPlan",
+    "listing",
     "make_plan",
 ]

@@ -165,11 +165,6 @@ class EdgePlan:
         return self.lists.pixels * (whole + ceil(self.lists.rest / self.chunk_elements))
 
     @property
-    def planes(self) -> int:
-        """An event's weight counts 2^plane times, for planes below this."""
-        return self.element_bits + self.edge.shift
-
-    @property
     def counts_units(self) -> bool:
         """True where a multi-bit element stands for that many spikes (a sum pool's), each an operation of its own."""
         return self.source.units == "spikes"

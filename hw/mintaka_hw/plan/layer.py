@@ -8,14 +8,17 @@ from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Interval, Node, NodeBounds
+from mintaka.artifact import Integrator, Interval, Neuron, Node, NodeBounds, SynapticCurrent
 from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.memory import MemoryPlan
+from mintaka_hw.plan.phases import Phases
+from mintaka_hw.plan.ranges import Ranges, lane_ranges
 from mintaka_hw.plan.stream import StreamLayout
 
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
 LOGIT_FIFO_DEPTH = 2
-STATE_DISTANCE = 4  # cycles from a group's last slot to the first slot that may read the state it stores
+PIPELINE = 4  # cycles from a slot to its group's result
+CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
 LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
@@ -24,11 +27,14 @@ DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read
 class LayerPlan:
     """A layer core with `lanes` lanes (P); output channel c sits in group c // P, lane c % P.
 
-    edges : its inputs; an event list holds the events of all of them, one after the other.
+    edges : its inputs; an event list holds the events of all of them that meet in it, one after the other.
     bounds : the contract's proven intervals.
+    read : of the head, where the logits come from ("accumulate", "count" or "membrane"), else None.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
-    is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`).
+    is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`). A sample
+    is a row of *phases*, each over all windows: the time steps, and ahead of them one pass for each direct edge whose
+    sum must be known on its own.
     """
 
     node: Node
@@ -36,8 +42,9 @@ class LayerPlan:
     time_steps: int
     edges: tuple[EdgePlan, ...]
     bounds: NodeBounds
+    read: str | None = None
 
-    # ---- folding
+    # ---- what its neurons are
 
     @property
     def name(self) -> str:
@@ -45,12 +52,32 @@ class LayerPlan:
 
     @property
     def is_head(self) -> bool:
-        return self.node.neuron is None
+        return self.read is not None
 
     @property
-    def static(self) -> bool:
-        """True where the source is a direct input, which is summed once per sample."""
-        return self.edges[0].source.static
+    def fires(self) -> bool:
+        return self.node.neuron is not None
+
+    @property
+    def membrane(self) -> Neuron | Integrator | None:
+        """Who leaks and stores U; None where the head only sums."""
+        return self.node.neuron or self.node.integrator
+
+    @property
+    def current(self) -> SynapticCurrent | None:
+        """The synaptic current of CUBA-LIF neurons, else None."""
+        return None if self.node.neuron is None else self.node.neuron.current
+
+    @property
+    def refractory(self) -> int:
+        """Steps of silence after a spike, as far as a sample's steps reach."""
+        return 0 if self.node.neuron is None else min(self.node.neuron.refractory, self.time_steps - 1)
+
+    @cached_property
+    def phases(self) -> Phases:
+        return Phases(self.edges, self.time_steps, self.current is not None)
+
+    # ---- folding
 
     @property
     def windows(self) -> int:
@@ -89,9 +116,16 @@ class LayerPlan:
 
     @property
     def outgoing(self) -> StreamLayout:
-        """The stream of spikes (for the head: of sums) that leaves."""
+        """The stream of spikes (of the head: of logits) that leaves."""
         rows, cols = self.node.shape_out[1:] if len(self.node.shape_out) == 3 else (1, 1)
-        return StreamLayout(rows, cols, self.channels, self.lanes, self.k_width if self.is_head else 1)
+        return StreamLayout(rows, cols, self.channels, self.lanes, self.logit_width if self.is_head else 1)
+
+    @property
+    def logits(self) -> StreamLayout:
+        """The head's logits as the serializer takes them: of several pixels one by one, for they were reordered."""
+        if self.windows == 1:
+            return self.outgoing
+        return StreamLayout(1, 1, self.node.size_out, 1, self.logit_width)
 
     @property
     def fan_in(self) -> int:
@@ -125,7 +159,8 @@ class LayerPlan:
 
     @property
     def planes(self) -> int:
-        return max(edge.planes for edge in self.edges)
+        """An event's weight counts 2^plane times, for planes below this."""
+        return max(edge.element_bits + self.phases.plane_shift(n) for n, edge in enumerate(self.edges))
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
@@ -138,11 +173,7 @@ class LayerPlan:
         bits = max(edge.weight.bits for edge in self.edges)
         return 2 if bits == 1 and (self.weight_rows == 0).any() else bits
 
-    # ---- proven ranges
-
-    @property
-    def input_shift(self) -> int:
-        return self.node.inputs[0].input_shift
+    # ---- widths
 
     @cached_property
     def bias(self) -> np.ndarray:
@@ -151,46 +182,26 @@ class LayerPlan:
             return np.zeros(self.channels, np.int64)
         return self.node.bias.values.astype(np.int64)
 
+    @cached_property
+    def ranges(self) -> Ranges:
+        return lane_ranges(self)
+
+    @property
+    def bias_less(self) -> int:
+        """1 where the table holds B - 1: B + U is then (B - 1) - ~U.
+
+        Synthesis keeps the order of a subtraction, and so puts the gates before U into the adder's own LUTs.
+        """
+        return int("u" in self.state_fields and not self.phases.merged and not self.refractory)
+
+    @property
+    def stored_bias(self) -> np.ndarray:
+        """What the bias table holds, int64 (channels,)."""
+        return self.bias - self.bias_less
+
     @property
     def k(self) -> Interval:
-        """K = U + I + B, padding lanes included (they sum nothing, or -1 per event where weights have 1 bit)."""
-        lo, hi = min(self.bounds.k.lo, 0), max(self.bounds.k.hi, 0)
-        if self.stored_weight_bits == 1:
-            padding = self._padding_sum >> self.input_shift
-            lo = min(lo, padding * self.time_steps if self.is_head else padding - self.state_max)
-        return Interval(lo, hi)
-
-    @property
-    def state_max(self) -> int:
-        """Qu, the largest stored membrane (0 for the head, whose running sum is bounded by `k`)."""
-        return 0 if self.node.neuron is None else self.node.neuron.membrane_max
-
-    @property
-    def start(self) -> Interval:
-        """What an accumulation starts from: B, U + B, U + the stored current (a K already), or the head's sum + B."""
-        bias = Interval(int(self.bias.min()), int(self.bias.max())).hull(Interval(0, 0))
-        if self.is_head or self.static:
-            return self.k.hull(bias)
-        return (Interval(-self.state_max, self.state_max) + bias).hull(bias)
-
-    @property
-    def accumulator(self) -> Interval:
-        """Every value that an accumulator takes, before `input_shift`, in any order of addition."""
-        shift = self.input_shift
-        scaled = Interval(self.k.lo << shift, ((self.k.hi + 1) << shift) - 1)
-        low = sum(i.lo << e.edge.shift for i, e in zip(self.bounds.sums, self.edges, strict=True))
-        high = sum(i.hi << e.edge.shift for i, e in zip(self.bounds.sums, self.edges, strict=True))
-        if self.stored_weight_bits == 1:
-            low = min(low, self._padding_sum)
-        bias = Interval(int(self.bias.min()) << shift, int(self.bias.max()) << shift).hull(Interval(0, 0))
-        return scaled.hull(bias + Interval(low, high))
-
-    @property
-    def _padding_sum(self) -> int:
-        """Least sum of a padding lane that subtracts every event, as it does where weights have 1 bit."""
-        return -sum(edge.fan_in * edge.source.max_value << edge.edge.shift for edge in self.edges)
-
-    # ---- widths
+        return self.ranges.k
 
     @property
     def k_width(self) -> int:
@@ -198,29 +209,70 @@ class LayerPlan:
 
     @property
     def accumulator_width(self) -> int:
-        return self.accumulator.signed_bits
+        return self.ranges.accumulator.signed_bits
+
+    @property
+    def state_max(self) -> int:
+        """Qu, the largest stored membrane (0 for a head that sums, which is bounded by `k`)."""
+        return 0 if self.membrane is None else self.membrane.membrane_max
 
     @property
     def state_width(self) -> int:
-        """Bits of the state that a neuron keeps between steps."""
-        return self.k_width if self.node.neuron is None else self.node.neuron.membrane_bits
+        """Bits of U, or of the running sum of a head that has none."""
+        return self.k_width if self.membrane is None else self.membrane.membrane_bits
 
     @property
-    def has_state(self) -> bool:
-        """False where nothing survives a step: one step only, or a leak that keeps nothing."""
-        keeps = self.node.neuron is None or len(self.node.neuron.leak) > 0
-        return self.time_steps > 1 and keeps
+    def current_width(self) -> int:
+        """Bits of the direct edges' sum, as it is kept for the steps: bias included where it was K of the first."""
+        return self.k_width if self.phases.merged else self.ranges.direct[-1].signed_bits
+
+    @property
+    def most_spikes(self) -> int:
+        """Largest count of a head that counts: at most every (refractory + 1)-th step has a spike."""
+        assert self.node.neuron is not None
+        return ceil(self.time_steps / (self.node.neuron.refractory + 1))
+
+    @property
+    def logit_width(self) -> int:
+        return Interval(0, self.most_spikes).signed_bits if self.read == "count" else self.k_width
+
+    # ---- state
+
+    @cached_property
+    def state_fields(self) -> dict[str, int]:
+        """What a neuron keeps from step to step, as name -> bits; nothing where there is but one step.
+
+        u : membrane, or the head's sum. j : synaptic current. silent : refractory steps left. count : spikes so far.
+        """
+        found: dict[str, int] = {}
+        if self.time_steps == 1:
+            return found
+        if self.membrane is None or self.membrane.leak:
+            found["u"] = self.state_width
+        if self.current is not None and self.current.leak:
+            found["j"] = self.current.bits
+        if self.refractory:
+            found["silent"] = self.refractory.bit_length()
+        if self.read == "count":
+            found["count"] = self.most_spikes.bit_length()
+        return found
 
     @property
     def has_current(self) -> bool:
-        """True where the input's current is summed once and kept for the other steps."""
-        return self.static and self.time_steps > 1
+        """True where a direct input's current is summed once and kept for the steps behind."""
+        return bool(self.phases.passes) or (self.phases.merged and self.time_steps > 1)
+
+    @property
+    def pipeline(self) -> int:
+        """Cycles from a slot to its group's result."""
+        return PIPELINE + (CURRENT_STAGE if self.current is not None else 0)
 
     @property
     def state_distance(self) -> int:
-        if not (self.has_state or self.has_current):
+        """Cycles from a group's last slot to the first slot that may read what it stores."""
+        if not (self.state_fields or self.has_current):
             return 1
-        return STATE_DISTANCE + self.state_is_deep
+        return self.pipeline + self.state_is_deep
 
     @property
     def state_is_deep(self) -> bool:
@@ -292,16 +344,22 @@ class LayerPlan:
         ]
         for edge in self.edges:
             found += [] if edge.window_buffer is None else edge.window_buffer.memories
-        if self.has_state:
-            found.append(MemoryPlan("state", self.states, P * self.state_width))
+        found.append(MemoryPlan("state", self.states, P * sum(self.state_fields.values())))
         if self.has_current:
-            found.append(MemoryPlan("current", self.states, P * self.k_width))
-        for name, values in (("bias", self.bias), ("threshold", None if self.is_head else self.threshold)):
+            found.append(MemoryPlan("current", self.states, P * self.current_width))
+        for name, values in (("bias", self.stored_bias), ("threshold", self.threshold if self.fires else None)):
             if values is not None:
                 found.append(MemoryPlan(name, G, P * table_width(values)))
         if self.reset_by is not None:
             found.append(MemoryPlan("reset_by", G, P * table_width(self.reset_by)))
         return [memory for memory in found if memory.bits > 0]
+
+    @property
+    def logit_memory(self) -> MemoryPlan | None:
+        """Where a head of several pixels puts its logits in order: two samples' words."""
+        if not self.is_head or self.windows == 1:
+            return None
+        return MemoryPlan("logits", 2 * self.states, self.outgoing.word_bits)
 
 
 def table_width(values: np.ndarray) -> int:

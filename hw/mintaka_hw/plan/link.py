@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from mintaka.artifact import Network
 from mintaka_hw.plan.memory import MemoryPlan
@@ -51,8 +52,15 @@ def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
     of one step meet, each must hold a whole frame: then every core can give frame t once it has frame t, whatever its
     readers wait for, and by induction over t all frames flow. A way that is n cores shorter than another into the same
     target holds n frames more, so that both keep pace, and a delayed edge one more again.
+
+    A direct input has one frame per sample, where other links have T. Its frame is the first thing of a sample that a
+    core takes, and taking it needs nothing of that sample but a place for what the core gives meanwhile (its frame 0),
+    which the queue of a reader that is not there yet holds. So once all readers have a sample's direct frame, the
+    sample flows as above and all of them come to the next one: by induction over the samples the fork, which gives
+    every reader the same words, never waits for ever. Where a direct edge meets others (another one of the same input
+    among them), its queue holds a frame, and one more for every T cores that its way is shorter.
     """
-    level = levels(network)
+    level, static = levels(network), network.input.static
     readers: dict[str, int] = {}
     for node in network.nodes:
         for edge in node.inputs:
@@ -66,7 +74,8 @@ def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
             if edge.delay:
                 queue = (ahead + 2) * layout.words
             elif meeting > 1:
-                queue = max(DIRECT_QUEUE_WORDS, (ahead + 1) * layout.words)
+                frames = ceil(ahead / network.time_steps) if edge.node == network.input.name and static else ahead
+                queue = max(DIRECT_QUEUE_WORDS, (frames + 1) * layout.words)
             else:
                 queue = DIRECT_QUEUE_WORDS if readers[edge.node] > 1 else 0
             found.append(Link(edge.node, node.name, port, layout, edge.delay, queue))

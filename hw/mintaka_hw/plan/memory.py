@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BLOCK_BITS = 4096  # constants of so many bits go to block RAM, which reads a cycle ahead as they are read
+
 
 @dataclass(frozen=True)
 class MemoryPlan:

@@ -8,7 +8,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
+from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds, run, signals
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
@@ -79,12 +79,14 @@ class Plan:
 
     @property
     def logit_width(self) -> int:
-        return self.head.k_width
+        return self.head.logit_width
 
     @property
     def memories(self) -> list[tuple[str, MemoryPlan]]:
         """Every memory with the name of its stage; a queue belongs to the stage that reads it."""
         found = [(stage.name, memory) for stage in self.stages for memory in stage.memories]
+        if self.head.logit_memory is not None:
+            found.append((self.head.name, self.head.logit_memory))
         return found + [(link.target, link.memory) for link in self.links if link.queue]
 
     @property
@@ -117,9 +119,10 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
         sections = sections_of(node, chosen[node.name])
         for edge in node.inputs:
             offset = sum(e.fan_in for e in edges)
-            read = layouts[edge.node]
-            edges.append(EdgePlan(node, edge, read, source[edge.node], offset, chosen[node.name], sections))
-        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name]))
+            incoming = layouts[edge.node]
+            edges.append(EdgePlan(node, edge, incoming, source[edge.node], offset, chosen[node.name], sections))
+        read = network.output.read if node is network.head else None
+        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name], read))
     return Plan(
         network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))
     )
@@ -152,34 +155,13 @@ def _input_stream(network: Network, *, flat: bool) -> StreamLayout:
 
 
 def _buildable(network: Network) -> list[Node]:
-    """The network's nodes, where each can be built as it is wired."""
+    """The network's nodes, where each has a place in the hardware: somebody reads it, and somebody the input."""
     read = {edge.node for node in network.nodes for edge in node.inputs}
     for node in network.nodes:
-        name = f"node '{node.name}'"
         if node.name not in read and node.name != network.output.node:
-            raise PlanError(f"{name} is read by nothing: remove it")
-        if node.neuron is not None and node.neuron.refractory:
-            raise PlanError(f"{name} has refractory steps, for which there is no hardware yet: use none")
-        if node.neuron is not None and node.neuron.kind != "lif":
-            raise PlanError(f"{name} has {node.neuron.kind} neurons, for which there is no hardware yet: use lif")
-        static = [e for e in node.inputs if e.node == network.input.name and network.input.static]
-        if static and (len(node.inputs) > 1 or static[0].shift):
-            raise PlanError(
-                f"{name} reads the direct input beside other inputs or with a left shift, for which there is no"
-                " hardware: give the input a layer of its own"
-            )
+            raise PlanError(f"node '{node.name}' is read by nothing: remove it")
     if network.input.name not in read:
-        raise PlanError(f"the input '{network.input.name}' is read by nothing")
-    if network.input.static and sum(e.node == network.input.name for n in network.nodes for e in n.inputs) > 1:
-        raise PlanError(f"the direct input '{network.input.name}' is read by several nodes; one can be built")
-    head = network.head
-    if network.output.read != "accumulate":
-        raise PlanError(
-            f"the head '{head.name}' is read by '{network.output.read}', for which there is no hardware yet:"
-            " use accumulate"
-        )
-    if head.op == "conv2d" and prod(head.shape_out[1:]) > 1:
-        raise PlanError(f"the head '{head.name}' gives {list(head.shape_out)}, but must give one pixel: make it dense")
+        raise PlanError(f"the input '{network.input.name}' is read by nothing: let a node read it")
     return list(network.nodes)
 
 
@@ -210,22 +192,25 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
 def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     """The lanes that `make_plan(..., "auto")` chooses.
 
-    A direct input is summed in the first step, and all others wait for that: a layer that keeps pace must do it in a
-    step's share of the time.
+    A direct input is summed first, and all others wait for that: a layer that keeps pace must do it in a step's share
+    of the time.
     """
     events, T = _Events(network), network.time_steps
 
-    def static(node: Node) -> bool:
-        return any(events.source[edge.node].static for edge in node.inputs)
+    def direct(node: Node) -> tuple[Edge, ...]:
+        return tuple(edge for edge in node.inputs if events.source[edge.node].static)
 
     def slots(node: Node, lanes: int) -> float:
-        windows, listed = prod(node.shape_out[1:]), 1 if static(node) else T
-        with_lists = max(events.per_group(node, lanes), windows * listed)
-        return ceil(node.channels / lanes) * (with_lists + windows * (T - listed))
+        windows, passes = prod(node.shape_out[1:]), len(direct(node))
+        only_direct = passes == len(node.inputs)
+        with_lists = max(events.per_group(node, node.inputs, lanes), windows * (passes + (0 if only_direct else T)))
+        return ceil(node.channels / lanes) * (with_lists + (windows * (T - 1) if only_direct else 0))
 
     def time(node: Node, lanes: int) -> float:
-        first = max(events.per_group(node, lanes), prod(node.shape_out[1:]))
-        return ceil(node.channels / lanes) * first * T if static(node) else slots(node, lanes)
+        if not direct(node):
+            return slots(node, lanes)
+        first = max(events.per_group(node, direct(node), lanes), prod(node.shape_out[1:]))
+        return max(slots(node, lanes), ceil(node.channels / lanes) * first * T)
 
     def most(node: Node) -> int:
         return min(MAX_LANES, node.channels)
@@ -256,15 +241,15 @@ class _Events:
             counts[network.input.name] = float(np.bitwise_count(x).sum()) / len(x)
             self.rates |= {n: count / (self.source[n].size * self.bits[n]) for n, count in counts.items()}
 
-    def per_group(self, node: Node, lanes: int) -> float:
-        """Events that a group of lanes works on.
+    def per_group(self, node: Node, edges: tuple[Edge, ...], lanes: int) -> float:
+        """Events of those edges that a group of lanes works on.
 
         A convolution replays a spike in every window that sees it: on average kernel over stride times. A group sees
         the channels of its conv groups only, and takes those of different conv groups at once: it has an event where
         one of them is set, which is taken as independent.
         """
         found = 0.0
-        for edge in node.inputs:
+        for edge in edges:
             conv_groups, uses = 1, 1.0
             if edge.conv is not None and edge.weight is not None:
                 conv_groups, uses = edge.conv.groups, prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)

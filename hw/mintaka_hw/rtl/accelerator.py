@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan
 from mintaka_hw.rtl.join import JoinCore
-from mintaka_hw.rtl.layer import COUNTER_WIDTH, LayerCore
+from mintaka_hw.rtl.layer import COUNTER_WIDTH, LayerCore, tapped
 from mintaka_hw.rtl.link import Fork, Queue
-from mintaka_hw.rtl.logits import LogitSerializer
+from mintaka_hw.rtl.logits import LogitOrder, LogitSerializer
 from mintaka_hw.rtl.pool import PoolCore
 
 
@@ -25,11 +25,12 @@ class Accelerator(wiring.Component):
         Element e in bits [e * bits +: bits]; a direct input once per sample, spikes and counts once per time step. Flat
         and for a dense layer in C order; for a convolution or a pool one pixel per beat, row by row.
     o_valid, o_ready, o_logit, o_class, o_last, o_cycles : stream of logits
-        One per beat in class order. With `o_last`, `o_class` is the argmax (lowest index wins) and `o_cycles` the
-        cycles since the first beat after reset was accepted.
+        One per beat in class order (of several pixels: channel, row, column). With `o_last`, `o_class` is the argmax
+        (lowest index wins) and `o_cycles` the cycles since the first beat after reset was accepted.
     artifact_hash : the first 64 bits of the artifact's content hash
-    L_done, L_sops, L_events, L_busy : per layer L, a sample's counts in the cycle of `L_done`
-    L_tap_valid, L_tap_k, L_tap_s, L_tap_u : with `taps`, per layer L, each group of each step (the head has only k)
+    L_done, L_sops, L_events, L_busy : per layer L, in the cycle of `L_done` the counts of all samples so far
+    L_tap_valid, L_tap_k, L_tap_s, L_tap_u, L_tap_j : with `taps`, per layer L, each group of each step: K, and where
+        its neurons have them spikes, membranes and synaptic currents
     """
 
     def __init__(self, plan: Plan, *, taps: bool = False):
@@ -42,8 +43,8 @@ class Accelerator(wiring.Component):
             "i_data": In(plan.input.word_bits),
             "o_valid": Out(1),
             "o_ready": In(1),
-            "o_logit": Out(signed(head.k_width)),
-            "o_class": Out(max(1, (head.channels - 1).bit_length())),
+            "o_logit": Out(signed(head.logit_width)),
+            "o_class": Out(max(1, (plan.network.classes - 1).bit_length())),
             "o_last": Out(1),
             "o_cycles": Out(COUNTER_WIDTH),
             "artifact_hash": Out(64),
@@ -54,11 +55,21 @@ class Accelerator(wiring.Component):
                 ports[f"{layer.name}_{counter}"] = Out(COUNTER_WIDTH)
             if taps:
                 ports[f"{layer.name}_tap_valid"] = Out(1)
-                ports[f"{layer.name}_tap_k"] = Out(layer.lanes * layer.k_width)
-                if not layer.is_head:
-                    ports[f"{layer.name}_tap_s"] = Out(layer.lanes)
-                    ports[f"{layer.name}_tap_u"] = Out(layer.lanes * layer.state_width)
+                for name, width in tapped(layer).items():
+                    ports[f"{layer.name}_tap_{name}"] = Out(layer.lanes * width)
         super().__init__(ports)
+
+    def describe(self) -> dict[str, Any]:
+        network = self.plan.network
+        layers = {f"layer {layer.name}": f"{layer.node.op}, {layer.lanes} lanes" for layer in self.plan.layers}
+        return {
+            "network": network.name,
+            "input": f"{network.input.kind}, {'x'.join(map(str, network.input.shape))}, {network.input.bits} bits",
+            "time steps": network.time_steps,
+            **layers,
+            "memory bits": self.plan.memory_bits,
+            "taps": self.taps,
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
@@ -71,8 +82,13 @@ class Accelerator(wiring.Component):
         source = stream.Signature(self.plan.input.word_bits).create(path=("input",))
         self._wire(m, source, cores)
         head = self.plan.head
-        m.submodules.logits = logits = LogitSerializer(head)
-        wiring.connect(m, cores[head.name].o, logits.i)
+        m.submodules.logits = logits = LogitSerializer(head.logits)
+        if head.windows == 1:
+            wiring.connect(m, cores[head.name].o, logits.i)
+        else:
+            m.submodules.order = order = LogitOrder(head)
+            wiring.connect(m, cores[head.name].o, order.i)
+            wiring.connect(m, order.o, logits.i)
 
         digits = self.plan.artifact_hash.removeprefix("sha256:")[:16]
         m.d.comb += [
@@ -124,7 +140,6 @@ class Accelerator(wiring.Component):
     def _monitor(self, m: Module, name: str, core: LayerCore) -> None:
         ports = ["done", "sops", "events", "busy"]
         if self.taps:
-            ports += ["tap_valid", "tap_k"] + ([] if core.layer.is_head else ["tap_s", "tap_u"])
+            ports += ["tap_valid", *(f"tap_{field}" for field in tapped(core.layer))]
         for port in ports:
-            inner = getattr(core, port)
-            m.d.comb += getattr(self, f"{name}_{port}").eq(inner.as_value() if hasattr(inner, "as_value") else inner)
+            m.d.comb += getattr(self, f"{name}_{port}").eq(getattr(core, port))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -68,6 +69,10 @@ class Collector(wiring.Component):
                 "release": In(1),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        layer = self.layer
+        return {"layer": layer.name, "entries per list": layer.list_depth, "chunk bits": layer.chunk_bits}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer

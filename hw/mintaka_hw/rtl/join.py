@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add, and_, or_
+from typing import Any
 
 from amaranth.hdl import C, Cat, Module, Value
 from amaranth.lib import stream, wiring
@@ -26,6 +27,10 @@ class JoinCore(wiring.Component):
         self.join = join
         inputs = {f"i{n}": In(stream.Signature(layout.word_bits)) for n, layout in enumerate(join.incoming)}
         super().__init__({**inputs, "o": Out(stream.Signature(join.outgoing.word_bits))})
+
+    def describe(self) -> dict[str, Any]:
+        node = self.join.node
+        return {"layer": node.name, "join": node.join, "shape out": node.shape_out}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import table_width
+from mintaka_hw.rtl.arithmetic import leaked
 from mintaka_hw.rtl.collector import Collector
-from mintaka_hw.rtl.lif import LIFCore, LIFParameters, lanes_of
+from mintaka_hw.rtl.lif import LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.table import group_words, packed, rom, state
@@ -19,22 +23,42 @@ from mintaka_hw.rtl.windows import WindowReader
 COUNTER_WIDTH = 32
 
 
+def masked(value: Value, off: Value) -> Value:
+    """`value`, or 0 where `off`: as gates, where a multiplexer's other input would need a place of its own."""
+    kept = value.as_unsigned() & (~off).replicate(len(value))
+    return kept.as_signed() if value.shape().signed else kept
+
+
+def tapped(layer: LayerPlan) -> dict[str, int]:
+    """What a layer's taps show, as name -> bits per lane: K, and s, U and Js where its neurons have them."""
+    found = {"k": layer.k_width}
+    if layer.fires:
+        found["s"] = 1
+    if layer.membrane is not None:
+        found["u"] = layer.state_width
+    if layer.current is not None:
+        found["j"] = layer.current.bits
+    return found
+
+
 class LayerCore(wiring.Component):
     """One dense or conv2d layer. Its cycles are `mintaka_hw.estimate`'s: one per event and group.
 
     Pipeline, from the slot: 0 weight row is addressed | 1 weight and start are there | 2 accumulate | 3 K complete |
-    4 result: spikes leave, state is stored.
+    4 result: spikes leave, state is stored. CUBA-LIF: 3 J complete | 4 K complete | 5 result.
 
     Attributes
     ----------
     i0, i1, ... : In(stream of the edge's words)
     o : Out(stream of outgoing.word_bits)
-        A word of `lanes` spikes per group and step, or for the head `lanes` sums per group after the last step.
+        A word of `lanes` spikes per window, group and step, or of the head `lanes` logits per window and group after
+        the last step.
     done : Out(1)
-        One cycle per sample; `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
-        issued or waited) are then that sample's.
-    tap_valid, tap_k, tap_s, tap_u : Out
-        Monitor: each group of each step as its result leaves the lanes.
+        One cycle per sample. Then `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
+        issued or waited) are the totals of all samples since reset, modulo 2^32.
+    tap_valid, tap_k, tap_s, tap_u, tap_j : Out
+        Monitor: each group of each step as its result leaves the lanes. What a layer's neurons do not have is missing
+        (`tapped`).
     """
 
     def __init__(self, layer: LayerPlan):
@@ -48,11 +72,22 @@ class LayerCore(wiring.Component):
                 "events": Out(COUNTER_WIDTH),
                 "busy": Out(COUNTER_WIDTH),
                 "tap_valid": Out(1),
-                "tap_k": Out(lanes_of(signed(layer.k_width), layer.lanes)),
-                "tap_s": Out(layer.lanes),
-                "tap_u": Out(lanes_of(signed(layer.state_width), layer.lanes)),
+                **{f"tap_{name}": Out(width * layer.lanes) for name, width in tapped(layer).items()},
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        layer = self.layer
+        return {
+            "layer": layer.name,
+            "op": layer.node.op,
+            "shape in": layer.node.shape_in,
+            "shape out": layer.node.shape_out,
+            "lanes": layer.lanes,
+            "groups": layer.groups,
+            "windows": layer.windows,
+            **{f"memory {memory.name}": f"{memory.depth} words of {memory.width} bits" for memory in layer.memories},
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer
@@ -81,18 +116,21 @@ class LayerCore(wiring.Component):
             replay.list.eq(collector.list),
         ]
 
-        # ---- cycle 0 to 4: the slot on its way through the pipeline
+        # ---- the slot on its way through the pipeline, cycle by cycle up to the result
         slots = [replay.slot]
         valids: list[Value] = [replay.valid]
-        for cycle in range(1, 5):
+        for cycle in range(1, layer.pipeline + 1):
             slot = Signal(replay.slot.shape(), name=f"slot_{cycle}", reset_less=True)
             valid = Signal(name=f"valid_{cycle}")
             m.d.sync += [slot.eq(slots[-1]), valid.eq(valids[-1])]
             slots.append(slot)
             valids.append(valid)
+        result = slots[-1]
+        stepped = Signal()  # a step's result, not a pass's
+        m.d.comb += stepped.eq(lanes.done & (result.phase == len(layer.phases.passes)))
 
         weight_word = self._weights(m, replay.slot.weight)
-        start = self._start(m, slots, lanes)
+        still = self._begin(m, slots, lanes, stepped)
 
         # ---- cycle 1: decode the weights into the register before the accumulators
         operations = Signal(layer.lanes)  # lanes with a synapse for the event
@@ -100,39 +138,38 @@ class LayerCore(wiring.Component):
             weight = self._decoded(weight_word, lane)
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
             reached = slots[1].mask[lane] if layer.is_grouped else slots[1].event
-            m.d.sync += held.eq(Mux(reached, weight, 0))
+            m.d.sync += held.eq(Mux(reached & ~still[lane], weight, 0))
             if layer.is_grouped:
                 m.d.sync += operations[lane].eq(reached & (weight != 0))
-            begin = Signal(lanes.start[lane].shape(), name=f"start_{lane}", reset_less=True)
-            m.d.sync += begin.eq(start[lane])
-            m.d.comb += [lanes.weight[lane].eq(held), lanes.start[lane].eq(begin)]
+            m.d.comb += lanes.weight[lane].eq(held)
         m.d.comb += [
             lanes.valid.eq(valids[2]),
             lanes.first.eq(slots[2].first),
             lanes.last.eq(slots[2].last),
+            lanes.phase.eq(slots[2].phase),
             lanes.plane.eq(slots[2].plane),
         ]
-        if not layer.is_head:
-            width = table_width(layer.threshold)
-            words = group_words(layer.threshold, layer.lanes, width)
-            m.d.comb += lanes.threshold.as_value().eq(rom(m, "threshold", words, layer.lanes * width, slots[2].group))
-            if layer.reset_by is not None:
-                width = table_width(layer.reset_by)
-                words = group_words(layer.reset_by, layer.lanes, width)
-                m.d.comb += lanes.reset_by.as_value().eq(rom(m, "reset_by", words, layer.lanes * width, slots[2].group))
+        if layer.fires:  # a cycle before K is complete
+            self._table(m, "threshold", layer.threshold, slots[-3].group, lanes.threshold)
+        if layer.reset_by is not None:
+            self._table(m, "reset_by", layer.reset_by, slots[-3].group, lanes.reset_by)
 
-        self._output(m, lanes, replay, slots[4])
+        self._output(m, lanes, replay, stepped, result)
         if layer.is_grouped:
             self._counters(m, replay, slots[2], valids[2], 2, popcount(operations))
         else:
             self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
-        m.d.comb += [
-            self.tap_valid.eq(lanes.done),
-            self.tap_k.eq(lanes.k),
-            self.tap_s.eq(lanes.spikes),
-            self.tap_u.eq(lanes.state),
-        ]
+        m.d.comb += self.tap_valid.eq(stepped)
+        for name in tapped(layer):
+            port = lanes.spikes if name == "s" else getattr(lanes, name).as_value()
+            m.d.comb += getattr(self, f"tap_{name}").eq(port)
         return m
+
+    def _table(self, m: Module, name: str, values: np.ndarray, group: Value, port: data.View) -> None:
+        """A constant per channel: the group's word, a cycle later, on the lanes' `port`."""
+        width = table_width(values)
+        words = group_words(values, self.layer.lanes, width)
+        m.d.comb += port.as_value().eq(rom(m, name, words, self.layer.lanes * width, group))
 
     def _weights(self, m: Module, row: Value) -> Value:
         """The weight memory: row group * fan_in + element holds one weight per lane."""
@@ -153,49 +190,110 @@ class LayerCore(wiring.Component):
         stored = word[lane * bits : (lane + 1) * bits]
         return Cat(1, stored).as_signed() if bits == 1 else stored.as_signed()
 
-    def _start(self, m: Module, slots: list[Signal], lanes: LIFCore) -> list[Value]:
-        """What each lane's accumulation begins with, at cycle 1: state + bias, or state + the stored current."""
-        layer = self.layer
-        width = table_width(layer.bias)
-        bias_word = rom(m, "bias", group_words(layer.bias, layer.lanes, width), layer.lanes * width, slots[0].group)
+    def _begin(self, m: Module, slots: list[Signal], lanes: LIFCore, stepped: Value) -> list[Value]:
+        """Cycle 1: what each lane's accumulation begins with, into the register before the accumulators.
 
-        def kept(name: str, word: Value, enable: Value) -> Value:
-            read = slots[0 if layer.state_is_deep else 1].state
-            return state(m, name, layer.states, read, slots[4].state, enable, word)
-
-        state_word = kept("state", lanes.state.as_value(), lanes.done) if layer.has_state else None
-        current_word = None
-        if layer.has_current:
-            current_word = kept("current", lanes.k.as_value(), lanes.done & slots[4].opening)
-        found = []
+        Returns by lane whether it is silent, so that its weights must not count.
+        """
+        layer, at = self.layer, slots[1]
+        width = table_width(layer.stored_bias)
+        words = group_words(layer.stored_bias, layer.lanes, width)
+        bias_word = rom(m, "bias", words, layer.lanes * width, slots[0].group)
+        state_word = self._state(m, slots, lanes, stepped)
+        current_word = self._current(m, slots, lanes)
+        passing = at.phase != len(layer.phases.passes)
+        silents: list[Value] = []
         for lane in range(layer.lanes):
-            begin: Value = bias_word[lane * width : (lane + 1) * width].as_signed()
-            if current_word is not None:
-                size = layer.k_width
-                begin = Mux(slots[1].opening, begin, current_word[lane * size : (lane + 1) * size].as_signed())
-            if state_word is not None:
-                size = layer.state_width
-                before = state_word[lane * size : (lane + 1) * size].as_signed()
-                begin = begin + Mux(slots[1].opening, 0, before)
-            found.append(begin)
-        return found
+            before = {name: masked(value, at.opening) for name, value in state_word[lane].items()}
+            u, silent = before.get("u", C(0, 1)), before.get("silent", C(0, 1)).any()
+            first: Value = bias_word[lane * width : (lane + 1) * width].as_signed()
+            current = current_word[lane]
+            if layer.phases.merged and current is not None:
+                first = Mux(at.opening, first, current)  # K of the first step: the bias is in it
+            if layer.refractory:
+                first = Mux(silent, 0, first)
+            begin = first - ~u if layer.bias_less else first + u
+            if layer.current is not None:
+                start = leaked(before["j"], layer.current.leak) if "j" in before else C(0, 1)
+                self._held(m, lanes.membrane[lane], Mux(passing, 0, begin), f"membrane_{lane}")
+            else:
+                start = begin
+            if layer.phases.passes:
+                assert current is not None
+                kept = Mux(silent, 0, current) if layer.refractory and layer.current is None else current
+                start = Mux(passing, Mux(at.phase == 0, 0, current), start + kept)
+            self._held(m, lanes.start[lane], start, f"start_{lane}")
+            for name in ("silent", "count"):
+                if name in before:
+                    self._held(m, getattr(lanes, name)[lane], before[name], f"{name}_{lane}")
+            silents.append(silent if layer.current is None else C(0, 1))
+        return silents
 
-    def _output(self, m: Module, lanes: LIFCore, replay: Replay, slot: Signal) -> None:
+    def _held(self, m: Module, port: Value, value: Value, name: str) -> None:
+        """`value` on `port`, a cycle later."""
+        register = Signal(port.shape(), name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        m.d.comb += port.eq(register)
+
+    def _state(self, m: Module, slots: list[Signal], lanes: LIFCore, stepped: Value) -> list[dict[str, Value]]:
+        """By lane, the state of the step before, as fields; there at cycle 1, meaningless in the first step."""
+        layer = self.layer
+        if not layer.state_fields:
+            return [{}] * layer.lanes
+        shapes = {n: (signed if n in ("u", "j") else unsigned)(width) for n, width in layer.state_fields.items()}
+        each = data.StructLayout(shapes)
+        after = Signal(data.ArrayLayout(each, layer.lanes))
+        for lane in range(layer.lanes):
+            for name in shapes:
+                source = getattr(lanes, name if name in ("u", "j") else f"{name}_next")
+                m.d.comb += after[lane][name].eq(source[lane])
+        read = slots[0 if layer.state_is_deep else 1].state
+        word = state(m, "state", layer.states, read, slots[-1].state, stepped, after.as_value())
+        before = data.View(data.ArrayLayout(each, layer.lanes), word)
+        return [{name: before[lane][name] for name in shapes} for lane in range(layer.lanes)]
+
+    def _current(self, m: Module, slots: list[Signal], lanes: LIFCore) -> list[Value | None]:
+        """By lane, the direct edges' sum: written by the passes or the first step, read as the state is."""
+        layer, result = self.layer, slots[-1]
+        if not layer.has_current:
+            return [None] * layer.lanes
+        width = layer.current_width
+        after = Cat(lanes.k[lane][:width] for lane in range(layer.lanes))
+        summed = result.opening if layer.phases.merged else result.phase != len(layer.phases.passes)
+        read = slots[0 if layer.state_is_deep else 1].state
+        word = state(m, "current", layer.states, read, result.state, lanes.done & summed, after)
+        return [word[lane * width : (lane + 1) * width].as_signed() for lane in range(layer.lanes)]
+
+    def _output(self, m: Module, lanes: LIFCore, replay: Replay, stepped: Value, slot: Signal) -> None:
         """The queue of outgoing words. Its places are given out at issue, so the pipeline never has to stop."""
         layer = self.layer
         m.submodules.out_fifo = fifo = SyncFIFO(width=layer.outgoing.word_bits, depth=layer.fifo_depth)
         places = Signal(range(layer.fifo_depth + 1), init=layer.fifo_depth)
         taken = self.o.valid & self.o.ready
         m.d.sync += places.eq(places + taken - replay.spend)
-        word = lanes.k.as_value() if layer.is_head else lanes.spikes
         m.d.comb += [
             replay.credit.eq(places != 0),
-            fifo.w_data.eq(word),
-            fifo.w_en.eq(lanes.done & (slot.closing if layer.is_head else 1)),
+            fifo.w_data.eq(self._word(lanes, slot)),
+            fifo.w_en.eq(stepped & (slot.closing if layer.is_head else 1)),
             self.o.valid.eq(fifo.r_rdy),
             self.o.payload.eq(fifo.r_data),
             fifo.r_en.eq(self.o.ready),
         ]
+
+    def _word(self, lanes: LIFCore, slot: Signal) -> Value:
+        """A group's spikes, or the head's logits.
+
+        Behind the last channel nothing may spike, or a reader would take it for the next pixel's first. Lanes there do
+        not, as they sum nothing; but at 1 bit they subtract, and a leak with a minus makes that a positive membrane.
+        """
+        layer = self.layer
+        if layer.read == "count":
+            return Cat(Cat(count, C(0, layer.logit_width))[: layer.logit_width] for count in lanes.count_next)
+        if layer.is_head:
+            return lanes.k.as_value()
+        if layer.stored_weight_bits > 1 or layer.outgoing.rest == layer.lanes:
+            return lanes.spikes
+        return Mux(slot.group == layer.groups - 1, lanes.spikes[: layer.outgoing.rest], lanes.spikes)
 
     def _fanout(self, m: Module, row: Value, slot: Signal) -> Value:
         """Operations of an event in all groups, counted in the first: a table, a cycle behind the slot."""
@@ -207,22 +305,23 @@ class LayerCore(wiring.Component):
         return Mux(slot.group == 0, fanout, 0)
 
     def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value, behind: int, operations: Value) -> None:
-        """Per-sample counts, `behind` cycles after the slots; `operations`: of the slot, if it carries an event."""
+        """Totals, `behind` cycles after the slots; `operations`: of the slot, if it carries an event.
+
+        They are never cleared but by reset: the reader takes differences, and the counters need no multiplexers.
+        """
         layer = self.layer
-        now: list[Value] = [replay.occupied, replay.fresh, replay.valid & replay.ends]
+        occupied, ends = replay.occupied, replay.valid & replay.ends
         for cycle in range(1, behind + 1):
-            then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "fresh", "ends")]
-            m.d.sync += [late.eq(value) for late, value in zip(then, now, strict=True)]
-            now = list(then)
-        occupied, fresh, ends = now
+            then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "ends")]
+            m.d.sync += [then[0].eq(occupied), then[1].eq(ends)]
+            occupied, ends = then
         m.d.sync += self.done.eq(ends)
         event = valid & slot.event
         operations = Mux(event, operations, 0)
         if any(edge.counts_units for edge in layer.edges):
             operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
-        with m.If(occupied):
-            for counter, step in ((self.busy, 1), (self.events, event), (self.sops, operations)):
-                m.d.sync += counter.eq(Mux(fresh, 0, counter) + step)
+        for counter, step in ((self.busy, occupied), (self.events, event), (self.sops, operations)):
+            m.d.sync += counter.eq(counter + step)
 
 
 def popcount(bits: Value) -> Value:

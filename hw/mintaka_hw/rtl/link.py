@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -21,6 +23,9 @@ class Fork(wiring.Component):
         self.readers = readers
         outputs = {f"o{n}": Out(stream.Signature(word_bits)) for n in range(readers)}
         super().__init__({"i": In(stream.Signature(word_bits)), **outputs})
+
+    def describe(self) -> dict[str, Any]:
+        return {"readers": self.readers, "bits per word": len(self.i.payload)}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
@@ -51,6 +56,10 @@ class Queue(wiring.Component):
         self.depth = depth
         self.frame_words, self.time_steps = frame_words, time_steps
         super().__init__({"i": In(stream.Signature(word_bits)), "o": Out(stream.Signature(word_bits))})
+
+    def describe(self) -> dict[str, Any]:
+        delay = {"words per frame": self.frame_words, "time steps": self.time_steps} if self.time_steps else {}
+        return {"words": self.depth, "bits per word": len(self.i.payload), "delayed": bool(delay), **delay}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()

@@ -1,12 +1,96 @@
-"""The logit serializer: the head's sums leave one per beat, the winner with the last."""
+"""Behind the head: logits of several pixels are put in order, then leave one per beat, the winner with the last."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import LayerPlan
+from mintaka_hw.plan import LayerPlan, StreamLayout
+
+
+class LogitOrder(wiring.Component):
+    """Takes a head's words window by window, group by group, and gives its logits channel by channel (C order).
+
+    Two banks: one sample's words come in while the logits of the sample before leave, one per cycle.
+
+    Attributes
+    ----------
+    i : In(stream of the head's words)
+    o : Out(stream of single logits)
+    """
+
+    def __init__(self, head: LayerPlan):
+        self.head = head
+        words, logits = head.outgoing.word_bits, head.logits.word_bits
+        super().__init__({"i": In(stream.Signature(words)), "o": Out(stream.Signature(logits))})
+
+    def describe(self) -> dict[str, Any]:
+        head = self.head
+        return {"layer": head.name, "words": head.states, "logits": head.channels * head.windows}
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        head = self.head
+        m = Module()
+        memory = Memory(shape=unsigned(head.outgoing.word_bits), depth=2 * head.states, init=[])
+        m.submodules.logits = memory
+        write, read = memory.write_port(), memory.read_port()
+        full = Signal(2)
+
+        # ---- words in
+        into, place = Signal(), Signal(range(head.states))
+        fills = Signal()
+        word_ends = place == head.states - 1
+        m.d.comb += [
+            self.i.ready.eq(~full.bit_select(into, 1)),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.addr.eq(Mux(into, head.states, 0) + place),
+            write.data.eq(self.i.payload),
+            fills.eq(write.en & word_ends),
+        ]
+        with m.If(write.en):
+            m.d.sync += [place.eq(Mux(word_ends, 0, place + 1)), into.eq(into ^ word_ends)]
+
+        # ---- logits out: of each channel all windows
+        out, valid = Signal(), Signal()
+        window, channel = Signal(range(max(2, head.windows))), Signal(range(max(2, head.channels)))
+        lane, group = Signal(range(max(2, head.lanes))), Signal(range(max(2, head.groups)))
+        at = Signal(range(head.states))  # of this window's and group's word
+        held = Signal.like(lane, name="lane_held")
+        advance, empties = Signal(), Signal()
+        window_ends, channel_ends = window == head.windows - 1, channel == head.channels - 1
+        lane_ends = lane == head.lanes - 1
+        m.d.comb += [
+            advance.eq((~valid | self.o.ready) & full.bit_select(out, 1)),
+            empties.eq(advance & window_ends & channel_ends),
+            read.en.eq(advance),
+            read.addr.eq(Mux(out, head.states, 0) + at),
+            self.o.valid.eq(valid),
+            self.o.payload.eq(read.data.word_select(held, head.logit_width)),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += valid.eq(0)
+        with m.If(advance):
+            m.d.sync += [
+                valid.eq(1),
+                held.eq(lane),
+                window.eq(Mux(window_ends, 0, window + 1)),
+                at.eq(at + head.groups),
+            ]
+            with m.If(window_ends):
+                following = Mux(channel_ends, 0, Mux(lane_ends, group + 1, group))
+                m.d.sync += [
+                    channel.eq(Mux(channel_ends, 0, channel + 1)),
+                    lane.eq(Mux(channel_ends | lane_ends, 0, lane + 1)),
+                    group.eq(following),
+                    at.eq(following),
+                    out.eq(out ^ channel_ends),
+                ]
+        m.d.sync += full.eq((full | (fills << into)) & ~(empties << out))
+        return m
 
 
 class LogitSerializer(wiring.Component):
@@ -14,33 +98,35 @@ class LogitSerializer(wiring.Component):
 
     Attributes
     ----------
-    i : In(stream of the head's words)
+    i : In(stream of `logits`' words)
     o : Out(stream of struct: logit, winner, last)
         `winner` is the class once `last` is set; one beat per class, in order.
     """
 
-    def __init__(self, head: LayerPlan):
-        self.head = head
+    def __init__(self, logits: StreamLayout):
+        self.logits = logits
         self.layout = data.StructLayout(
-            {"logit": signed(head.k_width), "winner": max(1, (head.channels - 1).bit_length()), "last": 1}
+            {"logit": signed(logits.element_bits), "winner": max(1, (logits.elements - 1).bit_length()), "last": 1}
         )
-        super().__init__({"i": In(stream.Signature(head.outgoing.word_bits)), "o": Out(stream.Signature(self.layout))})
+        super().__init__({"i": In(stream.Signature(logits.word_bits)), "o": Out(stream.Signature(self.layout))})
+
+    def describe(self) -> dict[str, Any]:
+        return {"classes": self.logits.elements, "logit bits": self.logits.element_bits}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        head = self.head
         m = Module()
-        lane = Signal(range(max(2, head.lanes)))
+        lanes, width = self.logits.word_elements, self.logits.element_bits
+        lane = Signal(range(max(2, lanes)))
         number = Signal(self.layout["winner"].shape)
-        best = Signal(signed(head.k_width), reset_less=True)
+        best = Signal(signed(width), reset_less=True)
         winner = Signal.like(number, reset_less=True)
 
-        width = head.k_width
-        logits = Array([self.i.payload[n * width : (n + 1) * width].as_signed() for n in range(head.lanes)])
+        logits = Array([self.i.payload[n * width : (n + 1) * width].as_signed() for n in range(lanes)])
         logit = Signal(signed(width))
         m.d.comb += logit.eq(logits[lane])
         wins = (number == 0) | (logit > best)
-        last = number == head.channels - 1
-        word_ends = last | (lane == head.lanes - 1)
+        last = number == self.logits.elements - 1
+        word_ends = last | (lane == lanes - 1)
         m.d.comb += [
             self.o.valid.eq(self.i.valid),
             self.o.payload.logit.eq(logit),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -27,6 +29,10 @@ class PoolCore(wiring.Component):
                 "o": Out(stream.Signature(pool.outgoing.word_bits)),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        node = self.pool.node
+        return {"layer": node.name, "pool": "sum" if self.pool.is_sum else "or", "shape out": node.shape_out}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         pool = self.pool

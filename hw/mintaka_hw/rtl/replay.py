@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth.hdl import Array, C, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -23,7 +24,8 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     units : the event stands for 2^units spikes (bit-plane of a pooled count).
     state : where its group's state is kept, window * groups + group.
     first, last : of its group and window.
-    opening : the sample's first step (no state yet).
+    phase : which pass over a direct edge; the number of passes in every step.
+    opening : there is no state yet: the sample's first step, and the passes before it.
     closing : the sample's last step.
     """
     return data.StructLayout(
@@ -37,6 +39,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
             "state": max(1, (layer.states - 1).bit_length()),
             "first": 1,
             "last": 1,
+            "phase": len(layer.phases.passes).bit_length(),
             "opening": 1,
             "closing": 1,
         }
@@ -53,8 +56,8 @@ class Replay(wiring.Component):
 
     A group's first slot waits until the group's state of the step before is stored (`state_distance`) and, where the
     group gives a word, until the output has a place for it (`credit`). Nothing waits behind the first slot, so the
-    datapath needs no stall. A direct input's list is replayed in the first step; later steps are one slot per window
-    and group.
+    datapath needs no stall. A pass over a direct edge gives no words. Phases without a list (the later steps, where a
+    direct input is all there is) are one slot per window and group.
 
     Attributes
     ----------
@@ -68,8 +71,6 @@ class Replay(wiring.Component):
     slot : Out(slot_layout)
     occupied : Out(1)
         A slot is issued or waits.
-    fresh : Out(1)
-        With `occupied`: the first cycle of a sample.
     ends : Out(1)
         With `valid`: the last slot of a sample.
     """
@@ -89,10 +90,19 @@ class Replay(wiring.Component):
                 "valid": Out(1),
                 "slot": Out(slot_layout(layer)),
                 "occupied": Out(1),
-                "fresh": Out(1),
                 "ends": Out(1),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        layer = self.layer
+        return {
+            "layer": layer.name,
+            "groups": layer.groups,
+            "windows": layer.windows,
+            "time steps": layer.time_steps,
+            "weight rows": layer.fan_in * layer.groups,
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         layer = self.layer
@@ -103,20 +113,21 @@ class Replay(wiring.Component):
         group = Signal(self.slot.group.shape())
         row = Signal(self.slot.weight.shape())
         state = Signal(self.slot.state.shape())
-        step = Signal(range(max(2, layer.time_steps)))
-        opening, closing = step == 0, step == layer.time_steps - 1
-        listed = opening if layer.static else Const(1, 1)
+        phase = Signal(range(max(2, layer.phases.number)))
+        passes = len(layer.phases.passes)
+        opening, closing = self._below(phase, passes + 1), phase == layer.phases.number - 1
+        listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
 
         load, finished = Signal(), Signal()
-        nothing, chunk_last, list_last, group_last, step_last = (
-            Signal(name=n) for n in ("nothing", "chunk_last", "list_last", "group_last", "step_last")
+        nothing, chunk_last, list_last, group_last, phase_last = (
+            Signal(name=n) for n in ("nothing", "chunk_last", "list_last", "group_last", "phase_last")
         )
         m.d.comb += [
             nothing.eq(~listed | self.list.empty),
             chunk_last.eq(nothing | (index == self.list.last[: layer.ring_bits])),
             list_last.eq(self._list_last(m, load & chunk_last)),
             group_last.eq(group == layer.groups - 1),
-            step_last.eq(state == layer.states - 1),
+            phase_last.eq(state == layer.states - 1),
         ]
         next_index = Signal.like(index)
         again = chunk_last & ~list_last  # the list's entries once more, for the next group
@@ -128,10 +139,10 @@ class Replay(wiring.Component):
                 m.d.sync += [
                     group.eq(Mux(group_last, 0, group + 1)),
                     row.eq(Mux(group_last, 0, row + layer.fan_in)),
-                    state.eq(Mux(step_last, 0, state + 1)),
+                    state.eq(Mux(phase_last, 0, state + 1)),
                 ]
-                with m.If(step_last):
-                    m.d.sync += step.eq(Mux(closing, 0, step + 1))
+                with m.If(phase_last):
+                    m.d.sync += phase.eq(Mux(closing, 0, phase + 1))
         m.d.sync += index.eq(next_index)
         with m.If(self.take):
             m.d.sync += start.eq(next_index)
@@ -165,6 +176,7 @@ class Replay(wiring.Component):
                 element.eq(self.entry.element),
                 chunk.group.eq(group),
                 chunk.state.eq(state),
+                chunk.phase.eq(Mux(phase < passes, phase, passes)),
                 chunk.opening.eq(opening),
                 chunk.closing.eq(closing),
                 bits.eq(self.entry.bits),
@@ -172,7 +184,7 @@ class Replay(wiring.Component):
                 waiting.eq(nothing | (index == start)),
                 lasts.eq(chunk_last),
                 frees.eq(self.take),
-                ends.eq(chunk_last & step_last & closing),
+                ends.eq(chunk_last & phase_last & closing),
             ]
 
         # ---- the slot: the chunk's lowest field
@@ -188,7 +200,10 @@ class Replay(wiring.Component):
         # A field's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
         rows = [Const(0, 1) if e.is_spread else among for e, among in zip(layer.edges, elements, strict=True)]
-        planes = [number + e.edge.shift if e.element_bits > 1 else Const(e.edge.shift) for e in layer.edges]
+        shifts = [layer.phases.plane_shift(n) for n in range(len(layer.edges))]
+        planes = [
+            number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
+        ]
         units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
         m.d.comb += [
             self.slot.weight.eq(chunk.weight + of_edge(edge, rows)),
@@ -206,15 +221,17 @@ class Replay(wiring.Component):
             m.d.comb += self.slot.mask.eq(Mux(chunk.event, of_edge(edge, masks), 0))
 
         # ---- when a group may begin
-        gives_word = chunk.closing if layer.is_head else Const(1, 1)
+        gives_word = chunk.closing if layer.is_head else chunk.phase == passes
         m.d.comb += [
             go.eq(~waiting | ((self.credit | ~gives_word) & ~self._state_pending(m, chunk))),
             self.spend.eq(self.valid & waiting & gives_word),
             self.occupied.eq(occupied),
         ]
 
-        m.d.comb += self.fresh.eq(self._fresh(m))
         return m
+
+    def _below(self, phase: Value, limit: int) -> Value:
+        return phase == 0 if limit == 1 else phase < limit
 
     def _number_of(self, one_hot: Value) -> Value:
         fields = self.layer.chunk_fields
@@ -254,12 +271,6 @@ class Replay(wiring.Component):
             by_lane.append(choices[0] if alike else Array(choices)[group])
         return Cat(by_lane)
 
-    def _fresh(self, m: Module) -> Signal:
-        fresh = Signal(init=1)
-        with m.If(self.occupied):
-            m.d.sync += fresh.eq(self.valid & self.ends)
-        return fresh
-
     def _state_pending(self, m: Module, chunk: data.View) -> Value:
         """True while the state that `chunk`'s group reads is still on its way to its memory."""
         pending: Value = Const(0, 1)
@@ -273,4 +284,4 @@ class Replay(wiring.Component):
             m.d.sync += [valid_then.eq(valid), state_then.eq(state)]
             pending = pending | (valid_then & (state_then == chunk.state))
             valid, state = valid_then, state_then
-        return pending & ~chunk.opening
+        return pending & ~(chunk.opening & (chunk.phase == 0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,7 +31,9 @@ def word_layout(layer: LayerPlan) -> data.StructLayout:
 
 
 class Sequencer(wiring.Component):
-    """Takes turns: all words of a list from the first edge, then from the second, and so on; adds no cycle.
+    """Takes turns: all words of a list from its first edge, then from the second, and so on; adds no cycle.
+
+    In a pass over a direct edge that edge alone makes the lists; those of the steps follow.
 
     Attributes
     ----------
@@ -45,18 +50,23 @@ class Sequencer(wiring.Component):
     def _payload(self, edge: EdgePlan) -> data.StructLayout | int:
         return edge.lists.word_bits if edge.window_buffer is None else pixel_layout(edge.window_buffer)
 
+    def describe(self) -> dict[str, Any]:
+        words = {f"words per list from input {n}": edge.lists.words for n, edge in enumerate(self.layer.edges)}
+        return {"layer": self.layer.name, **words}
+
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        edges = self.layer.edges
+        edges, lists = self.layer.edges, self._lists()
         m = Module()
-        turn = Signal(range(max(2, len(edges))))
+        turn = Signal(range(max(2, len(edges))), init=lists[0][0])
         begins = Signal(init=1)  # the next word is the first of its edge's part
         edge_ends = Signal()
         transfer = self.o.valid & self.o.ready
         m.d.comb += [
             self.o.payload.edge.eq(turn),
-            self.o.payload.first.eq((turn == 0) & begins),
-            self.o.payload.last.eq(edge_ends & (turn == len(edges) - 1)),
+            self.o.payload.first.eq(self._among(turn, [turns[0] for turns in lists]) & begins),
+            self.o.payload.last.eq(edge_ends & self._among(turn, [turns[-1] for turns in lists])),
         ]
+        next_turn = self._next_turn(m, turn, edge_ends, transfer)
         for number, edge in enumerate(edges):
             port = getattr(self, f"i{number}")
             with m.If(turn == number):
@@ -68,8 +78,44 @@ class Sequencer(wiring.Component):
         with m.If(transfer):
             m.d.sync += begins.eq(edge_ends)
             with m.If(edge_ends):
-                m.d.sync += turn.eq(Mux(turn == len(edges) - 1, 0, turn + 1))
+                m.d.sync += turn.eq(next_turn)
         return m
+
+    def _among(self, turn: Signal, numbers: list[int]) -> Value:
+        return Cat(turn == number for number in numbers).any()
+
+    def _next_turn(self, m: Module, turn: Signal, edge_ends: Value, transfer: Value) -> Signal:
+        """Whose turn it is when this edge's part of a list ends: the list's next edge, or whoever begins the next list.
+
+        A layer without passes has one kind of list. Otherwise the lists of a phase are counted: in all steps together
+        as many times those of a pass as there are steps.
+        """
+        layer = self.layer
+        lists = self._lists()
+        after = Signal.like(turn)
+        counted = len(lists) > 1
+        number = Signal(range(max(2, layer.lists * layer.time_steps)))
+        with m.Switch(turn):
+            for kind, turns in enumerate(lists):
+                for here, there in pairwise(turns):
+                    with m.Case(here):
+                        m.d.comb += after.eq(there)
+                with m.Case(turns[-1]):
+                    m.d.comb += after.eq(turns[0])
+                    if counted:
+                        steps = 1 if kind < len(layer.phases.passes) else layer.time_steps
+                        done = number == layer.lists * steps - 1
+                        with m.If(done):
+                            m.d.comb += after.eq(lists[(kind + 1) % len(lists)][0])
+                        with m.If(transfer & edge_ends):
+                            m.d.sync += number.eq(Mux(done, 0, number + 1))
+        return after
+
+    def _lists(self) -> list[tuple[int, ...]]:
+        """The edges that meet in a list, for each kind of phase: the passes, and the steps where they have a list."""
+        layer = self.layer
+        steps = [layer.phases.step_edges] if layer.phases.step_edges else []
+        return [*((number,) for number in layer.phases.passes), *steps]
 
     def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
         """A window's pixels say where they are."""

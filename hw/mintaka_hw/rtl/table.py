@@ -9,6 +9,7 @@ from amaranth.hdl import C, Module, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
 from mintaka_hw.plan.layer import DEEP_STATES
+from mintaka_hw.plan.memory import BLOCK_BITS
 
 
 def packed(values: Iterable[int], width: int) -> int:
@@ -31,7 +32,9 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
     """The word at `address`, one cycle later; a single word is just a constant."""
     if len(words) == 1:
         return C(words[0], width)
-    memory = Memory(shape=unsigned(width), depth=len(words), init=words)
+    # Left alone, synthesis makes LUTs of narrow constants however deep they are.
+    block = {"ram_style": "block"} if len(words) * width >= BLOCK_BITS else {}
+    memory = Memory(shape=unsigned(width), depth=len(words), init=words, attrs=block)
     m.submodules[name] = memory
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)

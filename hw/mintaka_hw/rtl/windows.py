@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth.hdl import Array, C, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
@@ -70,6 +71,17 @@ class WindowReader(wiring.Component):
                 "o": Out(stream.Signature(pixel_layout(plan))),
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "picture": (plan.incoming.rows, plan.incoming.cols),
+            "channels": plan.incoming.channels,
+            "kernel": plan.kernel,
+            "stride": plan.stride,
+            "padding": plan.padding,
+            "rows kept": plan.buffer_rows,
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         plan, frame = self.plan, self.plan.incoming

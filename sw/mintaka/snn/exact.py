@@ -52,6 +52,11 @@ def shift_right(x: Tensor, shift: int) -> Tensor:
     return torch.floor(x * 2.0**-shift) if shift else x
 
 
+def shift_left(x: Tensor, shift: int) -> Tensor:
+    """`x << shift`; x itself where nothing is shifted."""
+    return x * 2**shift if shift else x
+
+
 def leaked(V: Tensor, leak: tuple[LeakTerm, ...]) -> Tensor:
     """The sum of the leak's terms, each floored on its own; a new tensor."""
     total: Tensor | None = None
@@ -62,6 +67,11 @@ def leaked(V: Tensor, leak: tuple[LeakTerm, ...]) -> Tensor:
         else:
             total.add_(part, alpha=term.sign)
     return torch.zeros_like(V) if total is None else total
+
+
+def slope(leak: tuple[LeakTerm, ...]) -> float:
+    """The leak as a factor, without its floors."""
+    return sum(term.sign * 2.0**-term.shift for term in leak)
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

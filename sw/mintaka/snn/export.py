@@ -23,7 +23,7 @@ from mintaka.artifact.document import storage_dtype
 from mintaka.snn.errors import LayerError
 from mintaka.snn.layers import Head, Spiking
 from mintaka.snn.network import SNN
-from mintaka.snn.specs import EdgeSpec, PoolSpec
+from mintaka.snn.specs import EdgeSpec, JoinSpec, PoolSpec
 from mintaka.snn.synapses import UNCHOSEN, Summing
 
 
@@ -37,7 +37,10 @@ def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -
     for spec, reads, layer in zip(snn.specs, snn.edges, snn.layers, strict=True):
         where = f"layer '{spec.name}'"
         shapes = (snn.signals[reads[0].source].shape, snn.signals[spec.name].shape)
-        if isinstance(spec, PoolSpec):
+        if isinstance(spec, JoinSpec):
+            joined = tuple(Edge(read.source, read.delay) for read in reads)
+            nodes.append(Node(spec.name, "join", joined, *shapes, join=spec.kind))
+        elif isinstance(spec, PoolSpec):
             nodes.append(Node(spec.name, "pool2d", (Edge(reads[0].source, 0),), *shapes, pool=spec.pool))
         else:
             assert isinstance(layer, Spiking | Head)
@@ -45,12 +48,12 @@ def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -
             if isinstance(layer, Spiking):
                 bias, neuron = _neuron(layer)
                 edges = _edges(layer, reads, layer.norm.sign())
+                nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, neuron=neuron))
             else:
-                bias, neuron = _tensor(layer.folded_bias()), None
-                edges = _edges(layer, reads, None)
-            nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, neuron=neuron))
-    head = snn.specs[-1].name
-    network = Network(name, snn.time_steps, snn.source, tuple(nodes), Output(head), dict(provenance or {}))
+                bias, edges = _tensor(layer.folded_bias()), _edges(layer, reads, None)
+                nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, integrator=layer.integrator))
+    output = Output(snn.specs[-1].name, snn.read)
+    network = Network(name, snn.time_steps, snn.source, tuple(nodes), output, dict(provenance or {}))
     try:
         check(network)
     except ArtifactError as error:
@@ -74,17 +77,17 @@ def _edges(layer: Summing, reads: tuple[EdgeSpec, ...], sign: Tensor | None) -> 
     edges = []
     for index, (read, synapses) in enumerate(zip(reads, layer.edges, strict=True)):
         W = IntTensor(layer.integers(index, sign).numpy().astype(np.int8), synapses.quantizer.bits)
-        edges.append(
-            Edge(read.source, read.delay, W, int(synapses.input_shift), layer.shift(index), conv=synapses.conv)
-        )
+        shifts = int(synapses.input_shift), layer.shift(index)
+        edges.append(Edge(read.source, read.delay, W, *shifts, conv=synapses.conv, op=read.op))
     return tuple(edges)
 
 
 def _neuron(layer: Spiking) -> tuple[IntTensor, Neuron]:
     folded = layer.norm.folded()
-    reset_by = _tensor(folded.reset_by) if layer.reset == "subtract" else None
-    neuron = Neuron(_tensor(folded.threshold), ">", layer.reset, reset_by, layer.leak, layer.membrane_bits)
-    return _tensor(folded.bias), neuron
+    spec = layer.neuron
+    reset_by = _tensor(folded.reset_by) if spec.reset == "subtract" else None
+    leaks = spec.leak, spec.membrane_bits, spec.refractory, spec.current
+    return _tensor(folded.bias), Neuron(_tensor(folded.threshold), ">", spec.reset, reset_by, *leaks)
 
 
 def _tensor(values: Tensor) -> IntTensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mintaka.artifact import Edge, Network, Node, Result, Trace, check_inputs, network_bounds, signals
 from mintaka.snn.cell import CellState
-from mintaka.snn.exact import per_channel
+from mintaka.snn.exact import dtype_for, per_channel, shift_left
 from mintaka.snn.lif import scan
 from mintaka.snn.stage import Stage, Synapses, make_stage, to_int64
 
@@ -79,23 +79,22 @@ class _Engine:
 
     def __init__(self, network: Network, trace: bool):
         self.network, self.trace = network, trace
-        found, bounds = signals(network), network_bounds(network)
+        self.found, bounds = signals(network), network_bounds(network)
         self.static = network.input.static
         self.stages: dict[str, Stage] = {}
         for node in network.nodes:
             sums = tuple(i.magnitude for i in bounds[node.name].sums) if node.has_synapses else ()
-            self.stages[node.name] = make_stage(node, network, found, sums)
+            self.stages[node.name] = make_stage(node, network, self.found, sums)
         self.groups = groups_in_order(network)
 
     def run(self, inputs: np.ndarray) -> Result:
         """inputs (N, *shape) or (N, T, *shape), checked."""
         self.samples = len(inputs)
-        source = self.network.input.name
-        operations = np.bitwise_count(inputs)
-        if not self.static:
-            inputs, operations = inputs.swapaxes(0, 1), operations.swapaxes(0, 1)
-        # Values by source, (T, N, *shape), or (N, *shape) for a direct input.
-        self.values = {source: torch.from_numpy(inputs.astype(np.float32))}
+        source = self.network.input
+        # Values by source, (T, N, *shape), or (N, *shape) for a direct input; and what they count as operations.
+        self.values = {source.name: self._by_step(inputs)}
+        self.operations = self.values[source.name] if source.bits == 1 else self._by_step(np.bitwise_count(inputs))
+        self.totals: dict[tuple[str, int, bool], Tensor] = {}
         self.k: dict[str, Tensor] = {}
         self.u: dict[str, Tensor] = {}
         self.j: dict[str, Tensor] = {}
@@ -105,7 +104,29 @@ class _Engine:
                 self._run_cycle([self.stages[node.name] for node in group], names)
             else:
                 self._run_all_steps(self.stages[group[0].name])
-        return self._result(torch.from_numpy(operations.astype(np.float32)))
+        return self._result()
+
+    def _by_step(self, x: np.ndarray) -> Tensor:
+        """An input or its operations in float32, steps first; the memory stays as it is."""
+        values = torch.from_numpy(x).to(torch.float32)
+        return values if self.static else values.transpose(0, 1)
+
+    def _total(self, edge: Edge, operations: bool) -> Tensor:
+        """What an edge carries, summed over all steps (of a direct input once): values, or operations. (N, *source)."""
+        key = (edge.node, edge.delay, operations)
+        if key not in self.totals:
+            x = self.operations if operations and edge.node == self.network.input.name else self.values[edge.node]
+            if not self._is_static(edge):
+                x = (x[:-1] if edge.delay else x).sum(0, dtype=self._exact_total(edge))
+            self.totals[key] = x
+        return self.totals[key]
+
+    def _most(self, edge: Edge) -> int:
+        """The largest total of an edge, of values or operations."""
+        return self.found[edge.node].max_value * (1 if self._is_static(edge) else self.network.time_steps)
+
+    def _exact_total(self, edge: Edge) -> torch.dtype:
+        return dtype_for(self._most(edge))
 
     def _read(self, edge: Edge) -> Tensor:
         x = self.values[edge.node]
@@ -118,15 +139,25 @@ class _Engine:
         """I of these edges over all steps, and whether it is static (then without the axis of steps)."""
         static = all(self._is_static(s.edge) for s in edges)
         steps = () if static else (self.network.time_steps,)
-        total = torch.zeros(*steps, self.samples, *stage.node.shape_out, dtype=stage.dtype)
+        total: Tensor | None = None
         for synapses in edges:
             x = self._read(synapses.edge)
-            if self._is_static(synapses.edge):
-                part = synapses.current(x)
-            else:
-                part = synapses.current(x.flatten(0, 1)).reshape(total.shape)
-            total += part.to(stage.dtype) * 2**synapses.edge.shift
-        return total, static
+            part = synapses.current(x) if self._is_static(synapses.edge) else synapses.each_step(x)
+            part = shift_left(part.to(stage.dtype), synapses.edge.shift)
+            total = part if total is None else total + part
+        if total is None:
+            total = torch.zeros((), dtype=stage.dtype)
+        return total.expand(*steps, self.samples, *stage.node.shape_out), static
+
+    def _accumulated(self, stage: Stage) -> Tensor:
+        """The sum of a head without neurons over all steps, at once: the sum of W * x is W * (the sum of x)."""
+        T = self.network.time_steps
+        total = torch.zeros(self.samples, *stage.node.shape_out, dtype=stage.dtype)
+        for synapses in stage.synapses:
+            part = synapses.current(self._total(synapses.edge, False)).to(stage.dtype)
+            times = T if self._is_static(synapses.edge) else 1
+            total += part * (times * 2**synapses.edge.shift)
+        return total if stage.bias is None else total.add_(per_channel(stage.bias, total), alpha=T)
 
     def _run_all_steps(self, stage: Stage) -> None:
         node, cell, T = stage.node, stage.cell, self.network.time_steps
@@ -135,10 +166,13 @@ class _Engine:
             merged = stage.merged([values.flatten(0, 1) for values in x])
             self.values[node.name] = merged.reshape(*x[0].shape[:2], *node.shape_out)
             return
+        if cell is None and not self.trace:
+            self.k[node.name] = self._accumulated(stage)[None]
+            return
         current, static = self._current(stage, stage.synapses)
         if cell is None:
             if stage.bias is not None:
-                current += per_channel(stage.bias, current if static else current[0])
+                current = current + per_channel(stage.bias, current if static else current[0])
             if static:
                 current = current.expand(T, *current.shape)
             self.k[node.name] = current.cumsum(0)
@@ -146,7 +180,8 @@ class _Engine:
         if cell.plain:
             assert cell.threshold is not None
             steps = T if static else None
-            done = scan(current, steps, cell.lif, cell.threshold, cell.bias, cell.reset_by, membranes=self.trace)
+            plain = (current, steps, cell.lif, cell.threshold, cell.bias, cell.reset_by)
+            done = scan(*plain, membranes=self.trace, log=self.trace)
             self.values[node.name] = done.s
             if self.trace:
                 assert done.u is not None
@@ -203,7 +238,7 @@ class _Engine:
                 total = current if static else current[t]
                 for synapses in inside[name]:
                     part = synapses.current(value(synapses.edge)).to(stage.dtype)
-                    total = total + part * 2**synapses.edge.shift
+                    total = total + shift_left(part, synapses.edge.shift)
                 state = states[name]
                 K, now[name] = stage.cell.step(total, state)
                 logs[name].append((now[name], K, state.u, state.j) if self.trace else (now[name],))
@@ -211,25 +246,19 @@ class _Engine:
         for stage in stages:
             self._keep(stage.node, logs[stage.node.name])
 
-    def _result(self, operations: Tensor) -> Result:
-        network = self.network
+    def _result(self) -> Result:
+        network, values = self.network, self.values
         sops, spikes, traces = {}, {}, {}
-        # Every value that is read counts as that many operations, but for the input's bits.
-        values, self.values = self.values, {**self.values, network.input.name: operations}
         for name, stage in self.stages.items():
             if stage.node.has_synapses:
                 total = np.zeros(self.samples, np.int64)
                 for synapses in stage.synapses:
-                    x = self._read(synapses.edge)
-                    if self._is_static(synapses.edge):
-                        total += synapses.sops(x)
-                    else:
-                        total += synapses.sops(x.flatten(0, 1)).reshape(x.shape[:2]).sum(0)
+                    total += synapses.sops(self._total(synapses.edge, True), self._most(synapses.edge))
                 sops[name] = total
             neuron = stage.node.neuron
             if neuron is not None:
-                s = values[name]
-                spikes[name] = to_int64(s.sum(dim=[0, *range(2, s.ndim)], dtype=torch.float64))
+                s = self._total(Edge(name, 0), False)
+                spikes[name] = to_int64(s.flatten(1).sum(1, dtype=torch.float64))
             if self.trace and stage.node.has_synapses:
                 s_u_j = (
                     None if neuron is None else _by_sample(values[name]),
@@ -238,7 +267,7 @@ class _Engine:
                 )
                 traces[name] = Trace(_by_sample(self.k[name]), *s_u_j)
         head = network.output.node
-        last = values[head].sum(0) if network.output.read == "count" else self.k[head][-1]
+        last = self._total(Edge(head, 0), False) if network.output.read == "count" else self.k[head][-1]
         logits = to_int64(last).reshape(self.samples, -1)
         return Result(logits, np.argmax(logits, axis=1), sops, spikes, traces)
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from difflib import get_close_matches
 from math import prod
 
-from mintaka.artifact import ConvGeometry, Input, Signal
+from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal
+from mintaka.artifact.checks import MAX_COUNT, MAX_EDGES, MAX_REFRACTORY
+from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS
 from mintaka.snn.errors import LayerError
-from mintaka.snn.specs import MAX_LEAK_SHIFT, MAX_LEAK_TERMS, ConvSpec, DenseSpec, EdgeSpec, PoolSpec, Spec
+from mintaka.snn.specs import (
+    MAX_LEAK_SHIFT,
+    MAX_LEAK_TERMS,
+    ConvSpec,
+    DenseSpec,
+    EdgeSpec,
+    JoinSpec,
+    NeuronSpec,
+    PoolSpec,
+    Spec,
+)
 
 RESETS = ("zero", "subtract")
 MAX_SHIFT = 15
@@ -19,6 +31,8 @@ def edges_of(source: Input, specs: list[Spec], index: int) -> tuple[EdgeSpec, ..
     before = EdgeSpec(source.name if index == 0 else specs[index - 1].name)
     if isinstance(spec, PoolSpec):
         return (before if spec.source is None else EdgeSpec(spec.source),)
+    if isinstance(spec, JoinSpec):
+        return spec.edges
     return (before,) if spec.edges is None else spec.edges
 
 
@@ -44,6 +58,8 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
         if names.count(spec.name) > 1:
             raise LayerError(f"{where}: the name is used twice")
         edges = edges_of(source, specs, index)
+        if len(edges) > MAX_EDGES:
+            raise LayerError(f"{where} reads {len(edges)} times; at most {MAX_EDGES} are possible")
         for edge in edges:
             _check_source(edge, spec.name, names, list(signals), where)
             read.add(edge.source)
@@ -51,11 +67,19 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
             if edges[0].source == source.name and source.kind != "spikes":
                 raise LayerError(f"{where} pools the {source.kind} input; only spikes are pooled")
             signals[spec.name] = _pooled(spec, signals[edges[0].source], where)
+        elif isinstance(spec, JoinSpec):
+            if source.name in [edge.source for edge in edges] and source.kind != "spikes":
+                raise LayerError(f"{where} joins the {source.kind} input; only spikes are joined")
+            signals[spec.name] = _joined(spec, signals, where)
         else:
-            _check_layer(spec, where, head=index == len(specs) - 1)
-            signals[spec.name] = _summed(spec, edges, signals, where)
-    if isinstance(specs[-1], PoolSpec):
-        raise LayerError(f"layer '{specs[-1].name}' is the last, but a pool is no head: it must be dense or conv2d")
+            head = index == len(specs) - 1
+            _check_layer(spec, where, head=head)
+            signals[spec.name] = _summed(spec, edges, signals, where, head=head)
+        if signals[spec.name].max_value > MAX_COUNT:
+            raise LayerError(f"{where} counts up to {signals[spec.name].max_value}; at most {MAX_COUNT} are possible")
+    if isinstance(specs[-1], PoolSpec | JoinSpec):
+        kind = "pool" if isinstance(specs[-1], PoolSpec) else "join"
+        raise LayerError(f"layer '{specs[-1].name}' is the last, but a {kind} is no head: it must be dense or conv2d")
     for name in names[1:]:
         if name not in read:
             raise LayerError(f"layer '{name}' is read by no other: name it in a later layer's edges, or remove it")
@@ -76,14 +100,18 @@ def _check_source(edge: EdgeSpec, name: str, names: list[str], earlier: list[str
         )
 
 
-def _summed(spec: DenseSpec | ConvSpec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal], where: str) -> Signal:
+def _summed(
+    spec: DenseSpec | ConvSpec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal], where: str, *, head: bool
+) -> Signal:
     """The signal of a layer that sums the currents of its edges."""
     if not edges or edges[0].source == spec.name:
         raise LayerError(f"{where} reads only itself first: its first edge is what feeds it")
     if [edge.source for edge in edges].count(spec.name) > 1:
         raise LayerError(f"{where} reads itself twice; one recurrence is possible")
-    if spec.neuron is None and spec.name in [edge.source for edge in edges]:
-        raise LayerError(f"{where} is the head, which emits no spikes: it cannot read itself")
+    if head and spec.name in [edge.source for edge in edges]:
+        raise LayerError(f"{where} is the head, which emits nothing to read: it cannot read itself")
+    if edges[0].op is not None:
+        raise LayerError(f"{where} reads '{edges[0].source}' first by {edges[0].op}; its first edge is {spec.op}")
     main = signals[edges[0].source]
     if spec.input_shift is not None and not main.static:
         raise LayerError(f"{where}: input_shift is for the first layer behind a direct input")
@@ -96,6 +124,9 @@ def _summed(spec: DenseSpec | ConvSpec, edges: tuple[EdgeSpec, ...], signals: di
             raise LayerError(f"{where} reads the direct input '{edge.source}' behind another edge: name it first")
         if edge.shift is not None and not 0 <= edge.shift <= MAX_SHIFT:
             raise LayerError(f"{where}: the shift of '{edge.source}' is {edge.shift}; 0 to {MAX_SHIFT} are possible")
+        if edge.op is not None:
+            _check_identity(edge, signal, out, where)
+            continue
         shape = _shape_out(spec, edge, signal, where)
         if shape != out.shape:
             raise LayerError(
@@ -105,22 +136,73 @@ def _summed(spec: DenseSpec | ConvSpec, edges: tuple[EdgeSpec, ...], signals: di
     return out
 
 
+def _check_identity(edge: EdgeSpec, signal: Signal, out: Signal, where: str) -> None:
+    if edge.op not in EDGE_OPS:
+        raise LayerError(f"{where} reads '{edge.source}' by '{edge.op}'; possible: {', '.join(EDGE_OPS)}")
+    if edge.kernel is not None:
+        raise LayerError(f"{where} reads '{edge.source}' by identity, which has no kernel")
+    if signal.shape != out.shape:
+        shapes = f"{list(signal.shape)} is not the layer's own shape {list(out.shape)}"
+        raise LayerError(f"{where} reads '{edge.source}' by identity, but {shapes}")
+
+
+def _joined(spec: JoinSpec, signals: dict[str, Signal], where: str) -> Signal:
+    """The signal of a join; those of all that it reads but itself are known."""
+    number, others = len(spec.edges), [edge for edge in spec.edges if edge.source != spec.name]
+    if spec.kind not in JOIN_KINDS:
+        raise LayerError(f"{where} joins by '{spec.kind}'; possible: {', '.join(JOIN_KINDS)}")
+    if number < 2 or (spec.kind == "iand" and number > 2):
+        wanted = "exactly 2" if spec.kind == "iand" else "at least 2"
+        raise LayerError(f"{where} joins {number} by '{spec.kind}'; {wanted} are wanted")
+    if not others:
+        raise LayerError(f"{where} reads only itself: name what it joins")
+    if spec.kind == "add" and len(others) < number:
+        raise LayerError(f"{where} adds its own count of the step before, which would grow without bound")
+    shape = signals[others[0].source].shape
+    for edge in others:
+        signal = signals[edge.source]
+        if signal.shape != shape:
+            raise LayerError(
+                f"{where} joins '{edge.source}' of shape {list(signal.shape)} and '{others[0].source}' of shape "
+                f"{list(shape)}, which differ"
+            )
+        if spec.kind != "add" and signal.max_value > 1:
+            raise LayerError(f"{where} joins the counts of '{edge.source}' by '{spec.kind}'; only 'add' takes counts")
+    for edge in spec.edges:
+        if (edge.kernel, edge.shift, edge.op) != (None, None, None):
+            raise LayerError(f"{where} is a join: its edge from '{edge.source}' has no kernel, no shift and no op")
+    if spec.kind == "add":
+        return Signal(shape, sum(signals[edge.source].max_value for edge in others), "spikes", False)
+    return Signal(shape, 1, "bits", False)
+
+
 def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
-    if head and spec.neuron is not None:
-        raise LayerError(f"{where} is the last, so it is the head and has no neuron")
-    if not head and spec.neuron is None:
-        raise LayerError(f"{where} has no neuron, but is not the last: only the head has none")
+    neuron = spec.neuron
     if not 1 <= spec.weight_bits <= 8:
         raise LayerError(f"{where}: weight_bits is {spec.weight_bits}; 1 to 8 are possible")
-    neuron = spec.neuron
+    if not head and not isinstance(neuron, NeuronSpec):
+        what = "has no neuron" if neuron is None else "is a leaky integrator, which never fires"
+        raise LayerError(f"{where} {what}, but is not the last: only the head may be so")
     if neuron is None:
         return
     if not 2 <= neuron.membrane_bits <= 16:
         raise LayerError(f"{where}: membrane_bits is {neuron.membrane_bits}; 2 to 16 are possible")
+    _check_leak(neuron.leak, "leak", where)
+    if not isinstance(neuron, NeuronSpec):
+        return
     if neuron.reset not in RESETS:
         raise LayerError(f"{where}: reset is '{neuron.reset}'; possible: {', '.join(RESETS)}")
-    if len(neuron.leak) > MAX_LEAK_TERMS or any(not 0 <= t.shift <= MAX_LEAK_SHIFT for t in neuron.leak):
-        raise LayerError(f"{where}: a leak has at most {MAX_LEAK_TERMS} terms that shift by 0 to {MAX_LEAK_SHIFT}")
+    if not 0 <= neuron.refractory <= MAX_REFRACTORY:
+        raise LayerError(f"{where}: refractory is {neuron.refractory}; 0 to {MAX_REFRACTORY} steps are possible")
+    if neuron.current is not None:
+        if not 2 <= neuron.current.bits <= 16:
+            raise LayerError(f"{where}: current_bits is {neuron.current.bits}; 2 to 16 are possible")
+        _check_leak(neuron.current.leak, "current_leak", where)
+
+
+def _check_leak(leak: tuple[LeakTerm, ...], what: str, where: str) -> None:
+    if len(leak) > MAX_LEAK_TERMS or any(t.sign not in (-1, 1) or not 0 <= t.shift <= MAX_LEAK_SHIFT for t in leak):
+        raise LayerError(f"{where}: a {what} has at most {MAX_LEAK_TERMS} terms that shift by 0 to {MAX_LEAK_SHIFT}")
 
 
 def _shape_out(spec: DenseSpec | ConvSpec, edge: EdgeSpec, signal: Signal, where: str) -> tuple[int, ...]:

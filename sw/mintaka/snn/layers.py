@@ -1,4 +1,4 @@
-"""The layers: spiking (synapses, norm and LIF), pools, and the head.
+"""The layers: spiking (synapses, norm and neurons), pools, and the head.
 
 Between layers travel spikes as float tensors (T, N, *shape); a direct input is (N, *shape) and its current is computed
 once per sample. With `integer` set, all forward values are the integers of the exported network.
@@ -12,21 +12,25 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
-from mintaka.artifact import LeakTerm, Pool
+from mintaka.artifact import Integrator, Pool
+from mintaka.snn.cell import Cell, scan_cell
 from mintaka.snn.exact import dtype_for, per_channel, pool2d
+from mintaka.snn.integrator import last_membrane
 from mintaka.snn.lif import LIF, Scan, scan
 from mintaka.snn.norm import MOST, Norm
 from mintaka.snn.recurrent import recurrent_spikes, transfer
+from mintaka.snn.specs import NeuronSpec
 from mintaka.snn.spiking import lif_spikes
+from mintaka.snn.stepped import stepped_spikes
 from mintaka.snn.surrogate import round_through
 from mintaka.snn.synapses import Summing, Synapses
 
 Recorder = list[Scan]
-"""Every value of each layer that sums a current, in order; for the head `k` is the running sum."""
+"""Every value of each layer that sums a current, in order; for a head that accumulates `k` is the running sum."""
 
 
 class Spiking(Summing):
-    """Synapses, BatchNorm over their integer sums, LIF.
+    """Synapses, BatchNorm over their integer sums, neurons.
 
     The BatchNorm sees what comes from outside the layer. A recurrence adds its integers behind it: its statistics would
     depend on the spikes that they decide about.
@@ -35,28 +39,30 @@ class Spiking(Summing):
     def __init__(
         self,
         edges: Sequence[Synapses],
-        leak: tuple[LeakTerm, ...],
-        membrane_bits: int,
-        reset: str,
+        neuron: NeuronSpec,
         shifts: Sequence[int | None] = (None,),
         own: int | None = None,
     ) -> None:
         super().__init__(edges, shifts, own)
         self.norm = Norm(self.synapses.weight.shape[0])
-        self.leak, self.membrane_bits, self.reset = leak, membrane_bits, reset
+        self.neuron = neuron
 
     @property
     def lif(self) -> LIF:
-        return LIF(self.leak, 2 ** (self.membrane_bits - 1) - 1, self.reset, self.integer)
+        neuron = self.neuron
+        return LIF(neuron.leak, 2 ** (neuron.membrane_bits - 1) - 1, neuron.reset, self.integer)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype in which every K, V and U of any weights of these widths is exact."""
+        """The dtype in which every J, K, V and U of any weights of these widths is exact."""
         if not self.integer:
             return torch.float32
+        leak, current = self.neuron.leak, self.neuron.current
         V = self.most + 2 * MOST + self.lif.membrane_max  # |I| + |B| + |R| + |U|
-        growth = sum(2.0**-term.shift for term in self.leak)
-        return dtype_for(ceil(V * max(1.0, growth)) + len(self.leak))
+        if current is not None:
+            V += (current.max + 1) * len(current.leak)
+        growth = sum(2.0**-term.shift for term in leak)
+        return dtype_for(ceil(V * max(1.0, growth)) + len(leak))
 
     def forward(self, xs: Sequence[Tensor], steps: int, record: Recorder | None = None) -> Tensor:
         """xs as for `Summing.current` -> spikes (T, N, C_out, ...)."""
@@ -66,12 +72,18 @@ class Spiking(Summing):
         current = current.to(dtype)
         if not static:
             current = current.reshape(steps, -1, *current.shape[1:])
-        reset_by = folded.reset_by.to(dtype) if self.reset == "subtract" else None
+        reset_by = folded.reset_by.to(dtype) if self.neuron.reset == "subtract" else None
         G, T, B = folded.gain.to(dtype), folded.threshold.to(dtype), folded.bias.to(dtype)
         repeat = steps if static else None
         W, conv = None, None
         if self.own is not None:
             W, conv = self.recurrent_weights(dtype), self.edges[self.own].conv
+        if not self.neuron.plain:
+            cell = Cell(self.lif, T, B, reset_by, self.neuron.refractory, self.neuron.current)
+            if record is not None:
+                with torch.no_grad():
+                    record.append(scan_cell(current, repeat, cell, None if W is None else transfer(W, conv)).scan)
+            return stepped_spikes(current, W, conv, G, cell, repeat)
         if record is not None:
             feedback = None if W is None else transfer(W.detach(), conv)
             plain = (current.detach(), repeat, self.lif, T.detach(), B.detach(), reset_by)
@@ -95,11 +107,17 @@ class Pooling(nn.Module):
 
 
 class Head(Summing):
-    """Synapses and a bias, summed over the steps; `unit` turns the sum into the loss's units."""
+    """Synapses and a bias, summed over the steps, or by an `integrator` with its leak.
 
-    def __init__(self, edges: Sequence[Synapses], shifts: Sequence[int | None] = (None,)) -> None:
+    `unit` turns the sum into the loss's units.
+    """
+
+    def __init__(
+        self, edges: Sequence[Synapses], shifts: Sequence[int | None] = (None,), integrator: Integrator | None = None
+    ) -> None:
         super().__init__(edges, shifts)
         self.bias = nn.Parameter(torch.zeros(self.synapses.weight.shape[0]))
+        self.integrator = integrator
 
     def unit(self) -> Tensor:
         """What one integer of the sum is worth in the loss, for one step."""
@@ -109,17 +127,36 @@ class Head(Summing):
         """B (C_out,), float64: integer-valued where `integer` is set."""
         if not self.integer:
             return self.bias.double()
-        return round_through((self.bias.double() / self.unit().detach().double()).clamp(-MOST, MOST))
+        with torch.no_grad():
+            unit = self.unit().double()
+        return round_through((self.bias.double() / unit).clamp(-MOST, MOST))
 
     def forward(self, xs: Sequence[Tensor], steps: int, record: Recorder | None = None) -> Tensor:
-        """xs as for `Summing.current` -> the sum over T of I + B, (N, C_out, ...)."""
-        current, static = self.current(xs, steps)
-        dtype = dtype_for((self.most + MOST) * steps) if self.integer else torch.float32
+        """xs as for `Summing.current` -> the sum over T of I + B, or the integrator's last K, (N, C_out, ...)."""
+        at_once = record is None and self.integrator is None and not self.synapses.source.static
+        if at_once:  # the sum over T of W * x is W * (the sum over T of x)
+            current, static = self.current([x.sum(0, keepdim=True) for x in xs], 1, times=steps)
+        else:
+            current, static = self.current(xs, steps)
+        dtype = self._dtype(steps) if self.integer else torch.float32
         current = current.to(dtype)
         if not static:
-            current = current.reshape(steps, -1, *current.shape[1:])
+            current = current.reshape(1 if at_once else steps, -1, *current.shape[1:])
+        if self.integrator is not None:
+            lif = LIF(self.integrator.leak, self.integrator.membrane_max, "zero", self.integer)
+            cell, repeat = Cell(lif, None, self.folded_bias().to(dtype), None), steps if static else None
+            if record is not None:
+                with torch.no_grad():
+                    record.append(scan_cell(current, repeat, cell).scan)
+            return last_membrane(current, cell, repeat)
         bias = per_channel(self.folded_bias().to(dtype), current if static else current[0])
         if record is not None:
             each = (current.expand(steps, *current.shape) if static else current).detach() + bias.detach()
             record.append(Scan(each.cumsum(0), each, None))
         return (current * steps if static else current.sum(0)) + bias * steps
+
+    def _dtype(self, steps: int) -> torch.dtype:
+        """The dtype in which every sum of any weights of these widths is exact."""
+        if self.integrator is None:
+            return dtype_for((self.most + MOST) * steps)
+        return dtype_for((self.most + MOST + self.integrator.membrane_max + 1) * max(1, len(self.integrator.leak)))

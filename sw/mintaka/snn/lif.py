@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact import LeakTerm
-from mintaka.snn.exact import leaked, per_channel
+from mintaka.snn.exact import leaked, per_channel, slope
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LIF:
     @property
     def slope(self) -> float:
         """The leak as a factor: sum of sign * 2^-shift."""
-        return sum(term.sign * 2.0**-term.shift for term in self.leak)
+        return slope(self.leak)
 
     def store(self, V: Tensor) -> Tensor:
         """U = clip(leak(V)); a new tensor."""
@@ -40,17 +40,23 @@ class LIF:
 
     def step(self, K: Tensor, threshold: Tensor, reset_by: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step from K (N, C, ...), with per-channel tensors shaped (C, 1, ...): spikes (0 or 1), membrane U."""
-        s = (threshold < K).to(K.dtype)
-        return s, self.store(torch.addcmul(K, s, K if reset_by is None else reset_by, value=-1))
+        s = torch.gt(K, threshold, out=torch.empty_like(K))
+        return s, self.after(K, s, reset_by)
+
+    def after(self, K: Tensor, s: Tensor, reset_by: Tensor | None) -> Tensor:
+        """The membrane U that is stored after the spikes `s` of K."""
+        return self.store(torch.addcmul(K, s, K if reset_by is None else reset_by, value=-1))
 
 
 @dataclass(frozen=True)
 class Scan:
-    """All steps of one layer, each (T, N, C, ...): K before firing, spikes s (0 or 1), and stored membranes U."""
+    """All steps of one layer, each (T, N, C, ...): K before firing, spikes s (0 or 1), stored membranes U, and of
+    CUBA-LIF the stored synaptic currents J."""
 
     k: Tensor
     s: Tensor
     u: Tensor | None
+    j: Tensor | None = None
 
 
 def scan(
@@ -62,36 +68,38 @@ def scan(
     reset_by: Tensor | None,
     *,
     membranes: bool = False,
+    log: bool = True,
     feedback: Callable[[Tensor], Tensor] | None = None,
 ) -> Scan:
     """Run the neurons of a layer over all steps.
 
-    current : (T, N, C, ...), or (N, C, ...) with `steps` = T where it is the same at every step.
+    current : (T, N, C, ...) of any strides, or (N, C, ...) with `steps` = T where it is the same at every step.
     threshold, bias, reset_by : per channel (C,), of current's dtype.
     membranes : keep U (only the last is needed to go on, and none after the last step).
+    log : keep K; False leaves only that of the last step in `Scan.k`, at every step.
     feedback : what the spikes of the step before add to K, where the layer reads itself.
     """
     static = steps is not None
     T = steps if steps is not None else len(current)
-    shape = tuple(current.shape) if static else tuple(current.shape[1:])
     like = current if static else current[0]
     theta = per_channel(threshold, like)
     R = None if reset_by is None else per_channel(reset_by, like)
     if bias is not None:
         current = current + per_channel(bias, like)
-    K = torch.empty(T, *shape, dtype=current.dtype)
-    s = torch.empty_like(K)
-    U_all = torch.empty_like(K) if membranes else None
-    U: Tensor | None = None
-    for t in range(T):
-        now = current if static else current[t]
-        if U is None:
-            K[t] = now
-        else:
-            torch.add(now, U, out=K[t])
-            if feedback is not None:
-                K[t].add_(feedback(s[t - 1]))
-        s[t], U = lif.step(K[t], theta, R)
+    shape = (T, *like.shape)
+    K = torch.empty(shape if log else like.shape, dtype=current.dtype).expand(shape)
+    s = torch.empty(shape, dtype=current.dtype)
+    U_all = torch.empty_like(s) if membranes else None
+    U = torch.zeros_like(like)
+    before: Tensor | None = None
+    for t, (K_t, s_t) in enumerate(zip(K, s, strict=True)):
+        torch.add(current if static else current[t], U, out=K_t)
+        if feedback is not None and before is not None:
+            K_t.add_(feedback(before))
+        torch.gt(K_t, theta, out=s_t)  # as numbers: a mask would have to be converted
+        before = s_t
+        if U_all is not None or t + 1 < T:
+            U = lif.after(K_t, s_t, R)
         if U_all is not None:
             U_all[t] = U
     return Scan(K, s, U_all)

@@ -8,13 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import Input, Signal
+from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
+from mintaka.snn.join import Joining
 from mintaka.snn.layers import Head, Pooling, Recorder, Spiking
 from mintaka.snn.norm import Norm
-from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, PoolSpec, Spec
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, read_of
 from mintaka.snn.synapses import Summing, Synapses
 
 LEAST_SHIFT_TARGET = 8
+COUNT_SCALE = 10.0  # of a head that counts: neurons that fire at every step and never are told apart with certainty
 RECURRENT_SPREAD = 0.3  # a recurrence starts weak: no BatchNorm holds it, and it drives itself
 
 
@@ -37,10 +40,17 @@ class SNN(nn.Module):
             )
 
     @property
-    def head(self) -> Head:
+    def head(self) -> Head | Spiking:
         head = self.layers[-1]
-        assert isinstance(head, Head)
+        assert isinstance(head, Head | Spiking)
         return head
+
+    @property
+    def read(self) -> str:
+        """How the logits are read: "accumulate", "count" or "membrane"."""
+        spec = self.specs[-1]
+        assert isinstance(spec, DenseSpec | ConvSpec)
+        return read_of(spec)
 
     def quantize(self) -> None:
         """From here on the forward is the integer network: steps start from the weights, statistics anew."""
@@ -66,20 +76,32 @@ class SNN(nn.Module):
     def forward(self, x: Tensor, record: Recorder | None = None) -> Tensor:
         """x : (N, *shape) for direct input, (N, T, *shape) otherwise; unsigned integers in float32.
 
-        Returns the head's sums over the T steps, (N, classes): integer-valued logits once quantized.
+        Returns the head's sums over the T steps, its numbers of spikes, or its last K, (N, classes): integer-valued
+        logits once quantized.
         """
         values = {self.source.name: x if self.source.static else x.transpose(0, 1)}
         for spec, edges, layer in zip(self.specs, self.edges, self.layers, strict=True):
             if isinstance(layer, Pooling):
                 x = layer(values[edges[0].source])
+            elif isinstance(layer, Joining):
+                x = layer([_seen(values, edge) for edge in edges])
             else:
                 x = layer([_seen(values, edge) for edge in edges], self.time_steps, record)
             values[spec.name] = x
-        return x.flatten(1)
+        return (x.sum(0) if self.read == "count" else x).flatten(1)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Logits in the units of the loss: the mean over the steps, times the head's step."""
-        return logits.to(torch.float32) * (self.head.unit() / self.time_steps)
+        """Logits in the units of the loss: the mean over the steps, times the head's step or, of spikes, a constant.
+
+        Of a membrane it is the mean that its leak weights: divided by the sum of the weights' magnitudes.
+        """
+        logits, head, steps = logits.to(torch.float32), self.head, self.time_steps
+        if isinstance(head, Spiking):
+            return logits * (COUNT_SCALE / steps)
+        if head.integrator is None:
+            return logits * (head.unit() / steps)
+        kept = abs(slope(head.integrator.leak))
+        return logits * (head.unit() / sum(kept**t for t in range(steps)))
 
 
 def _seen(values: dict[str, Tensor], edge: EdgeSpec) -> Tensor:
@@ -93,6 +115,8 @@ def _seen(values: dict[str, Tensor], edge: EdgeSpec) -> Tensor:
 def _layer(spec: Spec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal]) -> nn.Module:
     if isinstance(spec, PoolSpec):
         return Pooling(spec.pool)
+    if isinstance(spec, JoinSpec):
+        return Joining(spec.kind, [edge.source == spec.name for edge in edges])
     sources = [signals[edge.source] for edge in edges]
     largest = sources[0].max_value
     synapses = [
@@ -101,16 +125,19 @@ def _layer(spec: Spec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal]) 
     ]
     shifts = [edge.shift for edge in edges]
     neuron = spec.neuron
-    if neuron is None:
-        return Head(synapses, shifts)
+    if not isinstance(neuron, NeuronSpec):
+        return Head(synapses, shifts, neuron)
     own = next((index for index, edge in enumerate(edges) if edge.source == spec.name), None)
-    return Spiking(synapses, neuron.leak, neuron.membrane_bits, neuron.reset, shifts, own)
+    return Spiking(synapses, neuron, shifts, own)
 
 
 def _synapses(spec: DenseSpec | ConvSpec, edge: EdgeSpec, source: Signal, scale: float) -> Synapses:
     neuron = spec.neuron
     spread = RECURRENT_SPREAD if edge.source == spec.name else 1.0
     target = LEAST_SHIFT_TARGET if neuron is None else max(LEAST_SHIFT_TARGET, 2**neuron.membrane_bits)
+    if edge.op == "identity":
+        one = (source.shape[0],)
+        return Synapses(one, source, spec.weight_bits, None, None, float(target), scale, spread)
     if isinstance(spec, DenseSpec):
         shape, conv = (spec.units, source.size), None
         return Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)

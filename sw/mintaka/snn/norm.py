@@ -9,11 +9,12 @@ channel's weights change sign instead (exact on a symmetric grid). The training 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mintaka.snn.surrogate import floor_through, round_through
+from mintaka.snn.exact import per_channel
 
 LEAST_GAIN = 2.0**-20  # a channel with less gain is (nearly) constant; T stays within 20 bits
 MOST = 2**22  # largest |T|, |B|, |R|: with currents below 2^22 every K and V is exact in float32
@@ -35,17 +36,59 @@ def fold(gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, eps: float, *, 
     mean, var : of the current I as it is summed, so with the weights' signs flipped where gamma < 0.
     integer : round to the integers that are exported; False gives the float network's real numbers.
     """
-    gamma, beta, mean, var = gamma.double(), beta.double(), mean.double(), var.double()
-    gain = (gamma.abs() / torch.sqrt(var + eps)).clamp(min=LEAST_GAIN)
-    theta, bias = 1 / gain, beta / gain - mean
-    if not integer:
-        return Folded(gain, theta, bias, theta.detach())
-    return Folded(
-        gain,
-        floor_through(theta),
-        round_through(bias.clamp(-MOST, MOST)),
-        torch.round(theta.detach()).clamp(min=1),
-    )
+    return Folded(*_Fold.apply(gamma, beta, mean, var, eps, integer))  # type: ignore[no-untyped-call]
+
+
+class _Fold(torch.autograd.Function):
+    """`fold` as one function: what flows through roundings flows straight through, nothing through R."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, eps: float, integer: bool
+    ) -> tuple[Tensor, ...]:
+        gamma, beta, mean = gamma.double(), beta.double(), mean.double()
+        deviation = torch.sqrt(var.double() + eps)
+        wanted = gamma.abs() / deviation
+        gain = wanted.clamp(min=LEAST_GAIN)
+        theta, offset = 1 / gain, beta / gain
+        bias = offset - mean
+        ctx.save_for_backward(gamma, deviation, wanted, gain, theta, offset, bias)
+        ctx.integer = integer
+        reset_by = theta.round().clamp_(min=1) if integer else theta.clone()
+        ctx.mark_non_differentiable(reset_by)
+        if not integer:
+            return gain, theta, bias, reset_by
+        return gain, theta.floor(), bias.clamp(-MOST, MOST).round_(), reset_by
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gamma, deviation, wanted, gain, theta, offset, bias = ctx.saved_tensors
+        of_bias = grads[2] * (bias.abs() <= MOST) if ctx.integer else grads[2]
+        # theta = 1 / gain and offset = beta / gain
+        of_gain = grads[0] - (grads[1] * theta + of_bias * offset) / gain
+        of_wanted = of_gain * (wanted >= LEAST_GAIN)
+        of_gamma = of_wanted * gamma.sign() / deviation
+        of_var = of_wanted * wanted / deviation.square() / -2
+        return of_gamma, of_bias / gain, -of_bias, of_var, None, None
+
+
+class _Statistics(torch.autograd.Function):
+    """Mean and variance (not corrected) per channel, both (C,), of (M, C, ...), in two passes each way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        channels = [0, *range(2, x.ndim)]
+        ctx.count = x.numel() // x.shape[1]
+        mean = x.sum(channels) / ctx.count
+        centred = x - per_channel(mean, x)
+        ctx.save_for_backward(centred)
+        return mean, centred.square().sum(channels) / ctx.count
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (centred,) = ctx.saved_tensors
+        of_mean, of_var = (per_channel(grad, centred) for grad in grads)
+        return torch.addcmul(of_mean / ctx.count, centred, of_var * (2 / ctx.count))
 
 
 class Norm(nn.Module):
@@ -84,8 +127,7 @@ class Norm(nn.Module):
         """current (M, C, ...) with flipped signs, M all samples and steps."""
         if not self.training or self.frozen:
             return self.folded()
-        dims = [0, *range(2, current.ndim)]
-        var, mean = torch.var_mean(current, dims, correction=0)
+        mean, var = _Statistics.apply(current)  # type: ignore[no-untyped-call]
         self._remember(mean.detach().double() * self.sign(), var.detach().double())
         return fold(self.gamma, self.beta, mean, var, self.eps, integer=self.integer)
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mintaka.snn.surrogate import round_through
+hardtanh_backward = torch.ops.aten.hardtanh_backward  # the gradient where -most < x < most, in one pass
 
 
 class _ScaledGradient(torch.autograd.Function):
@@ -29,18 +29,28 @@ class _ScaledGradient(torch.autograd.Function):
         return grads[0] * ctx.scale, None
 
 
-class _Sign(torch.autograd.Function):
-    """-1 or +1 (0 gives +1); the gradient passes where |x| <= 1."""
+class _Grid(torch.autograd.Function):
+    """sign * w / step on the grid: rounded and clipped to [-most, most], or with 1 bit -1 or +1 (0 gives +1).
+
+    Straight-through: the gradient of w / step passes where |w / step| < most.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+    def forward(ctx: Any, w: Tensor, step: Tensor, sign: Tensor | None, most: int, bits: int) -> Tensor:
+        divisor = step if sign is None else (step * sign).reshape(-1, *[1] * (w.ndim - 1))
+        scaled = w / divisor
+        ctx.save_for_backward(w, step, divisor, scaled)
+        ctx.most = most
+        if bits == 1:
+            return torch.where(scaled < 0, -1.0, 1.0).to(w.dtype)
+        return scaled.clamp(-most, most).round_()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return torch.where(x.abs() <= 1, grads[0], 0)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        w, step, divisor, scaled = ctx.saved_tensors
+        grad = hardtanh_backward(grads[0], scaled, -ctx.most, ctx.most).div_(divisor)
+        grad_step = -torch.dot(grad.flatten(), w.flatten()) / step if ctx.needs_input_grad[1] else None
+        return grad, grad_step, None, None, None
 
 
 class WeightQuantizer(nn.Module):
@@ -68,10 +78,8 @@ class WeightQuantizer(nn.Module):
         log_step: Tensor = _ScaledGradient.apply(self.log_step, 1 / sqrt(w.numel() * self.most))  # type: ignore[no-untyped-call]
         return log_step.exp()
 
-    def forward(self, w: Tensor, step: Tensor | None = None) -> Tensor:
-        """`step` replaces the learned one, where another edge of the same sum owns it."""
-        scaled = w / (self.step(w) if step is None else step)
-        if self.bits == 1:
-            signs: Tensor = _Sign.apply(scaled)  # type: ignore[no-untyped-call]
-            return signs
-        return round_through(scaled.clamp(-self.most, self.most))
+    def forward(self, w: Tensor, step: Tensor | None = None, sign: Tensor | None = None) -> Tensor:
+        """`step` replaces the learned one, where another edge of the same sum owns it; `sign` (C_out,) flips rows."""
+        step = self.step(w) if step is None else step
+        W: Tensor = _Grid.apply(w, step, sign, self.most, self.bits)  # type: ignore[no-untyped-call]
+        return W

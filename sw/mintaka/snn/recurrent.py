@@ -21,10 +21,11 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from mintaka.artifact import ConvGeometry
-from mintaka.snn.exact import conv2d, dense, per_channel
+from mintaka.snn.exact import per_channel
 from mintaka.snn.lif import LIF, scan
 from mintaka.snn.spiking import kept
 from mintaka.snn.surrogate import triangle
+from mintaka.snn.synapses import through
 
 DAMPING = 0.3
 
@@ -33,19 +34,23 @@ Transfer = Callable[[Tensor], Tensor]
 
 def transfer(W: Tensor, conv: ConvGeometry | None) -> Transfer:
     """Spikes (N, C, ...) -> the current that they cause through W."""
-    return (lambda s: dense(s, W)) if conv is None else (lambda s: conv2d(s, W, conv))
+    return lambda s: through(s, W, conv)
 
 
-def _transposed(W: Tensor, conv: ConvGeometry | None, grad: Tensor) -> Tensor:
+def transposed(W: Tensor, conv: ConvGeometry | None, grad: Tensor) -> Tensor:
     """dL/ds of `transfer`, given dL/d(current)."""
+    if W.ndim == 1:
+        return grad * per_channel(W, grad)
     if conv is None:
         return grad @ W
     g: Tensor = conv2d_input(grad.shape, W, grad, conv.stride, conv.padding, groups=conv.groups)  # type: ignore[no-untyped-call]
     return g
 
 
-def _outer(s: Tensor, grad: Tensor, W: Tensor, conv: ConvGeometry | None) -> Tensor:
+def outer(s: Tensor, grad: Tensor, W: Tensor, conv: ConvGeometry | None) -> Tensor:
     """dL/dW of `transfer`, s and grad (M, C, ...)."""
+    if W.ndim == 1:
+        return (s * grad).sum([0, *range(2, s.ndim)])
     if conv is None:
         return grad.T @ s
     g: Tensor = conv2d_weight(s, W.shape, grad, conv.stride, conv.padding, groups=conv.groups)  # type: ignore[no-untyped-call]
@@ -76,19 +81,19 @@ class _RecurrentSpikes(torch.autograd.Function):
         K, s, W, gain, threshold, reset_by = ctx.saved_tensors
         lif, conv, T = ctx.lif, ctx.conv, len(K)
         channels = [0, 1, *range(3, K.ndim)]
-        G = per_channel(gain, K[0])
-        above = K - per_channel(threshold, K[0])
+        G, theta = per_channel(gain, K[0]), per_channel(threshold, K[0])
+        above = K - theta
         slope = triangle(above * G)
-        keep = kept(K[:-1], s[:-1], None if reset_by is None else per_channel(reset_by, K[0]), lif)
+        keep = kept(K[:-1], s[:-1], theta, None if reset_by is None else per_channel(reset_by, K[0]), lif)
         grad_h = grads[0] * slope
         grad_K = grad_h * G
         for t in range(T - 2, -1, -1):
-            grad_h[t].addcmul_(_transposed(W, conv, grad_K[t + 1]), slope[t], value=DAMPING)
+            grad_h[t].addcmul_(transposed(W, conv, grad_K[t + 1]), slope[t], value=DAMPING)
             torch.mul(grad_h[t], G, out=grad_K[t])
-            grad_K[t].addcmul_(keep[t], grad_K[t + 1])
+            grad_K[t].addcmul_(keep[t], grad_K[t + 1], value=lif.slope)
         grad_gain = (above * grad_h).sum(channels)
         grad_threshold = -(grad_h * G).sum(channels)
-        grad_W = _outer(s[:-1].flatten(0, 1), grad_K[1:].flatten(0, 1), W, conv) if T > 1 else torch.zeros_like(W)
+        grad_W = outer(s[:-1].flatten(0, 1), grad_K[1:].flatten(0, 1), W, conv) if T > 1 else torch.zeros_like(W)
         grad_current = grad_K if ctx.steps is None else grad_K.sum(0)
         return grad_current, grad_W, None, grad_gain, grad_threshold, grad_K.sum(channels), None, None, None
 
@@ -106,7 +111,8 @@ def recurrent_spikes(
 ) -> Tensor:
     """Spikes (T, N, C, ...) of a layer that reads itself with delay 1.
 
-    W : (N_out, N_out), or with `conv` (C_out, C_out / groups, kh, kw), already shifted to the grid of `current`.
+    W : (N_out, N_out), with `conv` (C_out, C_out / groups, kh, kw), or (C_out,) of an identity edge; already shifted to
+        the grid of `current`.
     The rest as for `lif_spikes`.
     """
     s: Tensor = _RecurrentSpikes.apply(current, W, conv, gain, threshold, bias, reset_by, lif, steps)  # type: ignore[no-untyped-call]

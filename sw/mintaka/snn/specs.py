@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mintaka.artifact import ConvGeometry, LeakTerm, Pool
+from mintaka.artifact import ConvGeometry, Integrator, LeakTerm, Pool, SynapticCurrent
 
 MAX_LEAK_TERMS, MAX_LEAK_SHIFT = 4, 31
 LEAK_TERM = re.compile(r"([+-]?)(?:\(V>>(\d{1,2})\)|V>>(\d{1,2})|V)")
@@ -13,11 +13,22 @@ LEAK_TERM = re.compile(r"([+-]?)(?:\(V>>(\d{1,2})\)|V>>(\d{1,2})|V)")
 
 @dataclass(frozen=True)
 class NeuronSpec:
-    """LIF of one layer: stored width (2 to 16), leak terms (none: the membrane is forgotten), reset."""
+    """LIF of one layer: stored width (2 to 16), leak terms (none: the membrane is forgotten), reset.
+
+    refractory : steps of silence after a spike.
+    current : leak and stored width of the synaptic current of CUBA-LIF; None for LIF.
+    """
 
     membrane_bits: int
     leak: tuple[LeakTerm, ...]
     reset: str
+    refractory: int = 0
+    current: SynapticCurrent | None = None
+
+    @property
+    def plain(self) -> bool:
+        """True for LIF without refractory steps."""
+        return self.refractory == 0 and self.current is None
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,7 @@ class EdgeSpec:
     """One thing that a layer reads: the input or an earlier layer, or with delay 1 also the layer itself.
 
     delay : 0 for this step's spikes, 1 for those of the step before.
+    op : None for the layer's own, or "identity": one weight per channel, between layers of one shape.
     kernel, geometry : of a conv2d edge, where they are not the layer's own.
     shift : left shift of this edge's integer sum; None: a power of two between the edges' scales is chosen when
         quantization starts (0 where another edge of the layer states one).
@@ -35,11 +47,15 @@ class EdgeSpec:
     kernel: tuple[int, int] | None = None
     geometry: ConvGeometry | None = None
     shift: int | None = None
+    op: str | None = None
 
 
 @dataclass(frozen=True)
 class DenseSpec:
-    """`units` neurons that see every element; `neuron` is None for the head.
+    """`units` neurons that see every element.
+
+    neuron : what the neurons are. The head, which is the last layer, says by it how it is read (`read_of`): None sums
+        over the steps, a neuron counts its spikes, an `Integrator` keeps a membrane.
 
     edges : what it reads; None is the layer before. Behind a direct input comes the first edge only, a recurrence
         (an edge from the layer itself, delay 1) never first.
@@ -48,7 +64,7 @@ class DenseSpec:
     name: str
     units: int
     weight_bits: int
-    neuron: NeuronSpec | None
+    neuron: NeuronSpec | Integrator | None
     input_shift: int | None = None  # None: chosen from the first batch, where the input is direct
     edges: tuple[EdgeSpec, ...] | None = None
 
@@ -57,14 +73,14 @@ class DenseSpec:
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """Convolution with `channels` output channels; `kernel` is (vertical, horizontal). `edges` as for DenseSpec."""
+    """Convolution with `channels` output channels; `kernel` is (vertical, horizontal). The rest as for DenseSpec."""
 
     name: str
     channels: int
     kernel: tuple[int, int]
     geometry: ConvGeometry
     weight_bits: int
-    neuron: NeuronSpec | None
+    neuron: NeuronSpec | Integrator | None
     input_shift: int | None = None
     edges: tuple[EdgeSpec, ...] | None = None
 
@@ -82,7 +98,26 @@ class PoolSpec:
     op = "pool2d"
 
 
-Spec = DenseSpec | ConvSpec | PoolSpec
+@dataclass(frozen=True)
+class JoinSpec:
+    """Spikes of several sources of one shape, element by element: "or", "and", "iand" ((not first) and second) or
+    "add" (a count). It may read itself with delay 1, but as a count."""
+
+    name: str
+    kind: str
+    edges: tuple[EdgeSpec, ...]
+
+    op = "join"
+
+
+Spec = DenseSpec | ConvSpec | PoolSpec | JoinSpec
+
+
+def read_of(head: DenseSpec | ConvSpec) -> str:
+    """How the head's logits are read: "accumulate", "count" or "membrane"."""
+    if head.neuron is None:
+        return "accumulate"
+    return "count" if isinstance(head.neuron, NeuronSpec) else "membrane"
 
 
 def parse_leak(text: str) -> tuple[LeakTerm, ...]:

@@ -43,28 +43,39 @@ class _Spikes(torch.autograd.Function):
         K, s, gain, threshold, reset_by = ctx.saved_tensors
         lif, T = ctx.lif, len(K)
         channels = [0, 1, *range(3, K.ndim)]
-        G = per_channel(gain, K[0])
-        above = K - per_channel(threshold, K[0])
-        grad_h = triangle(above * G).mul_(grads[0])
-        grad_gain = above.mul_(grad_h).sum(channels)
+        G, theta = per_channel(gain, K[0]), per_channel(threshold, K[0])
+        h = torch.sub(K, theta).mul_(G)
+        grad_h = triangle(h).mul_(grads[0])
+        grad_threshold = grad_h.sum(channels).mul_(gain).neg_()
+        grad_gain = h.mul_(grad_h).sum(channels).div_(gain)
         grad_K = grad_h.mul_(G)
-        grad_threshold = -grad_K.sum(channels)
         if T > 1 and lif.leak:
-            keep = kept(K[:-1], s[:-1], None if reset_by is None else per_channel(reset_by, K[0]), lif)
+            keep = kept(K[:-1], s[:-1], theta, None if reset_by is None else per_channel(reset_by, K[0]), lif)
             for t in range(T - 2, -1, -1):
-                grad_K[t].addcmul_(keep[t], grad_K[t + 1])
+                grad_K[t].addcmul_(keep[t], grad_K[t + 1], value=lif.slope)
         grad_bias = grad_K.sum(channels)
         grad_current = grad_K if ctx.steps is None else grad_K.sum(0)
         return grad_current, grad_gain, grad_threshold, grad_bias, None, None, None
 
 
-def kept(K: Tensor, s: Tensor, R: Tensor | None, lif: LIF) -> Tensor:
-    """dU/dK at each step, (T, N, C, ...)."""
+def kept(K: Tensor, s: Tensor, theta: Tensor | None, R: Tensor | None, lif: LIF) -> Tensor:
+    """Where dU/dK is not 0 (there it is the leak's slope): 1 or 0 at each step, (T, N, C, ...).
+
+    theta, R : per channel, shaped (C, 1, ...); theta None where s is not [K > theta] alone (refractory neurons).
+    """
+    if not lif.integer:
+        return 1 - s if lif.reset == "zero" else torch.ones_like(s)
+    if theta is not None and lif.reset == "zero" and len(lif.leak) == 1 and lif.leak[0].sign > 0:
+        # The usual case in two passes: K does not fire, and K >> shift is from -Qu to Qu.
+        unit = 2 ** lif.leak[0].shift
+        least, most = -lif.membrane_max * unit, (lif.membrane_max + 1) * unit - 1
+        limit = theta.clamp(min=least - 0.5, max=most)  # a threshold below `least` leaves no integer
+        inside = torch.clamp(K, torch.full_like(theta, least), limit)
+        return torch.eq(K, inside, out=inside)
     V = torch.addcmul(K, s, K if R is None else R, value=-1)
-    keep = 1 - s if lif.reset == "zero" else torch.ones_like(s)
-    if lif.integer:
-        keep.mul_(leaked(V, lif.leak).abs_() <= lif.membrane_max)
-    return keep.mul_(lif.slope)
+    stored = leaked(V, lif.leak).abs_()
+    keep = torch.le(stored, lif.membrane_max, out=stored)
+    return keep.addcmul_(keep, s, value=-1) if lif.reset == "zero" else keep
 
 
 def lif_spikes(

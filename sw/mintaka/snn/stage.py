@@ -13,6 +13,7 @@ from mintaka.artifact import Edge, Network, Node, Signal
 from mintaka.snn.cell import Cell
 from mintaka.snn.exact import EXACT64, conv2d, dense, dtype_for, per_channel, pool2d, shift_right
 from mintaka.snn.lif import LIF
+from mintaka.snn.packed import Packed, pack
 
 
 def to_int64(x: Tensor) -> np.ndarray:
@@ -27,6 +28,7 @@ class Synapses:
     edge: Edge
     op: str
     weight: Tensor
+    packed: Packed | None  # the same weights, where several sums fit into one product
     fanout: Tensor  # float64, flat: existing synapses that each source element crosses
     source: Signal
 
@@ -46,21 +48,31 @@ class Synapses:
             shape = (1, *source.shape)
             stride, padding, groups = g.stride, g.padding, g.groups
             fanout = conv2d_input(shape, exists, ones, stride, padding, groups=groups)  # type: ignore[no-untyped-call]
-        return cls(edge, op, W, fanout.flatten(), source)
+        packed = pack(W, magnitude) if op == "dense" else None
+        return cls(edge, op, W, packed, fanout.flatten(), source)
 
     def current(self, x: Tensor) -> Tensor:
         """x (M, *source) -> this edge's part of I, (M, *shape_out)."""
         x = x.to(self.weight.dtype)
         conv = self.edge.conv
-        if self.op == "identity":
+        if self.packed is not None:
+            total = self.packed.product(x)
+        elif self.op == "identity":
             total = x * per_channel(self.weight, x)
         else:
             total = dense(x, self.weight) if conv is None else conv2d(x, self.weight, conv)
         return shift_right(total, self.edge.input_shift)
 
-    def sops(self, operations: Tensor) -> np.ndarray:
-        """operations (M, *source): additions per crossed synapse -> (M,) int64."""
-        flat, most = operations.flatten(1), int(self.fanout.sum()) * self.source.max_value
+    def each_step(self, x: Tensor) -> Tensor:
+        """x (T, N, *source) -> (T, N, *shape_out); samples first in memory, as inputs come, are worked on in place."""
+        rows = x if x.is_contiguous() else x.transpose(0, 1)
+        part = self.current(rows.flatten(0, 1))
+        part = part.reshape(*rows.shape[:2], *part.shape[1:])
+        return part if x.is_contiguous() else part.transpose(0, 1)
+
+    def sops(self, operations: Tensor, most: int) -> np.ndarray:
+        """operations (M, *source): additions per crossed synapse, up to `most` of each -> (M,) int64."""
+        flat, most = operations.flatten(1), int(self.fanout.sum()) * most
         dtype = torch.int64 if most >= EXACT64 else dtype_for(most)
         return to_int64(flat.to(dtype) @ self.fanout.to(dtype))
 
@@ -95,13 +107,14 @@ def make_stage(node: Node, network: Network, found: dict[str, Signal], sums: tup
     """
     if not node.has_synapses:
         return Stage(node, (), dtype_for(found[node.name].max_value))
-    synapses = tuple(Synapses.of(e, node, found[e.node], m) for e, m in zip(node.inputs, sums, strict=True))
+    state = node.neuron or node.integrator
+    times = network.time_steps if state is None else 1  # a head that accumulates sums the steps first
+    synapses = tuple(Synapses.of(e, node, found[e.node], m * times) for e, m in zip(node.inputs, sums, strict=True))
     magnitude = sum(((m >> e.input_shift) + 1) << e.shift for e, m in zip(node.inputs, sums, strict=True))
     if node.bias is not None:
         magnitude += int(np.abs(node.bias.values.astype(np.int64)).max())
     bias = None if node.bias is None else torch.from_numpy(node.bias.values.astype(np.float64))
     neuron = node.neuron
-    state = neuron or node.integrator
     if state is None:
         dtype = dtype_for(magnitude * network.time_steps)
         return Stage(node, synapses, dtype, None if bias is None else bias.to(dtype))

@@ -9,21 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import ConvGeometry, Signal
-from mintaka.snn.exact import conv2d, dense, dtype_for
+from mintaka.snn.exact import conv2d, dense, dtype_for, per_channel
 from mintaka.snn.graph import MAX_SHIFT
+from mintaka.snn.packed import integer_dense
 from mintaka.snn.quantizer import WeightQuantizer
 from mintaka.snn.surrogate import floor_through
 
 UNCHOSEN = -1
 
 
+def through(x: Tensor, W: Tensor, conv: ConvGeometry | None) -> Tensor:
+    """x (M, *source) -> the sum over synapses of W * x, (M, C_out, ...); an identity edge's W is (C_out,)."""
+    if W.ndim == 1:
+        return x * per_channel(W, x)
+    return dense(x, W) if conv is None else conv2d(x, W, conv)
+
+
 class Synapses(nn.Module):
     """Weights of one edge: x -> the sum over synapses of W * x.
 
-    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, float32; `quantizer` makes integers.
+    weight : (N_out, N_in) for dense, (C_out, C_in / groups, kh, kw) for conv2d, (C_out,) for identity, float32;
+        `quantizer` makes integers.
     input_shift : right shift of a direct input's exact sum; chosen from the first batch where it is not given.
     scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
-    spread : of the initial weights, uniform in +-spread / sqrt(fan_in).
+    spread : of the initial weights, uniform in +-spread / sqrt(fan_in); those of identity are positive, so that a
+        shortcut begins with passing on what it reads.
     """
 
     input_shift: Tensor
@@ -42,7 +52,8 @@ class Synapses(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape))
         self.fan_in = self.weight[0].numel()
-        nn.init.uniform_(self.weight, -spread / sqrt(self.fan_in), spread / sqrt(self.fan_in))
+        most = spread / sqrt(self.fan_in)
+        nn.init.uniform_(self.weight, 0.0 if len(shape) == 1 else -most, most)
         self.quantizer = WeightQuantizer(bits)
         self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
         chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
@@ -66,21 +77,33 @@ class Synapses(nn.Module):
         """
         W = self.weight if self.scale == 1 else self.weight * self.scale
         if self.integer:
-            W = self.quantizer(W, step)
+            integers: Tensor = self.quantizer(W, step, sign)
+            return integers
         return W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
 
-    def forward(self, x: Tensor, sign: Tensor | None = None, step: Tensor | None = None) -> Tensor:
-        """x (M, *source) -> (M, C_out, ...)."""
+    def forward(self, x: Tensor, sign: Tensor | None = None, step: Tensor | None = None, times: int = 1) -> Tensor:
+        """x (M, *source) -> (M, C_out, ...); x may be the sum of so many `times` a value of the source."""
         W = self.weights(sign, step)
-        dtype = dtype_for(self.most_sum) if self.integer else W.dtype
+        dtype = dtype_for(self.most_sum * times) if self.integer else W.dtype
         x, W = x.to(dtype), W.to(dtype)
-        total = dense(x, W) if self.conv is None else conv2d(x, W, self.conv)
+        if self.integer and self.conv is None and W.ndim == 2:
+            total = integer_dense(x, W, self.source.max_value * times)
+        else:
+            total = through(x, W, self.conv)
         if not (self.integer and self.source.static):
             return total
         if int(self.input_shift) == UNCHOSEN:
             self._choose_shift(total.detach())
         shift = int(self.input_shift)
         return floor_through(total * 2.0**-shift) if shift else total
+
+    def each_step(self, x: Tensor, sign: Tensor | None = None, step: Tensor | None = None, times: int = 1) -> Tensor:
+        """x (T, N, *source) -> (T * N, C_out, ...)."""
+        if x.is_contiguous() or self.conv is not None or self.source.size < len(self.weight):
+            return self(x.flatten(0, 1), sign, step, times)
+        # Samples before steps, as batches come in: the smaller result is put in order, not x.
+        total: Tensor = self(x.transpose(0, 1).flatten(0, 1), sign, step, times)
+        return total.reshape(-1, len(x), *total.shape[1:]).transpose(0, 1).flatten(0, 1)
 
     def _choose_shift(self, total: Tensor) -> None:
         """Bring the spread of the currents near the stored membrane's range, so that neither drowns the other."""
@@ -153,23 +176,26 @@ class Summing(nn.Module):
         power = int(main.input_shift) - self.shift(0) + self.shift(index)
         return main.quantizer.step(self.edges[index].weight) * 2.0**power
 
-    def current(self, xs: Sequence[Tensor], steps: int, sign: Tensor | None = None) -> tuple[Tensor, bool]:
+    def current(
+        self, xs: Sequence[Tensor], steps: int, sign: Tensor | None = None, times: int = 1
+    ) -> tuple[Tensor, bool]:
         """I of all edges but the recurrence, and whether it is the same at every step.
 
         xs : per edge (the recurrence's is ignored) (T, N, *source), or (N, *source) of a direct input.
+        times : how many steps are summed in each of the `steps` of xs.
         Returns (T * N, C_out, ...), or (N, C_out, ...) where the only edge is from a direct input.
         """
         static = self.synapses.source.static
-        total = self.synapses(xs[0] if static else xs[0].flatten(0, 1), sign)
+        total = self.synapses(xs[0], sign) if static else self.synapses.each_step(xs[0], sign, None, times)
         if not self.aligned:
             return total, static
         if self.integer:
             self._choose_shifts()
-            total = total.to(dtype_for(self.most)) * 2 ** self.shift(0)
+            total = total.to(dtype_for(self.most * times)) * 2 ** self.shift(0)
         for index, edge in enumerate(self.edges):
             if index == 0 or index == self.own:
                 continue
-            part = edge(xs[index].flatten(0, 1), sign, self.step(index))
+            part = edge.each_step(xs[index], sign, self.step(index), times)
             if static:
                 total, static = total.expand(steps, *total.shape).flatten(0, 1), False
             total = total + (part.to(total.dtype) * 2 ** self.shift(index) if self.integer else part)

@@ -18,8 +18,11 @@ Leak = Annotated[str, AfterValidator(_leak)]
 Reset = Literal["zero", "subtract"]
 WeightBits = Annotated[int, Field(ge=1, le=8)]
 MembraneBits = Annotated[int, Field(ge=2, le=16)]
+Refractory = Annotated[int, Field(ge=0, le=255)]
 Extent = Annotated[int, Field(ge=1, le=64)]
 Pair = Annotated[list[Extent], Field(min_length=2, max_length=2)]
+Padding = Annotated[int, Field(ge=0, le=63)]
+PaddingPair = Annotated[list[Padding], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
@@ -28,11 +31,15 @@ class _Part(BaseModel):
 
 
 class DenseEdge(_Part):
-    """One thing that a layer reads: "input", or a layer's name. `shift` None: chosen when quantization starts."""
+    """One thing that a layer reads: "input", or a layer's name.
+
+    `shift` None: chosen when quantization starts. `op` None: the layer's own.
+    """
 
     node: Name
     delay: Annotated[int, Field(ge=0, le=1)] = 0
     shift: Annotated[int, Field(ge=0, le=15)] | None = None
+    op: Literal["identity"] | None = None
 
 
 class ConvEdge(DenseEdge):
@@ -40,8 +47,15 @@ class ConvEdge(DenseEdge):
 
     kernel: Extent | Pair | None = None
     stride: Extent | Pair | None = None
-    padding: Annotated[int, Field(ge=0, le=63)] | None = None
+    padding: Padding | PaddingPair | None = None
     groups: Annotated[int, Field(ge=1)] | None = None
+
+
+class JoinEdge(_Part):
+    """One thing that a join reads."""
+
+    node: Name
+    delay: Annotated[int, Field(ge=0, le=1)] = 0
 
 
 def edge_tables(edges: Any) -> Any:
@@ -52,6 +66,7 @@ def edge_tables(edges: Any) -> Any:
 
 DenseEdges = Annotated[list[DenseEdge], Field(min_length=1, max_length=16), BeforeValidator(edge_tables)]
 ConvEdges = Annotated[list[ConvEdge], Field(min_length=1, max_length=16), BeforeValidator(edge_tables)]
+JoinEdges = Annotated[list[JoinEdge], Field(min_length=2, max_length=16), BeforeValidator(edge_tables)]
 
 
 class _Synaptic(_Part):
@@ -62,6 +77,10 @@ class _Synaptic(_Part):
     membrane_bits: MembraneBits | None = None
     leak: Leak | None = None
     reset: Reset | None = None
+    refractory: Refractory | None = None
+    current_leak: Leak | None = None
+    current_bits: MembraneBits | None = None
+    read: Literal["accumulate", "count", "membrane"] | None = None  # of the head; None: "accumulate"
     input_shift: Annotated[int, Field(ge=0, le=31)] | None = None  # None: from the first batch
 
 
@@ -77,7 +96,7 @@ class ConvRecipe(_Synaptic):
     channels: Annotated[int, Field(ge=1)]
     kernel: Extent | Pair
     stride: Extent | Pair = 1
-    padding: Annotated[int, Field(ge=0, le=63)] = 0
+    padding: Padding | PaddingPair = 0
     groups: Annotated[int, Field(ge=1)] = 1
 
 
@@ -90,9 +109,21 @@ class PoolRecipe(_Part):
     stride: Extent | Pair | None = None  # None: as the kernel
 
 
-LayerRecipe = Annotated[DenseRecipe | ConvRecipe | PoolRecipe, Field(discriminator="op")]
-LAYERS: dict[str, type[BaseModel]] = {"dense": DenseRecipe, "conv2d": ConvRecipe, "pool2d": PoolRecipe}
-EDGES: dict[str, type[BaseModel]] = {"dense": DenseEdge, "conv2d": ConvEdge}
+class JoinRecipe(_Part):
+    name: Name
+    op: Literal["join"]
+    reads: Annotated[JoinEdges, Field(alias="from")]
+    kind: Literal["or", "and", "iand", "add"]
+
+
+LayerRecipe = Annotated[DenseRecipe | ConvRecipe | PoolRecipe | JoinRecipe, Field(discriminator="op")]
+LAYERS: dict[str, type[BaseModel]] = {
+    "dense": DenseRecipe,
+    "conv2d": ConvRecipe,
+    "pool2d": PoolRecipe,
+    "join": JoinRecipe,
+}
+EDGES: dict[str, type[BaseModel]] = {"dense": DenseEdge, "conv2d": ConvEdge, "join": JoinEdge}
 
 
 class NetworkRecipe(_Part):
@@ -102,6 +133,10 @@ class NetworkRecipe(_Part):
     membrane_bits: MembraneBits = 4
     leak: Leak = "V>>1"
     reset: Reset = "zero"
+    # Of the synaptic current (CUBA-LIF); None or "0": there is none. Bits None: as many as the membrane has.
+    current_leak: Leak | None = None
+    current_bits: MembraneBits | None = None
+    refractory: Refractory | None = None  # None: 0
 
 
 class TrainRecipe(_Part):

@@ -143,7 +143,7 @@ class _Run:
         self.history: list[Epoch] = []
 
     def _new_optimizer(self) -> torch.optim.Adam:
-        return torch.optim.Adam(self.snn.parameters(), lr=self.recipe.train.learning_rate)
+        return torch.optim.Adam(self.snn.parameters(), lr=self.recipe.train.learning_rate, fused=True)
 
     def _epochs(self, phase: str) -> int:
         return self.recipe.train.float_epochs if phase == "float" else self.recipe.train.epochs

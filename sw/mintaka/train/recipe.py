@@ -26,17 +26,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mintaka.artifact import ConvGeometry, Input, Pool
+from mintaka.artifact import ConvGeometry, Input, Integrator, Pool, SynapticCurrent
 from mintaka.data import Dataset
 from mintaka.snn.graph import flow
-from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, NeuronSpec, PoolSpec, Spec, parse_leak
+from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import (
     EDGES,
@@ -46,12 +45,15 @@ from mintaka.train.keys import (
     ConvRecipe,
     DenseEdge,
     DenseRecipe,
+    JoinRecipe,
+    NetworkRecipe,
     PoolRecipe,
     Recipe,
     edge_tables,
 )
 
 INPUT_NAME = "input"
+NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits")
 
 
 def load_recipe(path: Path | str) -> Recipe:
@@ -100,12 +102,40 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate(form)
     except ValidationError as error:
         raise RecipeError(_sentence(error)) from None
-    head = recipe.layers[-1]
-    for key in ("membrane_bits", "leak", "reset"):
-        if getattr(head, key, None) is not None:
-            last = len(recipe.layers) - 1
-            raise RecipeError(f"layers[{last}].{key}: the last layer is the head, which has no membrane")
+    _check_head(recipe)
+    _check_currents(recipe)
     return recipe
+
+
+def _check_head(recipe: Recipe) -> None:
+    """How the head is read decides which keys of neurons it has."""
+    last = len(recipe.layers) - 1
+    for index, layer in enumerate(recipe.layers[:last]):
+        if getattr(layer, "read", None) is not None:
+            raise RecipeError(f"layers[{index}].read: only the last layer, the head, is read")
+    head = recipe.layers[-1]
+    read = getattr(head, "read", None) or "accumulate"
+    for key in NEURON_KEYS:
+        if getattr(head, key, None) is None or read == "count":
+            continue
+        if read == "accumulate":
+            raise RecipeError(
+                f"layers[{last}].{key}: the last layer is the head, which has no membrane unless 'read' says"
+            )
+        if key not in ("membrane_bits", "leak"):
+            raise RecipeError(f"layers[{last}].{key}: the head is read by its membrane, so it never fires and has none")
+
+
+def _check_currents(recipe: Recipe) -> None:
+    """A width without a leak would say nothing."""
+    leaks = {f"layers[{i}]": getattr(layer, "current_leak", None) for i, layer in enumerate(recipe.layers)}
+    shared = recipe.network
+    if shared.current_bits is not None and not any((shared.current_leak, *leaks.values())):
+        raise RecipeError("'network.current_bits' needs a 'current_leak' (CUBA-LIF): without, there is no current")
+    for index, (where, leak) in enumerate(leaks.items()):
+        bits = getattr(recipe.layers[index], "current_bits", None)
+        if bits is not None and (leak or shared.current_leak or "0") == "0":
+            raise RecipeError(f"'{where}.current_bits' needs '{where}.current_leak': without, there is no current")
 
 
 def _refuse_bare_geometry(edge: dict[str, Any], where: str) -> None:
@@ -196,35 +226,45 @@ def network_specs(recipe: Recipe, dataset: Dataset) -> list[Spec]:
     return specs
 
 
-def _spec(layer: DenseRecipe | ConvRecipe | PoolRecipe, recipe: Recipe, *, head: bool) -> Spec:
+def _spec(layer: DenseRecipe | ConvRecipe | PoolRecipe | JoinRecipe, recipe: Recipe, *, head: bool) -> Spec:
     if isinstance(layer, PoolRecipe):
         kernel = _pair(layer.kernel)
         stride = kernel if layer.stride is None else _pair(layer.stride)
         return PoolSpec(layer.name, Pool(layer.kind, kernel, stride), layer.reads)
-    shared = recipe.network
-    bits = layer.weight_bits or shared.weight_bits
-    leak = parse_leak(layer.leak if layer.leak is not None else shared.leak)
-    neuron = NeuronSpec(layer.membrane_bits or shared.membrane_bits, leak, layer.reset or shared.reset)
-    lif = None if head else neuron
+    if isinstance(layer, JoinRecipe):
+        return JoinSpec(layer.name, layer.kind, tuple(EdgeSpec(read.node, read.delay) for read in layer.reads))
+    bits = layer.weight_bits or recipe.network.weight_bits
+    neuron = _neuron(layer, recipe.network, (layer.read or "accumulate") if head else "")
+    edges = None if layer.reads is None else tuple(map(_edge, layer.reads))
     if isinstance(layer, DenseRecipe):
-        return DenseSpec(layer.name, layer.units, bits, lif, layer.input_shift, _edges(layer.reads))
-    geometry = ConvGeometry(_pair(layer.stride), (layer.padding, layer.padding), layer.groups)
-    edges = _edges(layer.reads)
-    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, lif, layer.input_shift, edges)
+        return DenseSpec(layer.name, layer.units, bits, neuron, layer.input_shift, edges)
+    geometry = ConvGeometry(_pair(layer.stride), _pair(layer.padding), layer.groups)
+    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, neuron, layer.input_shift, edges)
 
 
-def _edges(reads: Sequence[DenseEdge] | None) -> tuple[EdgeSpec, ...] | None:
-    if reads is None:
+def _neuron(layer: DenseRecipe | ConvRecipe, shared: NetworkRecipe, read: str) -> NeuronSpec | Integrator | None:
+    """What the layer does not say, the network does. read : of the head, "" of another layer."""
+
+    def said(key: str) -> Any:
+        own = getattr(layer, key)
+        return getattr(shared, key) if own is None else own
+
+    if read == "accumulate":
         return None
-    edges = []
-    for read in reads:
-        kernel, geometry = None, None
-        if isinstance(read, ConvEdge) and read.kernel is not None:
-            padding = read.padding or 0
-            kernel = _pair(read.kernel)
-            geometry = ConvGeometry(_pair(read.stride or 1), (padding, padding), read.groups or 1)
-        edges.append(EdgeSpec(read.node, read.delay, kernel, geometry, read.shift))
-    return tuple(edges)
+    bits, leak = said("membrane_bits"), parse_leak(said("leak"))
+    if read == "membrane":
+        return Integrator(leak, bits)
+    current_leak = parse_leak(said("current_leak") or "0")
+    current = SynapticCurrent(current_leak, said("current_bits") or bits) if current_leak else None
+    return NeuronSpec(bits, leak, said("reset"), said("refractory") or 0, current)
+
+
+def _edge(read: DenseEdge) -> EdgeSpec:
+    kernel, geometry = None, None
+    if isinstance(read, ConvEdge) and read.kernel is not None:
+        kernel = _pair(read.kernel)
+        geometry = ConvGeometry(_pair(read.stride or 1), _pair(read.padding or 0), read.groups or 1)
+    return EdgeSpec(read.node, read.delay, kernel, geometry, read.shift, read.op)
 
 
 def _pair(value: int | list[int]) -> tuple[int, int]:

@@ -1,0 +1,53 @@
+"""Cycles and lane utilisation per layer, from the exact cycle model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mintaka.artifact import Network, content_hash
+from mintaka_hw.estimate import predict_cycles
+from mintaka_hw.plan import Lanes, Plan, make_plan
+from parts.networks import INPUTS, Shape, convolutional, dense_lanes, images, trained
+from parts.store import Store, Values, sources
+
+MODEL = ("hw/mintaka_hw/estimate", "hw/mintaka_hw/plan", "sw/mintaka/artifact")
+RATE = 0.1
+
+
+def measure(store: Store, lanes: list[int], samples: int, conv: Path | None, root: Path | None, training: int) -> None:
+    """784-128-10 (T = 8) with spikes at a rate of 10 %, and the conv net where it is given."""
+    shape = Shape("rate")
+    network = trained(shape, images("made", None, 2048), 128, training)
+    rng = np.random.default_rng(0)
+    x = (rng.random((samples, shape.steps, INPUTS)) < RATE).astype(np.uint8)
+    for count in lanes:
+        _point(store, f"dense-{count:04d}", network, dense_lanes(count), x, "784-128-10, T = 8, spikes at 10 %")
+    if conv is not None:
+        network, test_x, about = convolutional(conv, root)
+        _point(store, "conv", network, "auto", test_x[: max(1, samples // 4)], f"conv net {about}, MNIST test images")
+
+
+def _point(store: Store, name: str, network: Network, lanes: Lanes, x: np.ndarray, about: str) -> None:
+    plan = make_plan(network, lanes)
+    key = {"artifact": content_hash(network), "lanes": plan.lanes, "samples": len(x), "model": sources(*MODEL)}
+    store.point("cycles", name, key, lambda: _measured(plan, x, about))
+
+
+def _measured(plan: Plan, x: np.ndarray, about: str) -> Values:
+    found, T = predict_cycles(plan, x), plan.network.time_steps
+    layers = [
+        {
+            "name": layer.name,
+            "lanes": layer.lanes,
+            "groups": layer.groups,
+            "windows": layer.windows,
+            # Slots that carry an event: one cycle per event and group, the least that any schedule takes.
+            "bound": float(found.events[layer.name].mean()),
+            "busy": float(found.busy[layer.name].mean()),
+            "utilisation": found.utilisation(layer.name),
+        }
+        for layer in plan.layers
+    ]
+    return {"about": about, "steps": T, "samples": len(x), "interval": found.interval, "layers": layers}

@@ -1,0 +1,132 @@
+"""`make bench` on tiny settings: what it measures, keeps and writes, whatever the times are."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import bench
+from mintaka.data import DataError
+from parts import page, synthesis, timing
+from parts.store import Store
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """A run with its own store and page; the page."""
+    common = ["--quick", "--no-peers", "--store", str(folder / "store"), "--out", str(folder / "page.md")]
+    assert bench.main([*arguments, *common]) == 0
+    return (folder / "page.md").read_text()
+
+
+def test_cycles_are_those_of_the_model(tmp_path: Path) -> None:
+    text = run(tmp_path, "cycles", "--lanes", "64", "128")
+    found = json.loads((tmp_path / "store/cycles/dense-0064.json").read_text())["values"]
+    hidden, output = found["layers"]
+    assert (hidden["lanes"], hidden["groups"], output["lanes"]) == (64, 2, 2)
+    assert 0 < hidden["bound"] <= hidden["busy"] <= found["interval"] * 1.5
+    assert hidden["utilisation"] == pytest.approx(hidden["bound"] / hidden["busy"])
+    assert f"| hidden | 64 | 2 | {hidden['bound'] / 8:,.1f} | {hidden['busy'] / 8:,.1f} |" in text
+    assert "`synth` (resources after synthesis)" in text
+    assert " cores" in text
+
+
+def test_what_is_measured_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "cycles", "--lanes", "128")
+    assert "(1 points measured now)" in capsys.readouterr().out
+    run(tmp_path, "cycles", "--lanes", "128")
+    assert "(0 points measured now)" in capsys.readouterr().out
+    run(tmp_path, "cycles", "--lanes", "128", "--fresh")
+    assert "(1 points measured now)" in capsys.readouterr().out
+    (tmp_path / "store/cycles/dense-0128.json").write_text("{")
+    run(tmp_path, "cycles", "--lanes", "128")
+    assert "(1 points measured now)" in capsys.readouterr().out
+
+
+def test_a_point_depends_on_its_key(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.point("p", "n", {"a": 1}, lambda: {"v": 1}) == {"v": 1}
+    assert store.point("p", "n", {"a": 1}, lambda: {"v": 2}) == {"v": 1}
+    assert store.point("p", "n", {"a": 2}, lambda: {"v": 2}) == {"v": 2}
+
+
+@pytest.mark.parametrize("part", ["train", "infer"])
+def test_sides_take_turns(part: str, tmp_path: Path) -> None:
+    text = run(tmp_path, part)
+    assert "The peers are missing: not asked for." in text
+    for kind in ("rate", "direct"):
+        subjects = json.loads((tmp_path / f"store/{part}/{kind}.json").read_text())["values"]["subjects"]
+        assert set(subjects) == {"Mintaka", "bare products"} | ({"ANN"} if part == "train" else set())
+        assert all(subject["seconds"] > 0 for subject in subjects.values())
+        assert subjects["Mintaka"]["ratio"] == 1
+
+
+def test_missing_peers_are_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = tmp_path / "peers.txt"
+    nothing.write_text("mintaka-has-no-such-peer @ file:///nowhere\n")
+    monkeypatch.setattr(timing, "PEERS", nothing)
+
+    def no_environment(folder: Path, **_: object) -> None:
+        raise timing.PeersError(f"pip could not install into {folder.name}")
+
+    monkeypatch.setattr(timing.venv, "create", no_environment)
+    settings = timing.Settings(data="made", batch=8, samples=8, rounds=1, repeats=1, training=1)
+    missing = timing.measure(Store(tmp_path), "infer", settings, None, tmp_path / "env")
+    assert missing == "pip could not install into env"
+    assert "The peers are missing: pip could not install into env." in page.render(Store(tmp_path))
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    """A slow round slows both sides and leaves the ratio."""
+    summary = timing._summary([[2.0, 2.0], [40.0], [2.0]], [[1.0, 1.0], [20.0], [1.0]])
+    assert summary == {"seconds": 2.0, "ratio": 2.0, "quartiles": [2.0, 2.0]}
+
+
+def test_resources() -> None:
+    cells = Counter({"LUT6": 3, "LUT2": 2, "INV": 9, "RAM32M": 2, "SRL16E": 1, "FDRE": 5, "FDSE": 1, "CARRY4": 7})
+    cells += Counter({"RAMB36E1": 2, "RAMB18E1": 3, "DSP48E1": 1, "BUFG": 1})
+    assert synthesis.resources("xc7", cells) == {"LUT": 5 + 8 + 1, "FF": 6, "BRAM": 3.5, "DSP": 1}
+    ecp5 = Counter({"LUT4": 10, "CCU2C": 2, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 4, "DP16KD": 3, "MULT18X18D": 1})
+    assert synthesis.resources("ecp5", ecp5) == {"LUT": 18, "FF": 4, "BRAM": 3, "DSP": 1}
+    with pytest.raises(synthesis.SynthesisError, match="RAM512X1S"):
+        synthesis.resources("xc7", Counter({"RAM512X1S": 1}))
+
+
+def test_modules_of_layers() -> None:
+    text = "module top(a);\nmodule \\top.layer_hid (a);\nmodule \\top.layer_hid.lanes (a);\nmodule \\top.other (a);\n"
+    assert synthesis.module_of(text, "top", "hid") == "top.layer_hid"
+    assert synthesis.module_of(text, "top", "other") == "top.other"
+    with pytest.raises(synthesis.SynthesisError, match="0 modules of the Verilog can be layer 'lanes'"):
+        synthesis.module_of(text, "top", "lanes")
+
+
+def test_synthesis_of_a_module(tmp_path: Path) -> None:
+    (tmp_path / "m.v").write_text(
+        "module m(input clk, input [3:0] a, output reg [3:0] y);\nalways @(posedge clk) y <= ~a + 1;\nendmodule\n"
+    )
+    found = synthesis.resources("ecp5", synthesis._cells(tmp_path, "m.v", "m", synthesis.SCRIPTS["ecp5"]))
+    assert found["FF"] == 4
+    assert found["LUT"] > 0
+    with pytest.raises(synthesis.SynthesisError, match="Yosys failed on gone"):
+        synthesis._cells(tmp_path, "m.v", "gone", synthesis.SCRIPTS["ecp5"])
+
+
+def test_bad_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in ((["cycle"], "there is no part 'cycle'"), (["--rounds", "0"], "--rounds is 1 or more")):
+        with pytest.raises(SystemExit, match="2"):
+            bench.main(arguments)
+        assert said in capsys.readouterr().err
+
+
+def test_an_error_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_data(*_: object) -> None:
+        raise DataError("there is no MNIST")
+
+    monkeypatch.setattr(bench.cycles, "measure", no_data)
+    assert bench.main(["cycles", "--out", str(tmp_path / "page.md")]) == 2
+    assert capsys.readouterr().err == "bench: there is no MNIST\n"
+    assert not (tmp_path / "page.md").exists()
