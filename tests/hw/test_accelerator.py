@@ -197,6 +197,36 @@ def test_lanes_are_busy(lanes: int, least: float) -> None:
     assert predict_cycles(plan, inputs).utilisation("hidden1") >= least
 
 
+@pytest.mark.parametrize(
+    ("groups", "lanes", "kind", "bits"),
+    [
+        (12, 12, "spikes", 1),
+        (12, 5, "direct", 4),
+        (4, 3, "counts", 3),
+        (4, 6, "direct", 1),
+        (2, 3, "spikes", 1),
+        (2, 5, "counts", 2),
+    ],
+)
+def test_grouped_convolutions(groups: int, lanes: int, kind: str, bits: int) -> None:
+    """Lanes that reach into several conv groups, into one and into part of one, and across the border of two."""
+    network = conv_network([12, 12, 12, 2], picture=(4, 3), groups=[groups, 6], kind=kind, bits=bits, time_steps=2)
+    plan = make_plan(network, {"conv1": lanes, "conv2": lanes, "head": 1})
+    inputs = random_inputs(network, samples=2, seed=lanes, rate=0.3)
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+def test_a_depthwise_slot_is_a_pixel() -> None:
+    """All lanes work on their own channel at once: a window takes max(1, non-zero pixels) slots."""
+    network = conv_network([8, 8, 2], picture=(6, 6), groups=[8], threshold=40)
+    plan = make_plan(network, {"conv1": 8, "head": 2})
+    inputs = random_inputs(network, samples=4, seed=3, rate=0.1)
+    pixels = np.pad(inputs.reshape(-1, *network.input.shape).any(axis=1), ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(1, 2)).sum((3, 4))
+    expected = np.maximum(windows, 1).reshape(len(inputs), -1).sum(1)
+    np.testing.assert_equal(predict_cycles(plan, inputs).busy["conv1"], expected)
+
+
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize(("stride", "lanes"), [(1, 8), (1, 4), (2, 8)])
 def test_the_gather_keeps_up(rate: float, stride: int, lanes: int) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance, Shape
-from handmade import dense_network, graph_network, neuron_network
-from hypothesis import assume, given
+from handmade import conv_network, dense_network, graph_network, neuron_network
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import FEATURES, dense_chains, networks, random_inputs
 
@@ -152,12 +152,50 @@ def built_bits(layer: LayerPlan) -> int:
     return bits
 
 
+def assert_listed_as_built(layer: LayerPlan) -> None:
+    """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows."""
+    always = ("rows", "flags")
+    assert built_bits(layer) == sum(m.bits for m in layer.memories if m.depth > 1 or m.name in always)
+
+
 @given(data=st.data(), network=dense_chains(features=FEATURES))
 def test_listed_memories_are_the_built_ones(data: st.DataObject, network: Network) -> None:
-    """A memory of one word is a register or a constant, so only deeper ones are looked for."""
     lanes = {node.name: data.draw(st.integers(1, node.size_out)) for node in network.nodes}
     for layer in make_plan(network, lanes).layers:
-        assert built_bits(layer) == sum(memory.bits for memory in layer.memories if memory.depth > 1)
+        assert_listed_as_built(layer)
+
+
+@settings(max_examples=20)
+@given(data=st.data(), network=networks(max_size=8, features=("join", "identity")))
+def test_listed_memories_are_the_built_ones_of_graphs(data: st.DataObject, network: Network) -> None:
+    names = [node.name for node in network.nodes if node.has_synapses]
+    lanes = {name: data.draw(st.integers(1, network.node(name).channels)) for name in names}
+    try:
+        plan = make_plan(network, lanes)
+    except PlanError:
+        assume(False)
+    for layer in plan.layers:
+        assert_listed_as_built(layer)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 12])
+@pytest.mark.parametrize("lanes", [1, 2, 3, 6, 12])
+def test_grouped_convolutions_store_no_zeros(groups: int, lanes: int) -> None:
+    """Lanes that reach into part of a conv group, into one and into several: all store the weights and nothing else."""
+    network = conv_network([12, 12, 2], groups=[groups])
+    layer = make_plan(network, {"conv1": lanes, "head": 1}).layer("conv1")
+    weights = next(memory for memory in layer.memories if memory.name == "weights")
+    assert weights.bits == 12 * (12 // groups) * 9 * 3
+
+
+def test_identity_edges_store_a_weight_per_neuron() -> None:
+    hidden = SMALL.nodes[0]
+    loop = Edge(hidden.name, 1, IntTensor(np.full(8, 3, np.int8), 4), op="identity")
+    network = replace(SMALL, nodes=(replace(hidden, inputs=(*hidden.inputs, loop)), SMALL.nodes[1]))
+    check(network)
+    layer = make_plan(network, {"hidden1": 4, "head": 1}).layers[0]
+    weights = next(memory for memory in layer.memories if memory.name == "weights")
+    assert weights.bits == (12 + 1) * 8 * 4
 
 
 @given(network=dense_chains(), seed=st.integers(0, 2**32 - 1))

@@ -58,11 +58,26 @@ def event_lists(edge: EdgePlan, x: np.ndarray) -> EventLists:
         words = lists.split(lists.flat(x))
         events, chunks = np.bitwise_count(words).sum((1, 2)), _chunks(words, chunk)
         return EventLists(events.tolist(), chunks.sum(1).tolist(), np.maximum(chunks, 1).tolist())
-    window = edge.window_buffer
-    events = windows_of(window, np.bitwise_count(x).sum(1)).sum(1)
-    chunks = windows_of(window, _chunks(np.moveaxis(x, 1, -1), chunk))
+    parts = [_by_slot(part, edge.mask_bits) for part in parts_of(edge.window_buffer, x)]
+    events = windows_of(edge.window_buffer, [np.bitwise_count(part).sum(1) for part in parts]).sum(1)
+    chunks = windows_of(edge.window_buffer, [_chunks(np.moveaxis(part, 1, -1), chunk) for part in parts])
     word_cycles = [[m for m in row if m] or [1] for row in chunks.tolist()]
     return EventLists(events.tolist(), chunks.sum(1).tolist(), word_cycles)
+
+
+def parts_of(window: WindowPlan, x: np.ndarray) -> list[np.ndarray]:
+    """The channels (M, C', H, W) of each section's part of the frames x (M, C, H, W), or (M, C) of 1x1 pixels."""
+    pixels = x.reshape(len(x), -1, window.incoming.rows, window.incoming.cols)
+    none = np.zeros_like(pixels[:, :1])
+    with_none = np.concatenate([pixels, none], axis=1)
+    parts = [with_none[:, [-1 if c is None else c for c in part]] for part in window.channels]
+    return parts * (window.sections // len(parts))
+
+
+def _by_slot(part: np.ndarray, masks: int) -> np.ndarray:
+    """What the lanes see of all their conv groups takes one slot: (M, C' * masks, H, W) -> (M, C', H, W)."""
+    M, channels, H, W = part.shape
+    return np.bitwise_or.reduce(part.reshape(M, channels // masks, masks, H, W), axis=2)
 
 
 def _chunks(words: np.ndarray, chunk: int) -> np.ndarray:
@@ -71,13 +86,13 @@ def _chunks(words: np.ndarray, chunk: int) -> np.ndarray:
     return padded.reshape(*words.shape[:-1], -1, chunk).any(-1).sum(-1)
 
 
-def windows_of(window: WindowPlan, pixels: np.ndarray) -> np.ndarray:
-    """(M, H, W) -> (M * windows, kh * kw): what every window sees."""
+def windows_of(window: WindowPlan, parts: list[np.ndarray]) -> np.ndarray:
+    """Per section (M, H, W) -> (M * windows * sections, kh * kw): what every window sees, each time it is given."""
     (pv, ph), (sv, sh) = window.padding, window.stride
-    padded = np.pad(pixels, ((0, 0), (pv, pv), (ph, ph)))
-    view = np.lib.stride_tricks.sliding_window_view(padded, window.kernel, axis=(1, 2))[:, ::sv, ::sh]
+    padded = np.pad(np.stack(parts), ((0, 0), (0, 0), (pv, pv), (ph, ph)))
+    view = np.lib.stride_tricks.sliding_window_view(padded, window.kernel, axis=(2, 3))[:, :, ::sv, ::sh]
     rows, cols = window.shape_out
-    return view[:, :rows, :cols].reshape(-1, window.kernel[0] * window.kernel[1])
+    return np.moveaxis(view[:, :, :rows, :cols], 0, 3).reshape(-1, window.kernel[0] * window.kernel[1])
 
 
 def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None) -> CyclePrediction:
@@ -120,7 +135,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     for name, model in layers.items():
         model.finish()
         busy[name] = np.array(model.busy, np.int64)
-        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.groups
+        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
     return CyclePrediction(ends, busy, events)
 
 
@@ -183,8 +198,7 @@ def _links(plan: Plan, outs: dict[str, Wire]) -> dict[tuple[str, int], Wire]:
 
 def _window(window: WindowPlan, x: np.ndarray, words: Wire) -> tuple[list[int], Wire]:
     """A window reader behind `words`, which carry the frames x: how many pixels it gives per window, and its wire."""
-    frames = x.reshape(len(x), -1, window.incoming.rows, window.incoming.cols)
-    nonzero = windows_of(window, np.asarray(frames.any(axis=1)))
+    nonzero = windows_of(window, [np.asarray(part.any(axis=1)) for part in parts_of(window, x)])
     pixels = np.maximum(nonzero.sum(1), 1).tolist() if window.has_flags else [1] * len(nonzero)
     out = Wire()
     WindowModel(window, pixels, words, out)

@@ -198,7 +198,7 @@ class QueueModel:
 
 
 class WindowModel:
-    """The window reader. pixels : per window what it gives, max(1, non-zero pixels)."""
+    """The window reader. pixels : per window and section what it gives, max(1, non-zero pixels)."""
 
     def __init__(self, window: WindowPlan, pixels: list[int], words: Wire, out: Wire):
         self.window, self.pixels, self.words, self.out = window, pixels, words, out
@@ -223,7 +223,8 @@ class WindowModel:
         number = len(wire.offers)
         time = wire.taken(number - 1) if number else 0
         rows, cols = self.window.shape_out
-        frame, place = divmod(self.current, rows * cols)
+        window, section = divmod(self.current, self.window.sections)
+        frame, place = divmod(window, rows * cols)
         row, column = divmod(place, cols)
         if self.given == 0:  # else its rows are there
             last_row = frame * self.window.incoming.rows + self.window.rows_needed(row) - 1
@@ -236,7 +237,7 @@ class WindowModel:
         self.given += 1
         if self.given == self.pixels[self.current]:
             self.current, self.given = self.current + 1, 0
-            if column == cols - 1:
+            if column == cols - 1 and section == self.window.sections - 1:
                 before = self.window.rows_freed(row - 1) if row else 0
                 self.freed += [time] * (self.window.rows_freed(row) - before)
 
@@ -300,7 +301,7 @@ class JoinModel:
 class EventLists:
     """What enters a layer by one edge: per list its events, its entries (non-zero chunks), and the cycles of its words.
 
-    A word with m non-zero chunks occupies the collector max(1, m) cycles.
+    An event is what takes a slot. A word with m non-zero chunks occupies the collector max(1, m) cycles.
     """
 
     events: list[int]
@@ -314,7 +315,8 @@ class LayerModel:
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
         phases = layer.phases
-        self.windows, self.groups, self.phases, self.listed = layer.windows, layer.groups, phases.number, phases.listed
+        self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
+        self.phases, self.listed = phases.number, phases.listed
         self.gives_from = phases.number - 1 if layer.is_head else len(phases.passes)  # first phase that gives words
         self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
         self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
@@ -378,7 +380,7 @@ class LayerModel:
 
     def _phase(self, number: int) -> int:
         """The phase of that list."""
-        return number // self.windows % self.listed
+        return number // self.lists % self.listed
 
     def _replay_list(self) -> None:
         """The next list; and behind a sample's last one its phases without lists."""
@@ -387,19 +389,19 @@ class LayerModel:
             self.accept(self.words[0])
         if current < len(self.released):
             return
-        phase, window = self._phase(current), current % self.windows
-        if phase == 0 and window == 0:
+        phase, number = self._phase(current), current % self.lists
+        if phase == 0 and number == 0:
             self.busy.append(0)
-        self._window(phase, window, self.events[current], self.readable[current])
+        self._list(phase, number, self.events[current], self.readable[current])
         self.released.append(self.last_slot)
-        if phase == self.listed - 1 and window == self.windows - 1:
+        if phase == self.listed - 1 and number == self.lists - 1:
             for later in range(self.listed, self.phases):
-                for each in range(self.windows):
-                    self._window(later, each, 0, NEVER)
+                for each in range(self.lists):
+                    self._list(later, each, 0, NEVER)
 
-    def _window(self, phase: int, window: int, events: int, readable: int) -> None:
+    def _list(self, phase: int, number: int, events: int, readable: int) -> None:
         gives_words, depth = phase >= self.gives_from, self.layer.fifo_depth
-        for state in range(window * self.groups, (window + 1) * self.groups):
+        for state in range(number * self.groups, (number + 1) * self.groups):
             loaded = max(readable, self.last_slot)
             first = loaded + 1
             if phase > 0:
@@ -418,8 +420,8 @@ class LayerModel:
 def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
     """Counts per edge and list as counts per list of all its edges, in the order in which lists are replayed."""
     frames = 1 if layer.edges[0].source.static else layer.time_steps
-    samples = len(counts[0]) // (layer.windows * frames)
-    by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.windows) for each in counts]
+    samples = len(counts[0]) // (layer.lists * frames)
+    by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.lists) for each in counts]
     phases = layer.phases
     passes = [by_edge[number] for number in phases.passes]
     steps = [np.sum([by_edge[number] for number in phases.step_edges], axis=0)] if phases.step_edges else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
+from math import ceil, gcd
 
 import numpy as np
 
@@ -20,7 +20,13 @@ class EdgePlan:
     """An edge into `node`.
 
     incoming : the stream that it reads. source : what that stream carries.
-    offset : number of the edge's first element among all elements of the layer's event lists.
+    offset : number of the edge's first row among the rows of weights of a group.
+    lanes : the layer's. sections : its lists per window.
+
+    A grouped convolution lets the neurons of a conv group see the channels of that group only (an identity edge: one
+    channel each). What the lanes of one fold see are the `mask_bits` conv groups that the fold reaches into, side by
+    side: an element of the list stands for one channel of each of them, and its bits say which lanes it reaches. So
+    the weights of all of them are added in one slot, and no zero is stored for what lies in other conv groups.
     """
 
     node: Node
@@ -28,6 +34,8 @@ class EdgePlan:
     incoming: StreamLayout
     source: Signal
     offset: int
+    lanes: int
+    sections: int
 
     @property
     def conv(self) -> ConvGeometry | None:
@@ -46,6 +54,39 @@ class EdgePlan:
         return (1, 1) if self.is_identity and len(self.node.shape_out) == 3 else None
 
     @property
+    def is_spread(self) -> bool:
+        """True where every element of the one window goes to a neuron of its own: a flat identity edge.
+
+        It has one row of weights per group of lanes; an event reaches one lane of one group, whatever its slot.
+        """
+        return self.is_identity and self.kernel is None
+
+    @property
+    def conv_groups(self) -> int:
+        """1 where every neuron sees all channels of a pixel, and for what is one window."""
+        if self.kernel is None:
+            return 1
+        return self.node.channels if self.conv is None else self.conv.groups
+
+    def reach(self, group: int) -> range:
+        """The conv groups of the neurons in that group of lanes."""
+        size = self.node.channels // self.conv_groups
+        last = min((group + 1) * self.lanes, self.node.channels) - 1
+        return range(group * self.lanes // size, last // size + 1)
+
+    @property
+    def mask_bits(self) -> int:
+        """Conv groups that a group of lanes reaches into at most: bits that each bit of an element has."""
+        return max(len(self.reach(group)) for group in range(ceil(self.node.channels / self.lanes)))
+
+    def mask_bit(self, group: int, lane: int) -> int | None:
+        """Which of its element's mask bits tells a lane of its event; None for a lane without a neuron."""
+        channel = group * self.lanes + lane
+        if channel >= self.node.channels:
+            return None
+        return channel * self.conv_groups // self.node.channels - self.reach(group).start
+
+    @property
     def weight(self) -> IntTensor:
         assert self.edge.weight is not None
         return self.edge.weight
@@ -55,8 +96,8 @@ class EdgePlan:
         """What the collector sees per list: the whole source, or the kernel's pixels of one window."""
         if self.kernel is None:
             return self.incoming
-        kh, kw = self.kernel
-        return StreamLayout(kh, kw, self.incoming.channels, self.incoming.channels, self.incoming.element_bits)
+        channels = self.incoming.channels // self.conv_groups
+        return StreamLayout(*self.kernel, channels, channels, self.mask_bits * self.element_bits)
 
     @property
     def window_buffer(self) -> WindowPlan | None:
@@ -64,27 +105,54 @@ class EdgePlan:
         if self.kernel is None:
             return None
         stride, padding = ((1, 1), (0, 0)) if self.conv is None else (self.conv.stride, self.conv.padding)
-        return WindowPlan(self.incoming, self.kernel, stride, padding, self.node.shape_out[1:])
+        return WindowPlan(
+            self.incoming, self.kernel, stride, padding, self.node.shape_out[1:], self.sections, self._parts
+        )
+
+    @property
+    def _parts(self) -> tuple[tuple[int | None, ...], ...]:
+        """Per section the channels that its lanes see: of each conv group the first, then of each the second, ..."""
+        if self.conv_groups == 1:
+            return ()
+        size = self.incoming.channels // self.conv_groups
+        groups_per_section = ceil(self.node.channels / self.lanes) // self.sections
+        parts = []
+        for section in range(self.sections):
+            reach = self.reach(section * groups_per_section)
+            places = [[*reach, *[None] * (self.mask_bits - len(reach))]] * size
+            parts.append(tuple(None if g is None else g * size + i for i, gs in enumerate(places) for g in gs))
+        return tuple(parts)
 
     @property
     def fan_in(self) -> int:
-        """Elements per list, and rows of weights per group."""
-        return self.lists.elements
+        """Rows of weights per group: one per element of a list."""
+        return 1 if self.is_spread else self.lists.elements
+
+    @property
+    def elements(self) -> range:
+        """The numbers of its elements in a list: rows of weights, or the neurons' numbers where it is spread."""
+        return range(self.lists.elements) if self.is_spread else range(self.offset, self.offset + self.fan_in)
 
     # ---- the event list
 
     @property
     def element_bits(self) -> int:
-        return self.lists.element_bits
+        """Of the source."""
+        return self.incoming.element_bits
 
     @property
     def chunk_elements(self) -> int:
-        """Source elements in one entry of the event list: up to 8 spikes, or one multi-bit number."""
-        return 1 if self.element_bits > 1 else min(CHUNK_ELEMENTS, self.lists.word_elements)
+        """Elements in one entry of the event list: up to 8 spikes, or one multi-bit number or masked element."""
+        return 1 if self.lists.element_bits > 1 else min(CHUNK_ELEMENTS, self.lists.word_elements)
+
+    @property
+    def chunk_fields(self) -> int:
+        """Slots that an entry can cause: a field is a spike, or a bit-plane of a number, as `mask_bits` bits."""
+        return self.chunk_elements * self.element_bits
 
     @property
     def chunk_bits(self) -> int:
-        return self.chunk_elements * self.element_bits
+        return self.chunk_fields * self.mask_bits
 
     @property
     def word_chunks(self) -> int:
@@ -105,17 +173,26 @@ class EdgePlan:
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
-        """Weights in the order of the lists' elements, int64 (channels, fan_in); 0 where groups leave no synapse."""
+        """Weights in the order of the lists' elements, int64 (channels, fan_in)."""
         W = self.weight.values.astype(np.int64)
         if self.is_identity:
-            return np.diag(W)
+            return W.reshape(-1, 1)
         if self.conv is None:
             pixels = self.incoming.pixels
             return W.reshape(len(W), -1, pixels).transpose(0, 2, 1).reshape(len(W), -1)
-        groups = self.conv.groups
-        full = np.zeros((len(W), self.incoming.channels, *W.shape[2:]), np.int64)
-        out_size, in_size = len(W) // groups, W.shape[1]
-        for group in range(groups):
-            mine = slice(group * out_size, (group + 1) * out_size)
-            full[mine, group * in_size : (group + 1) * in_size] = W[mine]
-        return full.transpose(0, 2, 3, 1).reshape(len(W), -1)
+        return W.transpose(0, 2, 3, 1).reshape(len(W), -1)
+
+
+def sections_of(node: Node, lanes: int) -> int:
+    """Lists per window: one where every group of lanes replays the same events, up to one per group of lanes.
+
+    Groups of lanes within the same conv group of every grouped edge share a list.
+    """
+    groups = ceil(node.channels / lanes)
+    shared = groups
+    for edge in node.inputs:
+        conv_groups = node.channels if edge.op == "identity" else 1 if edge.conv is None else edge.conv.groups
+        if conv_groups > 1 and len(node.shape_out) == 3:
+            size = node.channels // conv_groups
+            shared = gcd(shared, size // lanes if size % lanes == 0 else 1)
+    return groups // shared

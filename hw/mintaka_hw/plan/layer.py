@@ -32,8 +32,9 @@ class LayerPlan:
     read : of the head, where the logits come from ("accumulate", "count" or "membrane"), else None.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
-    is a list of events, replayed once per group. A sample is a row of *phases*, each over all windows: the time steps,
-    and ahead of them one pass for each direct edge whose sum must be known on its own.
+    is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`). A sample
+    is a row of *phases*, each over all windows: the time steps, and ahead of them one pass for each direct edge whose
+    sum must be known on its own.
     """
 
     node: Node
@@ -80,7 +81,7 @@ class LayerPlan:
 
     @property
     def windows(self) -> int:
-        """Event lists per time step."""
+        """Times that all neurons of a pixel are worked on, per time step."""
         return prod(self.node.shape_out[1:])
 
     @property
@@ -90,8 +91,23 @@ class LayerPlan:
 
     @property
     def groups(self) -> int:
-        """G: how often an event list is replayed."""
+        """G: how many groups of lanes the neurons of a window make."""
         return ceil(self.channels / self.lanes)
+
+    @property
+    def sections(self) -> int:
+        """Event lists per window, each for its own groups: several where edges are grouped convolutions."""
+        return self.edges[0].sections
+
+    @property
+    def list_groups(self) -> int:
+        """Groups that a list is replayed for."""
+        return self.groups // self.sections
+
+    @property
+    def lists(self) -> int:
+        """Event lists per time step."""
+        return self.windows * self.sections
 
     @property
     def states(self) -> int:
@@ -130,6 +146,16 @@ class LayerPlan:
     def chunk_bits(self) -> int:
         """Width of the widest chunk in an event list."""
         return max(edge.chunk_bits for edge in self.edges)
+
+    @property
+    def chunk_fields(self) -> int:
+        """Most slots that an entry can cause."""
+        return max(edge.chunk_fields for edge in self.edges)
+
+    @property
+    def is_grouped(self) -> bool:
+        """True where an edge is a grouped convolution or an identity: an event need not reach all lanes."""
+        return any(edge.conv_groups > 1 or edge.is_spread for edge in self.edges)
 
     @property
     def planes(self) -> int:
@@ -267,7 +293,7 @@ class LayerPlan:
 
     @property
     def fanout(self) -> np.ndarray:
-        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,)."""
+        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,); not for grouped layers."""
         return (self.weight_rows != 0).sum(axis=0).astype(np.int64)
 
     @property
@@ -302,7 +328,7 @@ class LayerPlan:
 
     @property
     def element_address_bits(self) -> int:
-        return max(1, (self.fan_in - 1).bit_length())
+        return max(1, *((edge.elements[-1]).bit_length() for edge in self.edges))
 
     @property
     def memories(self) -> list[MemoryPlan]:
@@ -313,7 +339,7 @@ class LayerPlan:
             MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
             MemoryPlan("events", 2**self.ring_bits, entry),
             MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
-            MemoryPlan("fanout", self.fan_in, int(self.fanout.max()).bit_length()),
+            MemoryPlan("fanout", self.fan_in, 0 if self.is_grouped else int(self.fanout.max()).bit_length()),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
         for edge in self.edges:

@@ -16,7 +16,7 @@ class StageListing:
     """One core.
 
     op : for example "conv2d", "sum pool", "add join".
-    lanes, groups, windows : P, G and event lists per step; None for pools and joins, which are not folded.
+    lanes, groups, windows : P, G and windows per step; None for pools and joins, which are not folded.
     widths : bits by what is that wide, as far as the stage has it.
     memories : everything that keeps words, the queues in front of the stage included.
     """

@@ -8,8 +8,8 @@ from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Network, Node, content_hash, network_bounds, run, signals
-from mintaka_hw.plan.edge import EdgePlan
+from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds, run, signals
+from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link, links
@@ -116,9 +116,11 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
             stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
         edges: list[EdgePlan] = []
+        sections = sections_of(node, chosen[node.name])
         for edge in node.inputs:
             offset = sum(e.fan_in for e in edges)
-            edges.append(EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset))
+            incoming = layouts[edge.node]
+            edges.append(EdgePlan(node, edge, incoming, source[edge.node], offset, chosen[node.name], sections))
         read = network.output.read if node is network.head else None
         stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name], read))
     return Plan(
@@ -188,12 +190,27 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
 
 
 def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
-    """The lanes that `make_plan(..., "auto")` chooses."""
-    events = _events_per_sample(network, nodes)
+    """The lanes that `make_plan(..., "auto")` chooses.
+
+    A direct input is summed first, and all others wait for that: a layer that keeps pace must do it in a step's share
+    of the time.
+    """
+    events, T = _Events(network), network.time_steps
+
+    def direct(node: Node) -> tuple[Edge, ...]:
+        return tuple(edge for edge in node.inputs if events.source[edge.node].static)
 
     def slots(node: Node, lanes: int) -> float:
-        windows = prod(node.shape_out[1:])
-        return ceil(node.channels / lanes) * max(events[node.name], windows * network.time_steps)
+        windows, passes = prod(node.shape_out[1:]), len(direct(node))
+        only_direct = passes == len(node.inputs)
+        with_lists = max(events.per_group(node, node.inputs, lanes), windows * (passes + (0 if only_direct else T)))
+        return ceil(node.channels / lanes) * (with_lists + (windows * (T - 1) if only_direct else 0))
+
+    def time(node: Node, lanes: int) -> float:
+        if not direct(node):
+            return slots(node, lanes)
+        first = max(events.per_group(node, direct(node), lanes), prod(node.shape_out[1:]))
+        return max(slots(node, lanes), ceil(node.channels / lanes) * first * T)
 
     def most(node: Node) -> int:
         return min(MAX_LANES, node.channels)
@@ -203,32 +220,42 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     pace = slots(largest, lanes[largest.name])
     for node in nodes:
         if node is not largest:
-            fits = (n for n in range(1, most(node)) if slots(node, n) <= pace)
+            fits = (n for n in range(1, most(node)) if time(node, n) <= pace)
             lanes[node.name] = next(fits, most(node))
     return lanes
 
 
-def _events_per_sample(network: Network, nodes: list[Node]) -> dict[str, float]:
-    """Mean events that each layer replays per sample and group, from the test vectors or at an assumed rate.
+class _Events:
+    """Mean events per sample, from the artifact's test vectors or at an assumed rate."""
 
-    A convolution replays a spike in every window that sees it: on average kernel over stride times.
-    """
-    source = signals(network)
-    rates: dict[str, float] = {}  # set bits per element and sample
-    if network.vectors is not None:
-        result = run(network, network.vectors.inputs)
-        rates = {name: float(count.mean()) / network.node(name).size_out for name, count in result.spikes.items()}
-        x = network.vectors.inputs
-        rates[network.input.name] = float(np.bitwise_count(x).sum()) / len(x) / source[network.input.name].size
-    events = {}
-    for node in nodes:
-        events[node.name] = 0.0
-        for edge in node.inputs:
-            signal = source[edge.node]
-            steps = 1 if signal.static else network.time_steps
-            rate = rates.get(edge.node, ASSUMED_RATE * signal.max_value.bit_length() * steps)
-            uses = 1.0
+    def __init__(self, network: Network):
+        self.source = signals(network)
+        self.bits = {  # per element of what each node reads, how many bits come in a sample
+            name: signal.max_value.bit_length() * (1 if signal.static else network.time_steps)
+            for name, signal in self.source.items()
+        }
+        self.rates = dict.fromkeys(self.source, ASSUMED_RATE)  # the share of them that is set
+        if network.vectors is not None:
+            x, result = network.vectors.inputs, run(network, network.vectors.inputs)
+            counts = {name: float(spikes.mean()) for name, spikes in result.spikes.items()}
+            counts[network.input.name] = float(np.bitwise_count(x).sum()) / len(x)
+            self.rates |= {n: count / (self.source[n].size * self.bits[n]) for n, count in counts.items()}
+
+    def per_group(self, node: Node, edges: tuple[Edge, ...], lanes: int) -> float:
+        """Events of those edges that a group of lanes works on.
+
+        A convolution replays a spike in every window that sees it: on average kernel over stride times. A group sees
+        the channels of its conv groups only, and takes those of different conv groups at once: it has an event where
+        one of them is set, which is taken as independent.
+        """
+        found = 0.0
+        for edge in edges:
+            conv_groups, uses = 1, 1.0
             if edge.conv is not None and edge.weight is not None:
-                uses = prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
-            events[node.name] += rate * signal.size * uses
-    return events
+                conv_groups, uses = edge.conv.groups, prod(edge.weight.values.shape[2:]) / prod(edge.conv.stride)
+            elif edge.op == "identity" and len(node.shape_out) == 3:
+                conv_groups = node.channels
+            at_once = max(1.0, lanes * conv_groups / node.channels)
+            share = 1 - (1 - self.rates[edge.node]) ** at_once
+            found += share * self.bits[edge.node] * self.source[edge.node].size / conv_groups * uses
+        return found

@@ -13,6 +13,8 @@ class WindowPlan:
     """Windows of `kernel` pixels at `stride` over the frames of `incoming` with zero `padding`, (vertical, horizontal).
 
     shape_out : windows per frame, (rows, cols).
+    sections : how often each window is given, one time after the other.
+    parts : per section the channels that are given, in order (None: a zero); empty where it is always all of them.
     """
 
     incoming: StreamLayout
@@ -20,12 +22,19 @@ class WindowPlan:
     stride: tuple[int, int]
     padding: tuple[int, int]
     shape_out: tuple[int, ...]
+    sections: int = 1
+    parts: tuple[tuple[int | None, ...], ...] = ()
+
+    @property
+    def channels(self) -> tuple[tuple[int | None, ...], ...]:
+        """The different parts: one of all channels, or `parts`."""
+        return self.parts or (tuple(range(self.incoming.channels)),)
 
     @property
     def outgoing(self) -> StreamLayout:
         """One window's pixels, each in one word."""
-        channels, bits = self.incoming.channels, self.incoming.element_bits
-        return StreamLayout(*self.kernel, channels, channels, bits)
+        channels = len(self.channels[0])
+        return StreamLayout(*self.kernel, channels, channels, self.incoming.element_bits)
 
     @property
     def buffer_rows(self) -> int:
@@ -55,10 +64,10 @@ class WindowPlan:
 
     @property
     def memories(self) -> list[MemoryPlan]:
-        """The pixels, and for each whether any of its channels is not zero: a word per block, a bit per pixel in it."""
+        """The pixels, and for each and each part whether it is not zero: a word per block, a bit per pixel and part."""
         found = [MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)]
         if self.has_flags:
-            found.append(MemoryPlan("flags", self.blocks, self.buffer_rows * self.stride[1]))
+            found.append(MemoryPlan("flags", self.blocks, self.buffer_rows * self.stride[1] * len(self.channels)))
         return found
 
     def inside(self, axis: int, window: int) -> int:

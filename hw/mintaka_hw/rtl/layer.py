@@ -133,10 +133,14 @@ class LayerCore(wiring.Component):
         still = self._begin(m, slots, lanes, stepped)
 
         # ---- cycle 1: decode the weights into the register before the accumulators
+        operations = Signal(layer.lanes)  # lanes with a synapse for the event
         for lane in range(layer.lanes):
             weight = self._decoded(weight_word, lane)
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
-            m.d.sync += held.eq(Mux(slots[1].event & ~still[lane], weight, 0))
+            reached = slots[1].mask[lane] if layer.is_grouped else slots[1].event
+            m.d.sync += held.eq(Mux(reached & ~still[lane], weight, 0))
+            if layer.is_grouped:
+                m.d.sync += operations[lane].eq(reached & (weight != 0))
             m.d.comb += lanes.weight[lane].eq(held)
         m.d.comb += [
             lanes.valid.eq(valids[2]),
@@ -151,7 +155,10 @@ class LayerCore(wiring.Component):
             self._table(m, "reset_by", layer.reset_by, slots[-3].group, lanes.reset_by)
 
         self._output(m, lanes, replay, stepped, result)
-        self._counters(m, replay, slots[1], valids[1])
+        if layer.is_grouped:
+            self._counters(m, replay, slots[2], valids[2], 2, popcount(operations))
+        else:
+            self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
         m.d.comb += self.tap_valid.eq(stepped)
         for name in tapped(layer):
             port = lanes.spikes if name == "s" else getattr(lanes, name).as_value()
@@ -288,27 +295,38 @@ class LayerCore(wiring.Component):
             return lanes.spikes
         return Mux(slot.group == layer.groups - 1, lanes.spikes[: layer.outgoing.rest], lanes.spikes)
 
-    def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value) -> None:
-        """Totals, one cycle behind the slots. The fan-out table makes a slot's operations one addition.
+    def _fanout(self, m: Module, row: Value, slot: Signal) -> Value:
+        """Operations of an event in all groups, counted in the first: a table, a cycle behind the slot."""
+        layer = self.layer
+        width = int(layer.fanout.max()).bit_length()
+        if not width:
+            return C(0, 1)  # a layer without a synapse has no operations
+        fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, row[: layer.element_address_bits])
+        return Mux(slot.group == 0, fanout, 0)
+
+    def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value, behind: int, operations: Value) -> None:
+        """Totals, `behind` cycles after the slots; `operations`: of the slot, if it carries an event.
 
         They are never cleared but by reset: the reader takes differences, and the counters need no multiplexers.
         """
         layer = self.layer
-        width = int(layer.fanout.max()).bit_length()
-        fanout: Value = Signal(1)  # stays 0: a layer without a synapse has no operations
-        if width:
-            address = replay.slot.weight[: layer.element_address_bits]
-            fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, address)
-        occupied, ends = Signal(name="slot_occupied"), Signal(name="slot_ends")
-        m.d.sync += [
-            occupied.eq(replay.occupied),
-            ends.eq(replay.valid & replay.ends),
-            self.done.eq(ends),
-        ]
+        occupied, ends = replay.occupied, replay.valid & replay.ends
+        for cycle in range(1, behind + 1):
+            then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "ends")]
+            m.d.sync += [then[0].eq(occupied), then[1].eq(ends)]
+            occupied, ends = then
+        m.d.sync += self.done.eq(ends)
         event = valid & slot.event
-        once = event & (slot.group == 0)
-        operations: Value = Mux(once, fanout, 0)
+        operations = Mux(event, operations, 0)
         if any(edge.counts_units for edge in layer.edges):
             operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
         for counter, step in ((self.busy, occupied), (self.events, event), (self.sops, operations)):
             m.d.sync += counter.eq(counter + step)
+
+
+def popcount(bits: Value) -> Value:
+    """How many bits are set, as a tree of additions."""
+    if len(bits) == 1:
+        return bits
+    half = len(bits) // 2
+    return popcount(bits[:half]) + popcount(bits[half:])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, C, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import LayerPlan
+from mintaka_hw.plan import EdgePlan, LayerPlan
 from mintaka_hw.rtl.collector import entry_layout, list_layout, of_edge
 
 
@@ -16,6 +18,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     """One issue slot.
 
     event : 0 in the slot of an empty list, which adds nothing.
+    mask : bit per lane that the event reaches; not there where it always reaches all.
     weight : row of the weight memory, group * fan_in + element.
     plane : the weight counts 2^plane times (bit-plane of a multi-bit element, shift of an edge).
     units : the event stands for 2^units spikes (bit-plane of a pooled count).
@@ -28,6 +31,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     return data.StructLayout(
         {
             "event": 1,
+            "mask": layer.lanes if layer.is_grouped else 0,
             "weight": max(1, (layer.fan_in * layer.groups - 1).bit_length()),
             "plane": (layer.planes - 1).bit_length(),
             "units": (max((e.element_bits for e in layer.edges if e.counts_units), default=1) - 1).bit_length(),
@@ -42,8 +46,13 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     )
 
 
+def fields_of(edge: EdgePlan, bits: Value) -> list[Value]:
+    """The fields of an entry."""
+    return [bits[n * edge.mask_bits : (n + 1) * edge.mask_bits] for n in range(edge.chunk_fields)]
+
+
 class Replay(wiring.Component):
-    """Walks the collector's lists, one per window, and issues slots.
+    """Walks the collector's lists, one per window or section of it, and issues slots.
 
     A group's first slot waits until the group's state of the step before is stored (`state_distance`) and, where the
     group gives a word, until the output has a place for it (`credit`). Nothing waits behind the first slot, so the
@@ -110,19 +119,20 @@ class Replay(wiring.Component):
         listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
 
         load, finished = Signal(), Signal()
-        nothing, chunk_last, group_last, phase_last = (
-            Signal(name=n) for n in ("nothing", "chunk_last", "group_last", "phase_last")
+        nothing, chunk_last, list_last, group_last, phase_last = (
+            Signal(name=n) for n in ("nothing", "chunk_last", "list_last", "group_last", "phase_last")
         )
         m.d.comb += [
             nothing.eq(~listed | self.list.empty),
             chunk_last.eq(nothing | (index == self.list.last[: layer.ring_bits])),
+            list_last.eq(self._list_last(m, load & chunk_last)),
             group_last.eq(group == layer.groups - 1),
             phase_last.eq(state == layer.states - 1),
         ]
         next_index = Signal.like(index)
-        again = chunk_last & ~group_last  # the list's entries once more, for the next group
+        again = chunk_last & ~list_last  # the list's entries once more, for the next group
         m.d.comb += [next_index.eq(index), self.address.eq(next_index)]
-        m.d.comb += self.take.eq(load & chunk_last & group_last & listed)
+        m.d.comb += self.take.eq(load & chunk_last & list_last & listed)
         with m.If(load):
             m.d.comb += next_index.eq(Mux(nothing | again, start, index + 1))
             with m.If(chunk_last):
@@ -140,11 +150,13 @@ class Replay(wiring.Component):
         # ---- the chunk at hand
         chunk = Signal(self.slot.shape(), reset_less=True)  # constant fields of its slots; `weight` is its first row
         bits = Signal(layer.chunk_bits, reset_less=True)
+        element = Signal(layer.element_address_bits, reset_less=True)
+        flags = Signal(layer.chunk_fields, reset_less=True)  # which fields of `bits` are still to come
         edge = Signal(layer.edge_bits, reset_less=True)
         waiting, lasts, frees, ends = (Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample"))
         occupied = Signal()
-        rest = Signal.like(bits)
-        m.d.comb += rest.eq(bits & (bits - 1)[: layer.chunk_bits])
+        rest = Signal.like(flags)
+        m.d.comb += rest.eq(flags & (flags - 1)[: layer.chunk_fields])
         go = Signal()
         m.d.comb += [
             self.valid.eq(occupied & go),
@@ -153,26 +165,30 @@ class Replay(wiring.Component):
         ]
         m.d.sync += occupied.eq(load | (occupied & ~finished))
         with m.If(self.valid):
-            m.d.sync += [bits.eq(rest), waiting.eq(0)]
+            m.d.sync += [flags.eq(rest), waiting.eq(0)]
+        nonzero = [Cat(field.any() for field in fields_of(e, self.entry.bits)) for e in layer.edges]
+        first_rows: list[Value] = [C(e.offset) if e.is_spread else self.entry.element for e in layer.edges]
         with m.If(load):
             m.d.sync += [
                 chunk.event.eq(~nothing),
                 edge.eq(Mux(nothing, 0, self.entry.edge)),
-                chunk.weight.eq(row + Mux(nothing, 0, self.entry.element)),
+                chunk.weight.eq(row + Mux(nothing, 0, of_edge(self.entry.edge, first_rows))),
+                element.eq(self.entry.element),
                 chunk.group.eq(group),
                 chunk.state.eq(state),
                 chunk.phase.eq(Mux(phase < passes, phase, passes)),
                 chunk.opening.eq(opening),
                 chunk.closing.eq(closing),
-                bits.eq(Mux(nothing, 0, self.entry.bits)),
+                bits.eq(self.entry.bits),
+                flags.eq(Mux(nothing, 0, of_edge(self.entry.edge, nonzero))),
                 waiting.eq(nothing | (index == start)),
                 lasts.eq(chunk_last),
                 frees.eq(self.take),
                 ends.eq(chunk_last & phase_last & closing),
             ]
 
-        # ---- the slot: the chunk's lowest bit
-        lowest = bits & ~rest
+        # ---- the slot: the chunk's lowest field
+        lowest = flags & ~rest
         number = self._number_of(lowest)
         m.d.comb += [
             self.slot.eq(chunk),
@@ -181,18 +197,28 @@ class Replay(wiring.Component):
             self.ends.eq(ends & (rest == 0)),
             self.release.eq(finished & frees),
         ]
-        # A bit's number is a plane of one element, or one element of several.
+        # A field's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
+        rows = [Const(0, 1) if e.is_spread else among for e, among in zip(layer.edges, elements, strict=True)]
         shifts = [layer.phases.plane_shift(n) for n in range(len(layer.edges))]
         planes = [
             number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
         ]
         units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
         m.d.comb += [
-            self.slot.weight.eq(chunk.weight + of_edge(edge, elements)),
+            self.slot.weight.eq(chunk.weight + of_edge(edge, rows)),
             self.slot.plane.eq(of_edge(edge, planes)),
             self.slot.units.eq(of_edge(edge, units)),
         ]
+
+        if layer.is_grouped:
+            masks = [
+                self._one_lane(element + among, chunk.group)
+                if e.is_spread
+                else self._lanes(e, bits, lowest, chunk.group)
+                for e, among in zip(layer.edges, elements, strict=True)
+            ]
+            m.d.comb += self.slot.mask.eq(Mux(chunk.event, of_edge(edge, masks), 0))
 
         # ---- when a group may begin
         gives_word = chunk.closing if layer.is_head else chunk.phase == passes
@@ -208,8 +234,42 @@ class Replay(wiring.Component):
         return phase == 0 if limit == 1 else phase < limit
 
     def _number_of(self, one_hot: Value) -> Value:
-        width = max(1, (self.layer.chunk_bits - 1).bit_length())
-        return Cat(Cat(one_hot[i] for i in range(self.layer.chunk_bits) if i >> bit & 1).any() for bit in range(width))
+        fields = self.layer.chunk_fields
+        width = max(1, (fields - 1).bit_length())
+        return Cat(Cat(one_hot[i] for i in range(fields) if i >> bit & 1).any() for bit in range(width))
+
+    def _list_last(self, m: Module, group_ends: Value) -> Value:
+        """Whether the group at hand is the last one for which the list is replayed."""
+        groups = self.layer.list_groups
+        if groups == 1:
+            return Const(1, 1)
+        number = Signal(range(groups), name="group_of_list")
+        with m.If(group_ends):
+            m.d.sync += number.eq(Mux(number == groups - 1, 0, number + 1))
+        return number == groups - 1
+
+    def _one_lane(self, neuron: Value, group: Value) -> Value:
+        """The lane of that neuron, if it is in the group at hand."""
+        lanes = self.layer.lanes
+        first = Array([Const(number * lanes) for number in range(self.layer.groups)])[group]
+        return Cat(neuron == first + lane for lane in range(lanes))
+
+    def _lanes(self, edge: EdgePlan, bits: Value, lowest: Value, group: Value) -> Value:
+        """Lanes that the field reaches; those without a neuron never, so that they do not count as synapses."""
+        layer = self.layer
+        fields = fields_of(edge, bits)
+        masks = reduce(or_, (Mux(lowest[n], field, 0) for n, field in enumerate(fields)))
+
+        def bit(group: int, lane: int) -> Value:
+            which = edge.mask_bit(group, lane)
+            return C(0, 1) if which is None else masks[which]
+
+        by_lane = []
+        for lane in range(layer.lanes):
+            choices = [bit(number, lane) for number in range(layer.groups)]
+            alike = len({edge.mask_bit(number, lane) for number in range(layer.groups)}) == 1
+            by_lane.append(choices[0] if alike else Array(choices)[group])
+        return Cat(by_lane)
 
     def _state_pending(self, m: Module, chunk: data.View) -> Value:
         """True while the state that `chunk`'s group reads is still on its way to its memory."""

@@ -87,14 +87,14 @@ class Sequencer(wiring.Component):
     def _next_turn(self, m: Module, turn: Signal, edge_ends: Value, transfer: Value) -> Signal:
         """Whose turn it is when this edge's part of a list ends: the list's next edge, or whoever begins the next list.
 
-        A layer without passes has one kind of list. Otherwise the lists of a phase are counted: as many as there are
-        windows in a pass, and in all steps together windows times steps.
+        A layer without passes has one kind of list. Otherwise the lists of a phase are counted: in all steps together
+        as many times those of a pass as there are steps.
         """
         layer = self.layer
         lists = self._lists()
         after = Signal.like(turn)
         counted = len(lists) > 1
-        number = Signal(range(max(2, layer.windows * layer.time_steps)))
+        number = Signal(range(max(2, layer.lists * layer.time_steps)))
         with m.Switch(turn):
             for kind, turns in enumerate(lists):
                 for here, there in pairwise(turns):
@@ -104,7 +104,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += after.eq(turns[0])
                     if counted:
                         steps = 1 if kind < len(layer.phases.passes) else layer.time_steps
-                        done = number == layer.windows * steps - 1
+                        done = number == layer.lists * steps - 1
                         with m.If(done):
                             m.d.comb += after.eq(lists[(kind + 1) % len(lists)][0])
                         with m.If(transfer & edge_ends):
@@ -119,18 +119,28 @@ class Sequencer(wiring.Component):
 
     def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
         """A window's pixels say where they are."""
-        elements = [Const(edge.offset + position * edge.lists.channels) for position in range(edge.lists.pixels)]
+        elements = [Const(edge.elements[0] + position * edge.lists.channels) for position in range(edge.lists.pixels)]
         m.d.comb += [
             edge_ends.eq(pixel.last),
-            self.o.payload.bits.eq(pixel.bits),
+            self.o.payload.bits.eq(self._by_planes(edge, pixel.bits)),
             self.o.payload.element.eq(Array(elements)[pixel.position] if len(elements) > 1 else elements[0]),
         ]
+
+    def _by_planes(self, edge: EdgePlan, pixel: Value) -> Value:
+        """The pixel's elements; of each, plane by plane the bits of all conv groups that the lanes reach into."""
+        planes, masks = edge.element_bits, edge.mask_bits
+        return Cat(
+            pixel[(element * masks + group) * planes + plane]
+            for element in range(edge.lists.channels)
+            for plane in range(planes)
+            for group in range(masks)
+        )
 
     def _words(self, m: Module, edge: EdgePlan, word: Value, edge_ends: Signal, transfer: Value) -> None:
         """All words of a source, one list after the other: they are counted."""
         lists = edge.lists
         number = Signal(range(max(2, lists.words)), name="number")
-        element = Signal(self.layer.element_address_bits, init=edge.offset, name="element")
+        element = Signal(self.layer.element_address_bits, init=edge.elements[0], name="element")
         m.d.comb += [
             edge_ends.eq(number == lists.words - 1),
             self.o.payload.bits.eq(self._inside(edge, word, edge_ends)),
@@ -145,7 +155,7 @@ class Sequencer(wiring.Component):
                 step = Mux(pixel_ends, lists.rest, lists.word_elements)
             m.d.sync += [
                 number.eq(Mux(edge_ends, 0, number + 1)),
-                element.eq(Mux(edge_ends, edge.offset, element + step)),
+                element.eq(Mux(edge_ends, edge.elements[0], element + step)),
             ]
 
     def _inside(self, edge: EdgePlan, word: Value, is_last: Value) -> Value:

@@ -119,7 +119,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "windows": layer.windows,
                 "shape_in": list(layer.node.shape_in),
                 "shape_out": list(layer.node.shape_out),
-                "fan_in": layer.fan_in,
+                "fan_in": sum(edge.lists.elements for edge in layer.edges),
                 "element_bits": max(edge.element_bits for edge in layer.edges),
                 "size_in": layer.node.size_in,
                 "size_out": layer.node.size_out,
