@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 from handmade import dense_network
 from hypothesis import given
@@ -232,9 +233,14 @@ def test_queue_and_delay(time_steps: int, stalls: float) -> None:
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2), (5, 1)])
 @pytest.mark.parametrize("padded", [False, True])
 def test_window_reader_gives_the_nonzero_pixels_of_every_window(
-    kernel: tuple[int, int], stride: tuple[int, int], padded: bool
+    kernel: tuple[int, int], stride: tuple[int, int], padded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Strides beyond the kernel skip rows and pixels; nothing may lock up, whoever is slow."""
+    """Strides beyond the kernel skip rows and pixels; nothing may lock up, whoever is slow, and whatever was stored."""
+
+    def dirty(*, shape: Shape, depth: int, init: list[int]) -> Memory:
+        return Memory(shape=shape, depth=depth, init=init or [(1 << shape.width) - 1] * depth)
+
+    monkeypatch.setattr("mintaka_hw.rtl.windows.Memory", dirty)
     rows, cols, channels = 7, 5, 3
     padding = (kernel[0] - 1, kernel[1] - 1) if padded else (0, 0)
     out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip((rows, cols), padding, kernel, stride, strict=True))
