@@ -197,7 +197,7 @@ class LayerCore(wiring.Component):
         """
         layer, at = self.layer, slots[1]
         width = table_width(layer.stored_bias)
-        words = group_words(layer.stored_bias, layer.lanes, width)
+        words = group_words(layer.stored_bias, layer.lanes, width, padding=-layer.bias_less)
         bias_word = rom(m, "bias", words, layer.lanes * width, slots[0].group)
         state_word = self._state(m, slots, lanes, stepped)
         current_word = self._current(m, slots, lanes)
