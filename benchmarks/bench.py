@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
-from mintaka_cosim.cli.support import user_sentence
+from mintaka_cosim.cli.support import finish
 from parts import cycles, page, simulators, synthesis, timing
 from parts.store import ROOT, Store, say
 
@@ -81,21 +81,17 @@ def main(arguments: list[str] | None = None) -> int:
         values = getattr(chosen, name)
         if min(values if isinstance(values, list) else [values]) < 1:
             p.error(f"--{name} is 1 or more")
+    return finish("bench", "what is measured is kept, the page is as it was", lambda: write(chosen))
+
+
+def write(chosen: argparse.Namespace) -> int:
+    """Measure, then the page; 1 where a tool fails or implementations differ."""
     store = Store(chosen.store, chosen.fresh)
     try:
         measure(chosen, store)
-    except KeyboardInterrupt:
-        print("bench: stopped; what is measured is kept, the page is as it was", file=sys.stderr)
-        return 130
     except (synthesis.SynthesisError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    except Exception as error:
-        sentence = user_sentence(error)
-        if sentence is None:
-            raise
-        print(f"bench: {sentence}", file=sys.stderr)
-        return 2
     write_whole(chosen.out, page.render(store).encode())
     say(f"{chosen.out}: written ({store.measured} points measured now)")
     return 0

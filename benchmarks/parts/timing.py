@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class Worker:
         self.process.stdin.flush()
         return self._answer()
 
-    def _answer(self) -> list:  # type: ignore[type-arg]
+    def _answer(self) -> list[Any]:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("["):  # a peer may print something of its own

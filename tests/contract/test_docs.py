@@ -32,7 +32,7 @@ from mintaka.train.keys import (
 )
 from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
-from mintaka_hw.estimate.models import LIST_LATENCY, OUTPUT_LATENCY
+from mintaka_hw.estimate.layer import LIST_LATENCY, OUTPUT_LATENCY
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.edge import CHUNK_ELEMENTS
 from mintaka_hw.plan.layer import PIPELINE

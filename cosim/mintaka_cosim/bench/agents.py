@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mintaka_cosim.bench.layout import LayerPorts
-from mintaka_cosim.bench.recording import COUNTER_WIDTH
+from mintaka_cosim.bench.recording import per_sample
 from mintaka_cosim.bench.scoreboard import Scoreboard
 from mintaka_cosim.bench.words import split_fields
 
@@ -114,8 +114,7 @@ class LayerMonitor:
         self._counters = [port(name) for name in ("sops", "events", "busy")]
         self._valid = port("tap_valid") if layer.tapped else None
         self._taps = {name: port(f"tap_{name}") for name in layer.fields} if layer.tapped else {}
-        self._totals = [0, 0, 0]  # of all samples so far
-        self.counters: list[list[int]] = []  # per sample
+        self.totals: list[list[int]] = []  # at the end of each sample
 
     def drive(self) -> None:
         """A monitor drives nothing."""
@@ -130,9 +129,7 @@ class LayerMonitor:
             self._scoreboard.tap(self._layer.name, values)
         done = bool(int(self._done.value))
         if done:
-            totals = [int(counter.value) for counter in self._counters]
-            row = [(now - before) % 2**COUNTER_WIDTH for now, before in zip(totals, self._totals, strict=True)]
-            self._totals = totals
-            self.counters.append(row)
-            self._scoreboard.counted(self._layer.name, row[0])
+            self.totals.append([int(counter.value) for counter in self._counters])
+            latest = per_sample(np.array(self.totals[-2:]))[-1]
+            self._scoreboard.counted(self._layer.name, int(latest[0]))
         return tapped or done

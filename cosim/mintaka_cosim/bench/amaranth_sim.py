@@ -11,7 +11,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.sim import Simulator
 
 from mintaka.artifact import Trace
-from mintaka_cosim.bench.recording import COUNTERS, Recording
+from mintaka_cosim.bench.recording import COUNTERS, Recording, per_sample
 from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
 from mintaka_hw.plan import LayerPlan, Plan
 from mintaka_hw.rtl import Accelerator
@@ -141,9 +141,7 @@ def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
         accepted=np.array(seen.accepted[:N], np.int64),
         finished=out[:, -1, 3],
         cycles=out[:, -1, 2],
-        counters={
-            x.name: np.diff(np.array(seen.counters[x.name], np.int64)[:N], axis=0, prepend=0) for x in plan.layers
-        },
+        counters={x.name: per_sample(np.array(seen.counters[x.name], np.int64)[:N]) for x in plan.layers},
         total_cycles=cycles,
         traces=traces,
     )

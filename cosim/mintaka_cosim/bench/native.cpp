@@ -5,7 +5,7 @@
 // STIMULUS: 64-bit header {samples, beats per sample, words per beat, classes, patience, input stall %, output
 //           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
 // OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, logits...}; a last one {cycles}.
-// OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}.
+// OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}, the totals of all samples so far.
 // OUT/<layer>.taps: per tapped cycle the 32-bit words of its fields, k first.
 
 #include <cinttypes>
@@ -113,15 +113,8 @@ struct Layer {
     File counters;
     uint64_t finished = 0;
     Layer(const std::string& out, const char* layer) : name(layer), counters(out + "/" + layer + ".counters", "wb") {}
-    uint32_t totals[3] = {0, 0, 0};  // of all samples so far, modulo 2^32 as the hardware counts
-
     void done(uint32_t sops, uint32_t events, uint32_t busy) {
-        const uint32_t now[3] = {sops, events, busy};
-        int64_t row[3];
-        for (int i = 0; i < 3; i++) {
-            row[i] = static_cast<uint32_t>(now[i] - totals[i]);
-            totals[i] = now[i];
-        }
+        const int64_t row[3] = {sops, events, busy};
         counters.put(row, 3);
         ++finished;
     }

@@ -14,7 +14,7 @@ from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.job import Stalls
 from mintaka_cosim.bench.layout import LayerPorts, Layout
 from mintaka_cosim.bench.processes import Processes
-from mintaka_cosim.bench.recording import COUNTERS, Recording
+from mintaka_cosim.bench.recording import COUNTERS, Recording, per_sample
 from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 
 HARNESS = Path(__file__).with_name("native.cpp")
@@ -95,8 +95,8 @@ def _read(folder: Path, layout: Layout, samples: int) -> Recording:
     words = np.fromfile(folder / "samples.bin", "<i8")
     rows = words[:-1].reshape(samples, 4 + layout.classes)
     counters = {
-        layer.name: _first(
-            np.fromfile(folder / f"{layer.name}.counters", "<i8").reshape(-1, len(COUNTERS)), samples, layer
+        layer.name: per_sample(
+            _first(np.fromfile(folder / f"{layer.name}.counters", "<i8").reshape(-1, len(COUNTERS)), samples, layer)
         )
         for layer in layout.layers
     }

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mintaka.artifact import Trace
+from mintaka_hw.plan.layer import COUNTER_WIDTH
 
 COUNTERS = ("sops", "events", "busy")
-COUNTER_WIDTH = 32  # bits of the hardware's running totals
+
+
+def per_sample(totals: np.ndarray) -> np.ndarray:
+    """What the counters hold at the end of each sample, int64 (N, ...), as the counts of each sample."""
+    return np.diff(totals, axis=0, prepend=0) % 2**COUNTER_WIDTH
 
 
 @dataclass

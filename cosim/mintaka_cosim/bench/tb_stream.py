@@ -118,10 +118,10 @@ async def stream(dut: Any) -> None:
         report["finished"] = [cycle - origin for cycle in parts.sink.finished]
         report["cycles"] = parts.sink.cycles
         report["counters"] = {
-            layer.name: monitor.counters[: len(job.beats)]
+            layer.name: monitor.totals[: len(job.beats)]
             for layer, monitor in zip(job.layout.layers, parts.monitors, strict=True)
         }
-        assert all(len(row) == len(COUNTERS) for m in parts.monitors for row in m.counters)
+        assert all(len(row) == len(COUNTERS) for m in parts.monitors for row in m.totals)
 
 
 class reported:  # noqa: N801 (a context manager, used like a function)

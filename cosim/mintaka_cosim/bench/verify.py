@@ -16,7 +16,7 @@ from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.job import VARIABLE, Counts, Difference, Job
 from mintaka_cosim.bench.layout import Layout
 from mintaka_cosim.bench.processes import Processes
-from mintaka_cosim.bench.recording import Recording
+from mintaka_cosim.bench.recording import Recording, per_sample
 
 MODULE = "mintaka_cosim.bench.tb_stream"
 RESET_TEST, STREAM_TEST = "reset_in_mid_sample", "stream"
@@ -112,6 +112,6 @@ def _recording(job: Job, report: dict[str, Any]) -> Recording:
         accepted=integers("accepted"),
         finished=integers("finished"),
         cycles=integers("cycles"),
-        counters={name: np.array(rows, np.int64) for name, rows in report["counters"].items()},
+        counters={name: per_sample(np.array(rows, np.int64)) for name, rows in report["counters"].items()},
         total_cycles=report["total_cycles"],
     )

@@ -64,6 +64,22 @@ def user_sentence(error: Exception) -> str | None:
     return None
 
 
+def finish(program: str, stopped: str, work: Callable[[], int]) -> int:
+    """Exit status of a program beside the command line: what `work` returns, `INTERRUPTED` where it was stopped (and
+    `stopped` is said), 2 where the request is wrong, in one sentence."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; {stopped}", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        sentence = user_sentence(error)
+        if sentence is None:
+            raise
+        print(f"{program}: {sentence}", file=sys.stderr)
+        return 2
+
+
 def warn(sentence: str) -> None:
     """One sentence on stderr."""
     print(f"mintaka: {sentence}", file=sys.stderr)

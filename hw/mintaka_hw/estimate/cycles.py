@@ -1,4 +1,4 @@
-"""The exact cycles of a batch: the components' models (`models.py`), fed with what really enters each stage."""
+"""The exact cycles of a batch: the models of the components, fed with what really enters each stage."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 
 from mintaka.artifact import Result, run
 from mintaka.artifact.reference import join, pool2d
+from mintaka_hw.estimate.layer import EventLists, LayerModel
 from mintaka_hw.estimate.models import (
-    EventLists,
     ForkModel,
     JoinModel,
-    LayerModel,
     LogitModel,
     LogitOrderModel,
     PoolModel,

@@ -20,6 +20,7 @@ LOGIT_FIFO_DEPTH = 2
 PIPELINE = 4  # cycles from a slot to its group's result
 CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
 LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
+COUNTER_WIDTH = 32  # bits of the counters, which go on modulo 2^32 from sample to sample
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
 

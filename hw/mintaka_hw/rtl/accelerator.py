@@ -9,8 +9,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan
+from mintaka_hw.plan.layer import COUNTER_WIDTH
 from mintaka_hw.rtl.join import JoinCore
-from mintaka_hw.rtl.layer import COUNTER_WIDTH, LayerCore, tapped
+from mintaka_hw.rtl.layer import LayerCore, tapped
 from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitOrder, LogitSerializer
 from mintaka_hw.rtl.pool import PoolCore

@@ -11,7 +11,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
-from mintaka_hw.plan.layer import table_width
+from mintaka_hw.plan.layer import COUNTER_WIDTH, table_width
 from mintaka_hw.rtl.arithmetic import leaked
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import LIFCore, LIFParameters
@@ -19,8 +19,6 @@ from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.table import group_words, packed, rom, state
 from mintaka_hw.rtl.windows import WindowReader
-
-COUNTER_WIDTH = 32
 
 
 def masked(value: Value, off: Value) -> Value:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact import Edge, Network, Node, Result, Trace, check_inputs, network_bounds, signals
-from mintaka.snn.cell import CellState
+from mintaka.snn.cell import CellState, scan_cell
 from mintaka.snn.exact import dtype_for, per_channel, shift_left
 from mintaka.snn.gather import LEAST_WORK
 from mintaka.snn.lif import scan
@@ -216,12 +216,12 @@ class _Engine:
                 assert done.u is not None
                 self.k[node.name], self.u[node.name] = done.k, done.u
             return
-        state = CellState.start(current if static else current[0])
-        log: list[tuple[Tensor, ...]] = []
-        for t in range(T):
-            K, s = cell.step(current if static else current[t], state)
-            log.append((s, K, state.u, state.j))
-        self._keep(node, log)
+        stepped = scan_cell(current, T if static else None, cell).scan
+        self.values[node.name], self.k[node.name] = stepped.s, stepped.k
+        assert stepped.u is not None
+        self.u[node.name] = stepped.u
+        if stepped.j is not None:
+            self.j[node.name] = stepped.j
 
     def _keep(self, node: Node, log: list[tuple[Tensor, ...]]) -> None:
         """log: of every step the values and, of a node with neurons, K, U and J."""

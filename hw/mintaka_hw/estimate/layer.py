@@ -1,0 +1,148 @@
+"""When a layer core takes and gives its words; how the models work together stands in `models.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from mintaka_hw.estimate.models import Wire
+from mintaka_hw.plan import LayerPlan
+from mintaka_hw.plan.layer import LIST_SLOTS
+
+LIST_LATENCY = 2
+OUTPUT_LATENCY = 1
+NEVER = -(10**9)
+
+
+@dataclass(frozen=True)
+class EventLists:
+    """What enters a layer by one edge: per list its events, its entries (non-zero chunks), and the cycles of its words.
+
+    An event is what takes a slot. A word with m non-zero chunks occupies the collector max(1, m) cycles.
+    """
+
+    events: list[int]
+    entries: list[int]
+    word_cycles: list[list[int]]
+
+
+class LayerModel:
+    """Sequencer, collector, replay and lanes of one layer core."""
+
+    def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
+        self.layer, self.words, self.out = layer, words, out
+        phases = layer.phases
+        self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
+        self.phases, self.listed = phases.number, phases.listed
+        self.gives_from = phases.number - 1 if layer.is_head else len(phases.passes)  # first phase that gives words
+        self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
+        self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
+        self.events = _per_list(layer, [each.events for each in lists])
+        self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
+        self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
+        self.free = 0  # first cycle in which the collector can take a word
+        self.turn = self.position = 0  # of the next word: whose among its list's edges, and number of that edge's words
+        self.taken_lists = [0] * len(lists)  # by edge
+        self.gone = 0  # lists that had to be released so far
+        self.readable: list[int] = []  # per list
+        self.released: list[int] = []  # per list
+        self.last_slot = -1  # of the replay so far
+        self.stored = [NEVER] * layer.states  # last slot of each state's phase before
+        self.begun = 0  # words
+        self.busy: list[int] = []  # per sample
+        for wire in words:
+            wire.consumer = self
+        out.producer = self
+
+    def accept(self, wire: Wire) -> None:  # noqa: ARG002
+        """Collect one more word: whichever edge's turn it is."""
+        turn, position, which = self.turn, self.position, len(self.readable)
+        edges = self.list_edges[self._phase(which)]
+        edge = edges[turn]
+        time = self.words[edge].offered(len(self.words[edge].takes))
+        if turn == position == 0:
+            gone = self._gone_before(which)
+            while len(self.released) < gone:
+                self._replay_list()
+            if gone:
+                time = max(time, self.released[gone - 1] + 1)
+        if (turn, position, which) != (self.turn, self.position, len(self.readable)):
+            return
+        time = max(time, self.free)
+        self.words[edge].takes.append(time)
+        cycles = self.word_cycles[edge][self.taken_lists[edge]]
+        self.free = time + cycles[position]
+        self.position += 1
+        if self.position == len(cycles):
+            self.taken_lists[edge] += 1
+            self.position, self.turn = 0, turn + 1
+        if self.turn == len(edges):
+            self.turn = 0
+            self.readable.append(self.free + LIST_LATENCY)
+
+    def _gone_before(self, which: int) -> int:
+        """How many lists must be released before list number `which` may begin."""
+        while self.entries_before[which] - self.entries_before[self.gone] > self.layer.list_room:
+            self.gone += 1
+        self.gone = max(self.gone, which - LIST_SLOTS + 1)
+        return self.gone
+
+    def advance(self, wire: Wire) -> None:  # noqa: ARG002
+        self._replay_list()
+
+    def finish(self) -> None:
+        """Replay everything."""
+        while len(self.released) < len(self.events):
+            self._replay_list()
+
+    def _phase(self, number: int) -> int:
+        """The phase of that list."""
+        return number // self.lists % self.listed
+
+    def _replay_list(self) -> None:
+        """The next list; and behind a sample's last one its phases without lists."""
+        current = len(self.released)
+        while len(self.readable) <= current:
+            self.accept(self.words[0])
+        if current < len(self.released):
+            return
+        phase, number = self._phase(current), current % self.lists
+        if phase == 0 and number == 0:
+            self.busy.append(0)
+        self._list(phase, number, self.events[current], self.readable[current])
+        self.released.append(self.last_slot)
+        if phase == self.listed - 1 and number == self.lists - 1:
+            for later in range(self.listed, self.phases):
+                for each in range(self.lists):
+                    self._list(later, each, 0, NEVER)
+
+    def _list(self, phase: int, number: int, events: int, readable: int) -> None:
+        gives_words, depth = phase >= self.gives_from, self.layer.fifo_depth
+        for state in range(number * self.groups, (number + 1) * self.groups):
+            loaded = max(readable, self.last_slot)
+            first = loaded + 1
+            if phase > 0:
+                first = max(first, self.stored[state] + self.distance)
+            if gives_words:
+                if self.begun >= depth:
+                    first = max(first, self.out.taken(self.begun - depth) + 1)
+                self.begun += 1
+            self.last_slot = first + max(1, events) - 1
+            self.stored[state] = self.last_slot
+            self.busy[-1] += self.last_slot - loaded
+            if gives_words:
+                self.out.offers.append(self.last_slot + self.latency)
+
+
+def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
+    """Counts per edge and list as counts per list of all its edges, in the order in which lists are replayed."""
+    frames = 1 if layer.edges[0].source.static else layer.time_steps
+    samples = len(counts[0]) // (layer.lists * frames)
+    by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.lists) for each in counts]
+    phases = layer.phases
+    passes = [by_edge[number] for number in phases.passes]
+    steps = [np.sum([by_edge[number] for number in phases.step_edges], axis=0)] if phases.step_edges else []
+    found: list[int] = np.concatenate([*passes, *steps], axis=1).ravel().tolist()
+    return found
