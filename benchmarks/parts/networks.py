@@ -86,7 +86,7 @@ def training_step(snn: SNN, optimizer: torch.optim.Adam, x: Tensor, y: Tensor) -
     """One update, as the recipes' training does it."""
     loss = F.cross_entropy(snn.scores(snn(x)), y)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
 
 

@@ -74,7 +74,7 @@ def updates(net: nn.Module, forward: Callable[[], Tensor], y: Tensor) -> Work:
     def step() -> None:
         loss = F.cross_entropy(forward(), y)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return step
@@ -156,7 +156,7 @@ def peers(case: Case) -> dict[str, Work]:
             "SpikingJelly": SpikingJelly(case, norm=True),
         }
         for name, net in nets.items():
-            found[name] = updates(net, lambda net=net: net(x), case.y)  # type: ignore[misc]
+            found[name] = updates(net, lambda net=net: net(x), case.y)
         return found
     jobs = {
         "snnTorch": in_batches(case, SnnTorch(case, norm=False).eval()),

@@ -144,16 +144,13 @@ class _Engine:
         if key not in self.totals:
             x = self._operations(edge.node) if operations else self._value(edge.node)
             if not self._is_static(edge):
-                x = (x[:-1] if edge.delay else x).sum(0, dtype=self._exact_total(edge))
+                x = (x[:-1] if edge.delay else x).sum(0, dtype=dtype_for(self._most(edge)))
             self.totals[key] = x
         return self.totals[key]
 
     def _most(self, edge: Edge) -> int:
         """The largest total of an edge, of values or operations."""
         return self.found[edge.node].max_value * (1 if self._is_static(edge) else self.network.time_steps)
-
-    def _exact_total(self, edge: Edge) -> torch.dtype:
-        return dtype_for(self._most(edge))
 
     def _read(self, edge: Edge) -> Tensor:
         x = self._value(edge.node)
