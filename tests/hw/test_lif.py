@@ -26,7 +26,7 @@ def parameters(**changes: Any) -> LIFParameters:
         "accumulator_width": K_WIDTH,
         "k_width": K_WIDTH,
         "state_width": 3,
-        "planes": 1,
+        "nibbles": 1,
         "shifts": ((0, 0),),
         "leak": LEAKS[1],
         "threshold_width": K_WIDTH,
@@ -46,7 +46,7 @@ def results(core: LIFCore, slots: list[dict[str, int]]) -> list[tuple[int, ...]]
         late: list[dict[str, int]] = [{}] * (1 if core.parameters.current_width is None else 2)
         for slot in [*slots, {}, {}, {}, {}]:
             ctx.set(core.valid, bool(slot))
-            for port in ("first", "last", "phase", "plane"):
+            for port in ("first", "last", "phase", "nibble"):
                 ctx.set(getattr(core, port), slot.get(port, 0))
             for port in ("start", "weight", "membrane", "silent", "count"):
                 if hasattr(core, port):
@@ -121,19 +121,25 @@ def test_passes_have_shifts_of_their_own() -> None:
     assert [k for _, _, k in results(core, slots)] == wanted
 
 
-def test_accumulates_planes_and_shifts() -> None:
-    """K = start + (sum of w * 2^plane >> input_shift), floored once."""
+def test_accumulates_nibbles_and_shifts() -> None:
+    """K = start + (sum of w * 16^nibble >> input_shift), floored once."""
     core = LIFCore(
         parameters(
-            accumulator_width=12, k_width=8, planes=4, shifts=((2, 0),), leak=None, threshold_width=None, state_width=8
+            accumulator_width=18,
+            k_width=16,
+            nibbles=3,
+            shifts=((2, 0),),
+            leak=None,
+            threshold_width=None,
+            state_width=16,
         )
     )
-    weights = [(5, 0), (-7, 3), (3, 2), (-1, 1)]
+    weights = [(5, 0), (-7, 2), (3, 2), (-1, 1)]
     slots = [
-        {"first": n == 0, "last": n == len(weights) - 1, "start": -3, "weight": w, "plane": plane}
-        for n, (w, plane) in enumerate(weights)
+        {"first": n == 0, "last": n == len(weights) - 1, "start": -3, "weight": w, "nibble": nibble}
+        for n, (w, nibble) in enumerate(weights)
     ]
-    total = sum(w << plane for w, plane in weights)
+    total = sum(w * 16**nibble for w, nibble in weights)
     assert results(core, slots + slots) == [(0, -3 + (total >> 2), -3 + (total >> 2))] * 2
 
 

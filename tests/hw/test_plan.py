@@ -15,6 +15,7 @@ from strategies import FEATURES, dense_chains, networks, random_inputs
 from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, SynapticCurrent, TestVectors, check, run
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, PlanError, StreamLayout, WindowPlan, make_plan
+from mintaka_hw.plan.layer import REGISTER_STATES
 from mintaka_hw.rtl.layer import LayerCore
 
 SMALL = dense_network([12, 8, 3])
@@ -57,15 +58,31 @@ def test_nodes_and_inputs_that_nothing_reads_are_refused_by_name() -> None:
         replace(n, inputs=(Edge("hidden1", 1, IntTensor(np.ones((n.channels, 8), np.int8), 2)),)) for n in SMALL.nodes
     )
     loop = (replace(loop[0], shape_in=(8,)), loop[1])
+    hidden, head = SMALL.nodes
+    late = replace(SMALL, nodes=(hidden, replace(head, inputs=(replace(head.inputs[0], delay=1),))))
+    steps = f"in a sample of {SMALL.time_steps} steps"
     cases = {
-        "node 'dead' is read by nothing: remove it": replace(SMALL, nodes=(dead, *SMALL.nodes)),
-        "the input 'input' is read by nothing: let a node read it": replace(SMALL, nodes=loop),
+        f"node 'dead' is read by nothing {steps}: remove it": replace(SMALL, nodes=(dead, *SMALL.nodes)),
+        f"the input 'input' is read by nothing {steps}: let a node read it": replace(SMALL, nodes=loop),
+        "node 'hidden1' is read by nothing in a sample of one step: remove it": replace(late, time_steps=1),
     }
     for message, network in cases.items():
         check(network)
         with pytest.raises(PlanError) as caught:
             make_plan(network)
         assert str(caught.value) == message
+    make_plan(late)
+
+
+def test_logits_that_do_not_depend_on_the_input_are_refused() -> None:
+    """Nothing would hold the head, which would give the logits of samples that are still to come."""
+    head = SMALL.nodes[1]
+    again = replace(head, inputs=(Edge("hidden1", 1, IntTensor(np.ones((head.channels, 8), np.int8), 2)),))
+    network = replace(SMALL, nodes=(with_first_edge(SMALL, delay=1).nodes[0], again))
+    check(network)
+    make_plan(replace(network, time_steps=3))
+    with pytest.raises(PlanError, match=r"^the logits of 'head' do not depend on the input in a sample of 2 steps: no"):
+        make_plan(replace(network, time_steps=2))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +171,8 @@ def built_bits(layer: LayerPlan) -> int:
 
 def assert_listed_as_built(layer: LayerPlan) -> None:
     """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows."""
-    always = ("rows", "flags")
-    assert built_bits(layer) == sum(m.bits for m in layer.memories if m.depth > 1 or m.name in always)
+    least = {"rows": 1, "flags": 1, "state": REGISTER_STATES + 1, "current": REGISTER_STATES + 1}
+    assert built_bits(layer) == sum(m.bits for m in layer.memories if m.depth >= least.get(m.name, 2))
 
 
 @given(data=st.data(), network=dense_chains(features=FEATURES))

@@ -1,7 +1,7 @@
 """Generated networks in some state of training, for the equality of torch and the reference."""
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, takewhile
 
 import numpy as np
 import torch
@@ -106,10 +106,9 @@ def with_joins(draw: st.DrawFn, source: Input, specs: list[Spec]) -> list[Spec]:
         found.append(spec)
         if spec is specs[-1] or draw(st.integers(0, 2)):
             continue
-        after = specs[index + 1]
-        kinds = ["or", "and", "iand"]
-        if not isinstance(after, PoolSpec) or after.pool.kind == "sum":
-            kinds.append("add")
+        pools = takewhile(lambda s: isinstance(s, PoolSpec), specs[index + 1 :])
+        counted = all(isinstance(pool, PoolSpec) and pool.pool.kind == "sum" for pool in pools)
+        kinds = ["or", "and", "iand", *(["add"] if counted else [])]
         named = dict(zip([source.name, *(s.name for s in found)], flow(source, [*found, specs[-1]]), strict=False))
         last = named[spec.name]
         if source.kind != "spikes":

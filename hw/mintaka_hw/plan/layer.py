@@ -21,6 +21,7 @@ PIPELINE = 4  # cycles from a slot to its group's result
 CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
 LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
 COUNTER_WIDTH = 32  # bits of the counters, which go on modulo 2^32 from sample to sample
+REGISTER_STATES = 2  # so many words of state are registers
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
 
 
@@ -285,6 +286,12 @@ class LayerPlan:
         """T per channel, int64, clipped to where it still decides: K > T is unchanged for every K that occurs."""
         assert self.node.neuron is not None
         return np.clip(self.node.neuron.threshold.values.astype(np.int64), self.k.lo - 1, self.k.hi)
+
+    @property
+    def fires_above_zero(self) -> bool:
+        """True where every neuron that fires had a K >= 0, which leaks to no less than 0."""
+        neuron = self.node.neuron
+        return neuron is not None and self.threshold.min() >= -1 and all(term.sign > 0 for term in neuron.leak)
 
     @cached_property
     def reset_by(self) -> np.ndarray | None:

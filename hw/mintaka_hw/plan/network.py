@@ -155,14 +155,33 @@ def _input_stream(network: Network, *, flat: bool) -> StreamLayout:
 
 
 def _buildable(network: Network) -> list[Node]:
-    """The network's nodes, where each has a place in the hardware: somebody reads it, and somebody the input."""
-    read = {edge.node for node in network.nodes for edge in node.inputs}
+    """The network's nodes, where hardware can be built: each is read, and the head waits for the input."""
+    within = f" in a sample of {network.time_steps} steps" if network.time_steps > 1 else " in a sample of one step"
+    read = {edge.node for node in network.nodes for edge in node.inputs if edge.delay < network.time_steps}
     for node in network.nodes:
         if node.name not in read and node.name != network.output.node:
-            raise PlanError(f"node '{node.name}' is read by nothing: remove it")
+            raise PlanError(f"node '{node.name}' is read by nothing{within}: remove it")
     if network.input.name not in read:
-        raise PlanError(f"the input '{network.input.name}' is read by nothing: let a node read it")
+        raise PlanError(f"the input '{network.input.name}' is read by nothing{within}: let a node read it")
+    if _delays(network).get(network.output.node, network.time_steps) >= network.time_steps:
+        raise PlanError(
+            f"the logits of '{network.output.node}' do not depend on the input{within}: no way without as many delays "
+            "leads to it, so give more steps or take delays out"
+        )
     return list(network.nodes)
+
+
+def _delays(network: Network) -> dict[str, int]:
+    """Fewest delayed edges on a way from the input to each node that it reaches."""
+    found = {network.input.name: 0}
+    while True:  # as often as there is a shorter way; delayed edges may come from later nodes
+        before = dict(found)
+        for node in network.nodes:
+            ways = [found[edge.node] + edge.delay for edge in node.inputs if edge.node in found]
+            if ways:
+                found[node.name] = min(ways)
+        if found == before:
+            return found
 
 
 def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:

@@ -27,38 +27,46 @@ def leaked(value: Value, leak: Sequence[LeakTerm]) -> Value:
 
 
 def clipped(value: Value, limit: int) -> Value:
-    """A signed `value` clipped to [-limit, limit], limit = 2^n - 1.
-
-    By bits, without a carry chain: a value lies within n + 1 bits where all bits above are copies of its sign, and of
-    those numbers only -2^n is left to be clipped.
-    """
+    """A signed `value` clipped to [-limit, limit], limit = 2^n - 1."""
     bits = limit.bit_length()
-    if len(value) <= bits:
-        return value
-    sign, low = value[-1], value[:bits]
+    return clamped(value[:bits], value[-1], outside(value, bits)) if len(value) > bits else value
+
+
+def outside(value: Value, bits: int) -> Value:
+    """Whether a signed `value` lies outside of [-2^bits, 2^bits): where not all bits above are copies of its sign."""
+    if len(value) <= bits + 1:
+        return C(0, 1)
     above = value[bits:-1]
-    outside = Mux(sign, ~above.all(), above.any()) if len(above) else C(0, 1)
+    return Mux(value[-1], ~above.all(), above.any())
+
+
+def clamped(low: Value, sign: Value, beyond: Value) -> Value:
+    """The value of that `sign` with those `low` bits, clipped to as many; `beyond`: it needs more of them.
+
+    By bits, without a carry chain. Of the numbers within reach only -2^n is left to be clipped.
+    """
+    held = Mux(beyond, (~sign).replicate(len(low)), low)
     least = sign & ~low.any()
-    held = Mux(outside, (~sign).replicate(bits), low)
-    return Cat(held[0] | least | (outside & sign), held[1:], sign).as_signed()
+    return Cat(held[0] | least | (beyond & sign), held[1:], sign).as_signed()
 
 
 def greater(a: Value, b: Value) -> Value:
-    """`a > b` of signed values as a tree of gates: fewer LUTs than a carry chain where b is narrower than a.
-
-    Where the bits of `a` beyond b's width are no copies of its sign, the sign alone decides.
-    """
-    width = len(b)
+    """`a > b` of signed values as a tree of gates: fewer LUTs than a carry chain where b is narrower than a."""
+    width = max(len(a), len(b))
     if len(a) < width:
         a = Cat(a, a[-1].replicate(width - len(a)))
-    above = a[width - 1 :]
-    alike = above.all() | ~above.any()
-    inside, _ = _compared(Cat(a[: width - 1], ~a[width - 1]), Cat(b[: width - 1], ~b[width - 1]))
-    return Mux(alike, inside, ~a[-1])
+    low = len(b) - 1
+    above = a[low:-1]
+    larger, _ = _compared(a[:low], b[:low])
+    # With b >= 0: not where a < 0; else where a has a bit above b's, or a larger rest. With b < 0 likewise.
+    negative = ~a[-1] | (above.all() & larger)
+    return Mux(b[-1], negative, ~a[-1] & (above.any() | larger))
 
 
 def _compared(a: Value, b: Value) -> tuple[Value, Value]:
     """Of unsigned values of one width: whether a > b, and whether a = b."""
+    if not len(a):
+        return C(0, 1), C(1, 1)
     if len(a) == 1:
         return a & ~b, ~(a ^ b)
     half = len(a) // 2

@@ -14,7 +14,7 @@ from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import COUNTER_WIDTH, table_width
 from mintaka_hw.rtl.arithmetic import leaked
 from mintaka_hw.rtl.collector import Collector
-from mintaka_hw.rtl.lif import LIFCore, LIFParameters
+from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.table import group_words, packed, rom, state
@@ -134,6 +134,9 @@ class LayerCore(wiring.Component):
         operations = Signal(layer.lanes)  # lanes with a synapse for the event
         for lane in range(layer.lanes):
             weight = self._decoded(weight_word, lane)
+            if layer.planes > 1:  # in two steps, around the register: within a nibble, and to a nibble
+                shifted = [weight << plane for plane in range(min(layer.planes, PLANES_PER_NIBBLE))]
+                weight = Array(shifted)[slots[1].plane[:2]]
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
             reached = slots[1].mask[lane] if layer.is_grouped else slots[1].event
             m.d.sync += held.eq(Mux(reached & ~still[lane], weight, 0))
@@ -145,7 +148,7 @@ class LayerCore(wiring.Component):
             lanes.first.eq(slots[2].first),
             lanes.last.eq(slots[2].last),
             lanes.phase.eq(slots[2].phase),
-            lanes.plane.eq(slots[2].plane),
+            lanes.nibble.eq(slots[2].plane[2:]),
         ]
         if layer.fires:  # a cycle before K is complete
             self._table(m, "threshold", layer.threshold, slots[-3].group, lanes.threshold)

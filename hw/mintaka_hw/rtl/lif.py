@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import ceil
 from typing import Any
 
-from amaranth.hdl import Array, C, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, C, Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka.artifact import LeakTerm
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import table_width
-from mintaka_hw.rtl.arithmetic import clipped, greater, leaked, shifted_right
+from mintaka_hw.rtl.arithmetic import clamped, clipped, greater, leaked, outside, shifted_right
+
+PLANES_PER_NIBBLE = 4
 
 
 @dataclass(frozen=True)
 class LIFParameters:
-    """Widths in bits; `planes`: a weight counts up to 2^(planes - 1) times.
+    """Widths in bits; `nibbles`: a weight counts 16^nibble times, for nibbles below this.
 
     shifts : (right, left) shift of the accumulator's sum, for each phase (`Phases.shifts`).
     leak : the membrane's terms, or None for lanes that only accumulate.
-    threshold_width : None for lanes that never fire.
+    threshold_width : None for lanes that never fire. fires_above_zero : a spike is proof of a leaked membrane >= 0.
     reset_by_width : None for the reset to zero.
     refractory : steps of silence after a spike. count_width : of the spikes counted, 0 where they are not.
     current_width : of the stored synaptic current (CUBA-LIF), or None. membrane_width : of U + B, then.
@@ -33,10 +36,11 @@ class LIFParameters:
     accumulator_width: int
     k_width: int
     state_width: int
-    planes: int
+    nibbles: int
     shifts: tuple[tuple[int, int], ...]
     leak: tuple[LeakTerm, ...] | None
     threshold_width: int | None
+    fires_above_zero: bool = False
     reset_by_width: int | None = None
     refractory: int = 0
     count_width: int = 0
@@ -55,15 +59,16 @@ class LIFParameters:
     def of(cls, layer: LayerPlan) -> LIFParameters:
         return cls(
             lanes=layer.lanes,
-            weight_width=max(2, layer.stored_weight_bits),
+            weight_width=max(2, layer.stored_weight_bits) + min(layer.planes - 1, PLANES_PER_NIBBLE - 1),
             start_width=layer.ranges.start.signed_bits,
             accumulator_width=layer.accumulator_width,
             k_width=layer.k_width,
             state_width=layer.state_width,
-            planes=layer.planes,
+            nibbles=ceil(layer.planes / PLANES_PER_NIBBLE),
             shifts=layer.phases.shifts,
             leak=None if layer.membrane is None else layer.membrane.leak,
             threshold_width=table_width(layer.threshold) if layer.fires else None,
+            fires_above_zero=layer.fires_above_zero,
             reset_by_width=None if layer.reset_by is None else table_width(layer.reset_by),
             refractory=layer.refractory,
             count_width=layer.most_spikes.bit_length() if layer.read == "count" else 0,
@@ -80,7 +85,7 @@ def lanes_of(shape: Shape | data.Layout, lanes: int) -> data.ArrayLayout:
 class LIFCore(wiring.Component):
     """`lanes` neurons side by side, three cycles from a group's last slot to its result; CUBA-LIF one more.
 
-    Slot (cycle 0): `valid` with `weight` and its bit-plane; on `first` the accumulator begins at `start` instead.
+    Slot (cycle 0): `valid` with `weight` and its nibble; on `first` the accumulator begins at `start` instead.
     Cycle 1 after the `last` slot: the sum is complete. It is K, and `threshold` and `reset_by` of its group must be
     there now. CUBA-LIF: it is J; a register's cycle is for K = `membrane` + J, so that these must come a cycle later.
     Then: `done` with `spikes`, `k` and what to store.
@@ -89,8 +94,8 @@ class LIFCore(wiring.Component):
     ----------
     valid, first, last : In(1)
     phase : In(bits of the number of shifts)
-    plane : In(bits of planes - 1)
-        The weight counts 2^plane times.
+    nibble : In(bits of nibbles - 1)
+        The weight counts 16^nibble times.
     start, weight, threshold, reset_by : In(lanes x signed)
     done : Out(1)
     spikes : Out(lanes)
@@ -115,7 +120,7 @@ class LIFCore(wiring.Component):
             "first": In(1),
             "last": In(1),
             "phase": In((len(p.shifts) - 1).bit_length()),
-            "plane": In((p.planes - 1).bit_length()),
+            "nibble": In((p.nibbles - 1).bit_length()),
             "start": In(lanes_of(signed(p.start_width), p.lanes)),
             "weight": In(lanes_of(signed(p.weight_width), p.lanes)),
             "threshold": In(lanes_of(signed(p.threshold_width or 1), p.lanes)),
@@ -160,9 +165,9 @@ class LIFCore(wiring.Component):
         """The sum behind its shifts, complete a cycle after the last slot."""
         p = self.parameters
         weight = self.weight[lane]
-        if p.planes > 1:
-            # A constant shift per plane: a multiplexer, where a variable shifter would be inferred wider.
-            weight = Array([weight << plane for plane in range(p.planes)])[self.plane]
+        if p.nibbles > 1:
+            # Constant shifts and a multiplexer, where a variable shifter would be inferred wider.
+            weight = Array([weight << PLANES_PER_NIBBLE * nibble for nibble in range(p.nibbles)])[self.nibble]
         accumulator = Signal(signed(p.accumulator_width), name=f"accumulator_{lane}", reset_less=True)
         start = self.start[lane]
         begin = _of_phase(self.phase, [shifted_right(start, left) << right for right, left in p.shifts])
@@ -207,35 +212,46 @@ class LIFCore(wiring.Component):
         p = self.parameters
         k = Signal(signed(p.k_width), name=f"k_complete_{lane}")
         m.d.comb += k.eq(total)
-        k_held = Signal(signed(p.k_width), name=f"k_held_{lane}", reset_less=True)
-        with m.If(complete):
-            m.d.sync += k_held.eq(k)
+        k_held = self._held(m, complete, k, f"k_held_{lane}")
         m.d.comb += self.k[lane].eq(k_held)
         if p.leak is None:
             m.d.comb += self.u[lane].eq(k_held)
             return
-        kept: Value = k_held
+        spike: Value = C(0, 1)
         if p.threshold_width is not None:
-            spike = Signal(name=f"spike_{lane}", reset_less=True)
             fires = greater(k, self.threshold[lane])
-            with m.If(complete):
-                m.d.sync += spike.eq(fires & (silent[0] == 0) if p.refractory else fires)
+            spike = self._held(m, complete, fires & (silent[0] == 0) if p.refractory else fires, f"spike_{lane}")
             m.d.comb += self.spikes[lane].eq(spike)
-            kept = Mux(spike, self._reset(m, lane, complete, k), k_held)
             if p.refractory:
                 left = Mux(silent[1] == 0, 0, silent[1] - 1)
                 m.d.comb += self.silent_next[lane].eq(Mux(spike, p.refractory, left))
-        m.d.comb += self.u[lane].eq(clipped(leaked(kept, p.leak), 2 ** (p.state_width - 1) - 1))
-
-    def _reset(self, m: Module, lane: int, complete: Signal, k: Value) -> Value:
-        """What a spike leaves of the membrane."""
-        p = self.parameters
         if p.reset_by_width is None:
-            return C(0, 1)
-        reduced = Signal(signed(max(p.k_width, p.reset_by_width) + 1), name=f"reduced_{lane}", reset_less=True)
+            u = self._rest(m, lane, complete, leaked(k, p.leak), spike)
+        else:
+            reduced = self._held(m, complete, k - self.reset_by[lane], f"reduced_{lane}")
+            u = clipped(leaked(Mux(spike, reduced, k_held), p.leak), 2 ** (p.state_width - 1) - 1)
+        m.d.comb += self.u[lane].eq(u)
+
+    def _held(self, m: Module, complete: Signal, value: Value, name: str) -> Signal:
+        """`value` as it was when the sum was complete."""
+        held = Signal(value.shape(), name=name, reset_less=True)
         with m.If(complete):
-            m.d.sync += reduced.eq(k - self.reset_by[lane])
-        return reduced
+            m.d.sync += held.eq(value)
+        return held
+
+    def _rest(self, m: Module, lane: int, complete: Signal, value: Value, spike: Value) -> Value:
+        """Nothing after a spike, else the leaked membrane `value` clipped.
+
+        All that passes the register of it is the bits that are stored and whether it has more.
+        """
+        p = self.parameters
+        bits = p.state_width - 1
+        low = self._held(m, complete, Cat(value, value[-1].replicate(bits))[:bits], f"low_{lane}")
+        sign = self._held(m, complete, value[-1], f"sign_{lane}")
+        beyond = self._held(m, complete, outside(value, bits), f"beyond_{lane}")
+        u = clamped(low, sign, beyond)
+        silenced = u[:-1] & (~spike).replicate(bits)
+        return Cat(silenced, sign if p.fires_above_zero else sign & ~spike).as_signed()
 
     def _counted(self, m: Module, lane: int) -> None:
         width = self.parameters.count_width

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from amaranth.hdl import C, Module, Signal, Value, unsigned
+from amaranth.hdl import C, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
-from mintaka_hw.plan.layer import DEEP_STATES
+from mintaka_hw.plan.layer import DEEP_STATES, REGISTER_STATES
 from mintaka_hw.plan.memory import BLOCK_BITS
 
 
@@ -44,15 +44,16 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
 def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: Value, word: Value) -> Value:
     """One word per window and group, written at the clock edge; never read and written at the same address at once.
 
-    A single word is a register; a few are read in the cycle of `read`; `DEEP_STATES` and more a cycle later, from block
-    RAM. No reset: a sample's first step does not read it.
+    `REGISTER_STATES` are registers, whose multiplexer shares the LUTs of what follows; a few more are read in the cycle
+    of `read`; `DEEP_STATES` and more a cycle later, from block RAM. No reset: a sample's first step does not read it.
     """
     width = len(word)
-    if depth == 1:
-        kept = Signal(width, name=name, reset_less=True)
-        with m.If(enable):
-            m.d.sync += kept.eq(word)
-        return kept
+    if depth <= REGISTER_STATES:
+        kept = [Signal(width, name=f"{name}_{place}", reset_less=True) for place in range(depth)]
+        for place, register in enumerate(kept):
+            with m.If(enable & (write == place)):
+                m.d.sync += register.eq(word)
+        return Mux(read, kept[-1], kept[0]) if depth > 1 else kept[0]
     memory = Memory(shape=unsigned(width), depth=depth, init=[])
     m.submodules[name] = memory
     write_port = memory.write_port()
