@@ -14,7 +14,7 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
   there `pipeline` cycles after its last slot.
 - pool: takes a window's words as they come and gives the result with the last.
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
-  in to out.
+  in to out; a deep one two, of which the last word is read ahead.
 - logits: one per cycle; of several pixels once the sample is complete.
 """
 
@@ -141,7 +141,8 @@ class QueueModel:
     """A queue of `link.queue` words; with a delay, zeros in a sample's first frame, and its last frame dropped."""
 
     def __init__(self, link: Link, time_steps: int, words: Wire, out: Wire):
-        self.depth, self.frame_words = link.queue, link.layout.words
+        self.deep, self.frame_words = link.is_deep, link.layout.words
+        self.depth = link.queue - self.deep  # the word read ahead has a place of its own
         self.time_steps = time_steps if link.delay else 0
         self.words, self.out = words, out
         self.pushes: list[int] = []
@@ -157,7 +158,7 @@ class QueueModel:
             return
         entry = len(self.pushes)
         if entry >= self.depth:
-            time = max(time, self.out.taken(self._out_word(entry - self.depth)) + 1)
+            time = max(time, self._leaves(entry - self.depth) + 1)
         if number == len(wire.takes):
             wire.takes.append(time)
             self.pushes.append(time)
@@ -177,8 +178,16 @@ class QueueModel:
             entry = number
         while len(self.pushes) <= entry:
             self.words.taken(len(self.words.takes))
+        time = (self._leaves(entry) if self.deep else self.pushes[entry]) + 1
         if number == len(wire.offers):
-            wire.offers.append(self.pushes[entry] + 1)
+            wire.offers.append(time)
+
+    def _leaves(self, entry: int) -> int:
+        """Cycle in which a place gets free: its word is taken, or read ahead once the one before is taken."""
+        if not self.deep:
+            return self.out.taken(self._out_word(entry))
+        pushed = self.pushes[entry] + 1
+        return max(pushed, self.out.taken(self._out_word(entry - 1))) if entry else pushed
 
     def _out_word(self, entry: int) -> int:
         """Number on the outgoing wire of what was pushed as number `entry`."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from math import ceil
 
 from mintaka.artifact import Network
+from mintaka_hw.plan.layer import SPIKE_FIFO_DEPTH
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.stream import StreamLayout
 
 DIRECT_QUEUE_WORDS = 2  # behind a fork: enough for a word per cycle
+DEEP_QUEUE = 64  # from so many words on, a queue is read a cycle ahead, so that it can be block RAM
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Link:
     def name(self) -> str:
         """Unique: a target has one link per port."""
         return f"{self.target}_{self.port}"
+
+    @property
+    def is_deep(self) -> bool:
+        """True where words take a cycle more, through block RAM."""
+        return self.queue >= DEEP_QUEUE
 
     @property
     def memory(self) -> MemoryPlan:
@@ -59,8 +66,13 @@ def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
     sample flows as above and all of them come to the next one: by induction over the samples the fork, which gives
     every reader the same words, never waits for ever. Where a direct edge meets others (another one of the same input
     among them), its queue holds a frame, and one more for every T cores that its way is shorter.
+
+    For speed, not for safety: a layer with a direct input works in bursts, as it sums that input once and then gives
+    one frame after the other, which takes its readers as long each as the first. Queues for the T frames of a sample
+    let it sum the next sample meanwhile, so that a sample takes as long as the slowest layer alone.
     """
     level, static = levels(network), network.input.static
+    bursts = _bursts(network) if network.time_steps > 1 else set()
     readers: dict[str, int] = {}
     for node in network.nodes:
         for edge in node.inputs:
@@ -78,5 +90,18 @@ def links(network: Network, layouts: dict[str, StreamLayout]) -> list[Link]:
                 queue = max(DIRECT_QUEUE_WORDS, (frames + 1) * layout.words)
             else:
                 queue = DIRECT_QUEUE_WORDS if readers[edge.node] > 1 else 0
+            sample = network.time_steps * layout.words
+            if edge.node in bursts and node.op != "pool2d" and sample > SPIKE_FIFO_DEPTH:
+                queue += sample
             found.append(Link(edge.node, node.name, port, layout, edge.delay, queue))
+    return found
+
+
+def _bursts(network: Network) -> set[str]:
+    """Layers with a direct input, and pools behind them: their words come in bursts."""
+    found: set[str] = set()
+    for node in network.nodes:
+        direct = network.input.static and any(edge.node == network.input.name for edge in node.inputs)
+        if (node.has_synapses and direct) or (node.op == "pool2d" and node.inputs[0].node in found):
+            found.add(node.name)
     return found

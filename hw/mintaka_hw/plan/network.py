@@ -209,11 +209,7 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
 
 
 def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
-    """The lanes that `make_plan(..., "auto")` chooses.
-
-    A direct input is summed first, and all others wait for that: a layer that keeps pace must do it in a step's share
-    of the time.
-    """
+    """The lanes that `make_plan(..., "auto")` chooses."""
     events, T = _Events(network), network.time_steps
 
     def direct(node: Node) -> tuple[Edge, ...]:
@@ -225,12 +221,6 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
         with_lists = max(events.per_group(node, node.inputs, lanes), windows * (passes + (0 if only_direct else T)))
         return ceil(node.channels / lanes) * (with_lists + (windows * (T - 1) if only_direct else 0))
 
-    def time(node: Node, lanes: int) -> float:
-        if not direct(node):
-            return slots(node, lanes)
-        first = max(events.per_group(node, direct(node), lanes), prod(node.shape_out[1:]))
-        return max(slots(node, lanes), ceil(node.channels / lanes) * first * T)
-
     def most(node: Node) -> int:
         return min(MAX_LANES, node.channels)
 
@@ -239,7 +229,7 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
     pace = slots(largest, lanes[largest.name])
     for node in nodes:
         if node is not largest:
-            fits = (n for n in range(1, most(node)) if time(node, n) <= pace)
+            fits = (n for n in range(1, most(node)) if slots(node, n) <= pace)
             lanes[node.name] = next(fits, most(node))
     return lanes
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+
+from mintaka_hw.plan.link import DEEP_QUEUE
 
 
 class Fork(wiring.Component):
@@ -63,7 +65,8 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=len(self.i.payload), depth=self.depth)
+        kind = SyncFIFOBuffered if self.depth >= DEEP_QUEUE else SyncFIFO
+        m.submodules.fifo = fifo = kind(width=len(self.i.payload), depth=self.depth)
         m.d.comb += [
             fifo.w_data.eq(self.i.payload),
             fifo.w_en.eq(self.i.valid),
