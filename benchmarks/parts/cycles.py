@@ -43,10 +43,7 @@ def _measured(plan: Plan, x: np.ndarray, about: str) -> Values:
             "lanes": layer.lanes,
             "groups": layer.groups,
             "windows": layer.windows,
-            # Slots that carry an event: one cycle per event and group, the least that any schedule takes.
-            "bound": float(found.events[layer.name].mean()),
-            "busy": float(found.busy[layer.name].mean()),
-            "utilisation": found.utilisation(layer.name),
+            **{what: float(getattr(found, what)[layer.name].mean()) for what in ("events", "slots", "busy", "held")},
         }
         for layer in plan.layers
     ]

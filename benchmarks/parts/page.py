@@ -66,21 +66,23 @@ def _cycles(points: list[Values]) -> str:
                     layer["name"],
                     f"{layer['lanes']}",
                     f"{layer['groups']}",
-                    f"{layer['bound'] / T:,.1f}",
+                    f"{layer['events'] / layer['groups'] / T:,.1f}",
                     f"{layer['busy'] / T:,.1f}",
-                    f"{layer['bound']:,.0f}",
-                    f"{layer['busy']:,.0f}",
-                    f"{layer['utilisation']:.1%}",
+                    *(f"{layer[what]:,.0f}" for what in ("events", "slots", "busy", "held")),
+                    f"{layer['slots'] / (layer['busy'] - layer['held']):.1%}",
                     f"{v['interval']:,.0f}",
+                    f"{layer['slots'] / v['interval']:.1%}",
                 ]
             )
-    columns = ["network and input", "layer", "lanes", "groups", "bound per step", "occupied per step"]
-    columns += ["bound", "occupied", "utilisation", "cycles per sample"]
+    columns = ["network and input", "layer", "lanes", "groups", "events per step", "occupied per step"]
+    columns += ["events x groups", "bound", "occupied", "held", "utilisation", "cycles per sample", "bound / those"]
     text = """
-        The bound is one cycle per event and group: what the lanes need if nothing ever waits. *Occupied* are the cycles
-        from a layer's first to its last work on a sample, waiting for events included; utilisation is bound / occupied.
-        "Per step" is per time step and window (a convolution has one window per output pixel). Cycles per sample is the
-        distance of samples streamed back to back, which the slowest layer decides.
+        The bound is one cycle per event and group, and one per group for an empty list: what the lanes need if nothing
+        ever waits. *Occupied* are the cycles in which a layer issues a slot or waits with one; *held* are those of them
+        in which only its reader was waited for, which is a slower layer's time. Utilisation is bound / (occupied -
+        held): what the core makes of its own time. "Per step" is per time step and window (a convolution has one window
+        per output pixel). Cycles per sample is the distance of samples streamed back to back, which the slowest layer
+        decides: *bound / those* says how near to its bound.
     """
     return paragraph(text) + table(columns, rows, left=2)
 

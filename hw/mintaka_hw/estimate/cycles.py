@@ -32,11 +32,15 @@ class CyclePrediction:
 
     result : cycle of the last logit's beat, counted from the first accepted input beat (the port `o_cycles`).
     busy, events : per layer, cycles occupied and slots that carry an event (the ports `L_busy` and `L_events`).
+    slots : per layer, one per event and group, and one per group for an empty list: what the lanes need at least.
+    held : per layer, those of the busy cycles in which only its reader was waited for.
     """
 
     result: np.ndarray
     busy: dict[str, np.ndarray]
     events: dict[str, np.ndarray]
+    slots: dict[str, np.ndarray]
+    held: dict[str, np.ndarray]
 
     @property
     def interval(self) -> float:
@@ -130,12 +134,15 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     logits = LogitModel(head.logits, outs[head.name]) if head.windows == 1 else LogitOrderModel(head, outs[head.name])
     outs[head.name].taken(N * head.states - 1)
     ends = np.array(logits.ends, np.int64)
-    busy, events = {}, {}
+    events = {}
     for name, model in layers.items():
         model.finish()
-        busy[name] = np.array(model.busy, np.int64)
         events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
-    return CyclePrediction(ends, busy, events)
+
+    def of_all(field: str) -> dict[str, np.ndarray]:
+        return {name: np.array(getattr(model, field), np.int64) for name, model in layers.items()}
+
+    return CyclePrediction(ends, of_all("busy"), events, of_all("slots"), of_all("held"))
 
 
 def stage_frames(plan: Plan, inputs: np.ndarray, result: Result) -> dict[str, np.ndarray]:

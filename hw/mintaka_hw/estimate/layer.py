@@ -51,7 +51,9 @@ class LayerModel:
         self.last_slot = -1  # of the replay so far
         self.stored = [NEVER] * layer.states  # last slot of each state's phase before
         self.begun = 0  # words
-        self.busy: list[int] = []  # per sample
+        self.busy: list[int] = []  # per sample: cycles occupied
+        self.slots: list[int] = []  # per sample: of them, those with a slot
+        self.held: list[int] = []  # per sample: of them, those in which only the reader was waited for
         for wire in words:
             wire.consumer = self
         out.producer = self
@@ -110,7 +112,8 @@ class LayerModel:
             return
         phase, number = self._phase(current), current % self.lists
         if phase == 0 and number == 0:
-            self.busy.append(0)
+            for counter in (self.busy, self.slots, self.held):
+                counter.append(0)
         self._list(phase, number, self.events[current], self.readable[current])
         self.released.append(self.last_slot)
         if phase == self.listed - 1 and number == self.lists - 1:
@@ -127,11 +130,14 @@ class LayerModel:
                 first = max(first, self.stored[state] + self.distance)
             if gives_words:
                 if self.begun >= depth:
-                    first = max(first, self.out.taken(self.begun - depth) + 1)
+                    room = self.out.taken(self.begun - depth) + 1
+                    self.held[-1] += max(0, room - first)
+                    first = max(first, room)
                 self.begun += 1
             self.last_slot = first + max(1, events) - 1
             self.stored[state] = self.last_slot
             self.busy[-1] += self.last_slot - loaded
+            self.slots[-1] += max(1, events)
             if gives_words:
                 self.out.offers.append(self.last_slot + self.latency)
 
