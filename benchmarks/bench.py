@@ -2,9 +2,9 @@
 
     python benchmarks/bench.py [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
 
-Parts: cycles (cycle model), synth (Yosys), train and infer (beside snnTorch and SpikingJelly), simulate (samples per
-second of everything that runs a network). Without a part all are measured; one that was interrupted goes on where it
-stopped.
+Parts: cycles (cycle model), pairs (what two events per cycle would bring), synth (Yosys), train and infer (beside
+snnTorch and SpikingJelly), simulate (samples per second of everything that runs a network). Without a part all are
+measured; one that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
-from parts import cycles, page, simulators, synthesis, timing
+from parts import cycles, page, pairs, simulators, synthesis, timing
 from parts.store import ROOT, Store, say
 
-PARTS = ("cycles", "synth", "train", "infer", "simulate")
+PARTS = ("cycles", "pairs", "synth", "train", "infer", "simulate")
 LANES = (16, 32, 64, 128)
 SAMPLES = {"reference": 100, "fast": 4000, "amaranth": 2, "cocotb": 20, "cpp": 200}
 QUICK_SAMPLES = {"reference": 10, "fast": 200, "cpp": 10}
@@ -60,6 +60,9 @@ def measure(chosen: argparse.Namespace, store: Store) -> None:
         if part == "cycles":
             samples, training = (2, 2) if chosen.quick else (20, 200)
             cycles.measure(store, chosen.lanes, samples, conv, chosen.data_root, training)
+        elif part == "pairs":
+            samples, training = (2, 2) if chosen.quick else (20, 200)
+            pairs.measure(store, samples, conv, chosen.data_root, training)
         elif part == "synth":
             synthesis.measure(store, chosen.lanes, chosen.bits, chosen.families, conv, chosen.data_root)
         elif part == "simulate":

@@ -18,15 +18,20 @@ RATE = 0.1
 
 def measure(store: Store, lanes: list[int], samples: int, conv: Path | None, root: Path | None, training: int) -> None:
     """784-128-10 (T = 8) with spikes at a rate of 10 %, and the conv net where it is given."""
-    shape = Shape("rate")
-    network = trained(shape, images("made", None, 2048), 128, training)
-    rng = np.random.default_rng(0)
-    x = (rng.random((samples, shape.steps, INPUTS)) < RATE).astype(np.uint8)
+    network, x = spikes_at_tenth(samples, training)
     for count in lanes:
         _point(store, f"dense-{count:04d}", network, dense_lanes(count), x, "784-128-10, T = 8, spikes at 10 %")
     if conv is not None:
         network, test_x, about = convolutional(conv, root)
         _point(store, "conv", network, "auto", test_x[: max(1, samples // 4)], f"conv net {about}, MNIST test images")
+
+
+def spikes_at_tenth(samples: int, training: int) -> tuple[Network, np.ndarray]:
+    """784-128-10 (T = 8) after so many batches, and spikes (N, T, 784) at a rate of 10 %."""
+    shape = Shape("rate")
+    rng = np.random.default_rng(0)
+    x = (rng.random((samples, shape.steps, INPUTS)) < RATE).astype(np.uint8)
+    return trained(shape, images("made", None, 2048), 128, training), x
 
 
 def _point(store: Store, name: str, network: Network, lanes: Lanes, x: np.ndarray, about: str) -> None:

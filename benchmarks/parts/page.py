@@ -17,6 +17,7 @@ model, resources from synthesis. No clock rate is claimed: that takes place and 
 """
 WHAT = {
     "cycles": "Cycles and lane utilisation",
+    "pairs": "Two events per cycle",
     "synth": "Resources after synthesis",
     "train": "A training step",
     "infer": "Inference in software",
@@ -28,7 +29,14 @@ PEERS = {"snnTorch", "snnTorch, no BatchNorm", "snnTorch, current once", "Spikin
 
 def render(store: Store) -> str:
     """Markdown; what was never measured is named."""
-    sections = {"cycles": _cycles, "synth": _synthesis, "train": _train, "infer": _infer, "simulate": _simulate}
+    sections = {
+        "cycles": _cycles,
+        "pairs": _pairs,
+        "synth": _synthesis,
+        "train": _train,
+        "infer": _infer,
+        "simulate": _simulate,
+    }
     parts, missing = [HEAD], []
     for part, write in sections.items():
         points = store.all(part)
@@ -83,6 +91,34 @@ def _cycles(points: list[Values]) -> str:
         held): what the core makes of its own time. "Per step" is per time step and window (a convolution has one window
         per output pixel). Cycles per sample is the distance of samples streamed back to back, which the slowest layer
         decides: *bound / those* says how near to its bound.
+    """
+    return paragraph(text) + table(columns, rows, left=2)
+
+
+def _pairs(points: list[Values]) -> str:
+    rows = []
+    for point in points:
+        v = point["values"]
+        (one, two), (lut, least) = v["slots"], v["lut"]
+        lanes = (v["lanes"], v["lanes"] // 2)
+        cells = [
+            v["about"],
+            v["layer"],
+            f"{v['events']:,.1f}",
+            f"{lanes[0]} / {lanes[1]}",
+            f"{one:,.0f}",
+            f"{two:,.0f}",
+        ]
+        rows.append([*cells, f"{two / one:.2f}", f"{lut:,.0f}", f"{least:,.0f}", f"{two * least / (one * lut):.2f}"])
+    columns = ["network and input", "layer", "events per list", "lanes, E = 1 / 2", "slots, E = 1", "slots, E = 2"]
+    columns += ["time", "LUT, E = 1", "LUT, E = 2, at least", "LUT x time, at least"]
+    text = """
+        A second knob, weighed and left out: half the lanes, each adding the weights of two events per cycle, one of an
+        even and one of an odd element, so that the weight memory is two banks of half the depth. Slots are those
+        of real lists: a list takes as long as its larger half. LUTs (xc7) are those of the layer core with half the
+        lanes and an adder more per lane; to them come a second list with its search for the next event, and the control
+        of both, which are not counted (estimated, therefore: at least). What is gained on long lists does not pay for
+        a second kind of gather, replay, cycle model and proof; the lists of convolutions are short, and gain less.
     """
     return paragraph(text) + table(columns, rows, left=2)
 

@@ -68,23 +68,22 @@ def _point(store: Store, name: str, network: Network, lanes: Lanes, family: str,
             text, verilog, script = design.verilog.read_text(), design.verilog.name, SCRIPTS[family]
             tops = {layer.name: module_of(text, design.top, layer.name) for layer in plan.layers} if layers else {}
             values: Values = {"about": about, "family": family, "lanes": plan.lanes}
-            values["whole"] = resources(family, _cells(folder, verilog, design.top, script))
-            parts = {layer: resources(family, _cells(folder, verilog, top, script)) for layer, top in tops.items()}
+            values["whole"] = resources(family, cells(folder, verilog, design.top, script))
+            parts = {layer: resources(family, cells(folder, verilog, top, script)) for layer, top in tops.items()}
             return {**values, "layers": parts}
 
         store.point("synth", name, key, run)
 
 
 def module_of(verilog: str, top: str, layer: str) -> str:
-    """The name of a layer's module. Raises SynthesisError where there is not exactly one that can be it."""
-    names = re.findall(r"^module \\?([^\s(]+)", verilog, re.MULTILINE)
-    found = [name for name in names if re.fullmatch(rf"{re.escape(top)}[._](layer_)?{re.escape(layer)}", name)]
-    if len(found) != 1:
-        raise SynthesisError(f"{len(found)} modules of the Verilog can be layer '{layer}'; 1 was expected")
-    return str(found[0])
+    """The name of a layer's module. Raises SynthesisError where there is none of that name."""
+    name = f"{top}__layer_{layer}"
+    if re.search(rf"^module {re.escape(name)}\b", verilog, re.MULTILINE) is None:
+        raise SynthesisError(f"the Verilog has no module '{name}' for layer '{layer}'")
+    return name
 
 
-def _cells(folder: Path, verilog: str, top: str, script: str) -> Counter[str]:
+def cells(folder: Path, verilog: str, top: str, script: str) -> Counter[str]:
     """Cells by type of a module with everything below it, after synthesis."""
     stat = folder / "stat.json"
     stat.unlink(missing_ok=True)

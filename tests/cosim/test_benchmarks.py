@@ -6,11 +6,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from handmade import conv_network, dense_network
 
 import bench
 from mintaka.data import DataError
-from parts import page, synthesis, timing
+from mintaka_hw.plan import make_plan
+from parts import page, pairs, synthesis, timing
 from parts.store import Store
 
 
@@ -26,9 +29,8 @@ def test_cycles_are_those_of_the_model(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "store/cycles/dense-0064.json").read_text())["values"]
     hidden, output = found["layers"]
     assert (hidden["lanes"], hidden["groups"], output["lanes"]) == (64, 2, 2)
-    assert 0 < hidden["bound"] <= hidden["busy"] <= found["interval"] * 1.5
-    assert hidden["utilisation"] == pytest.approx(hidden["bound"] / hidden["busy"])
-    assert f"| hidden | 64 | 2 | {hidden['bound'] / 8:,.1f} | {hidden['busy'] / 8:,.1f} |" in text
+    assert 0 < hidden["events"] <= hidden["slots"] <= hidden["busy"] - hidden["held"] <= found["interval"] * 1.5
+    assert f"| hidden | 64 | 2 | {hidden['events'] / 2 / 8:,.1f} | {hidden['busy'] / 8:,.1f} |" in text
     assert "`synth` (resources after synthesis)" in text
     assert " cores" in text
 
@@ -95,22 +97,35 @@ def test_resources() -> None:
 
 
 def test_modules_of_layers() -> None:
-    text = "module top(a);\nmodule \\top.layer_hid (a);\nmodule \\top.layer_hid.lanes (a);\nmodule \\top.other (a);\n"
-    assert synthesis.module_of(text, "top", "hid") == "top.layer_hid"
-    assert synthesis.module_of(text, "top", "other") == "top.other"
-    with pytest.raises(synthesis.SynthesisError, match="0 modules of the Verilog can be layer 'lanes'"):
+    text = "module top(a);\nmodule top__layer_hid (a);\nmodule top__layer_hid__lanes (a);\n"
+    assert synthesis.module_of(text, "top", "hid") == "top__layer_hid"
+    with pytest.raises(synthesis.SynthesisError, match="no module 'top__layer_lanes' for layer 'lanes'"):
         synthesis.module_of(text, "top", "lanes")
+
+
+def test_pairs_of_banks() -> None:
+    """Events of even and of odd elements, per list of a dense layer and of a convolution."""
+    dense = make_plan(dense_network([8, 4, 2]), 1).layers[0].edges[0]
+    frames = np.array([[1, 0, 1, 1, 0, 0, 0, 1]])
+    assert [found.tolist() for found in pairs.by_bank(dense, frames)] == [[2], [2]]
+    conv = make_plan(conv_network([2, 4, 3, 5]), 1).layers[1].edges[0]
+    assert conv.window_buffer is not None
+    x = np.zeros((1, *conv.source.shape), np.int64)
+    x[0, 1] = 1
+    even, odd = pairs.by_bank(conv, x)
+    assert even.sum() == 0
+    assert odd.max() == np.prod(conv.window_buffer.kernel)
 
 
 def test_synthesis_of_a_module(tmp_path: Path) -> None:
     (tmp_path / "m.v").write_text(
         "module m(input clk, input [3:0] a, output reg [3:0] y);\nalways @(posedge clk) y <= ~a + 1;\nendmodule\n"
     )
-    found = synthesis.resources("ecp5", synthesis._cells(tmp_path, "m.v", "m", synthesis.SCRIPTS["ecp5"]))
+    found = synthesis.resources("ecp5", synthesis.cells(tmp_path, "m.v", "m", synthesis.SCRIPTS["ecp5"]))
     assert found["FF"] == 4
     assert found["LUT"] > 0
     with pytest.raises(synthesis.SynthesisError, match="Yosys failed on gone"):
-        synthesis._cells(tmp_path, "m.v", "gone", synthesis.SCRIPTS["ecp5"])
+        synthesis.cells(tmp_path, "m.v", "gone", synthesis.SCRIPTS["ecp5"])
 
 
 def test_bad_requests(capsys: pytest.CaptureFixture[str]) -> None:
