@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from mintaka.snn.stepped import stepped_spikes
 from mintaka.snn.surrogate import round_through
 from mintaka.snn.synapses import Summing, Synapses
 
+NEVER = 2.0**60  # a threshold above every K of every dtype, exact in each of them
 Recorder = list[Scan]
 """Every value of each layer that sums a current, in order; for a head that accumulates `k` is the running sum."""
 
@@ -34,7 +36,11 @@ class Spiking(Summing):
 
     The BatchNorm sees what comes from outside the layer. A recurrence adds its integers behind it: its statistics would
     depend on the spikes that they decide about.
+
+    mask : bool (C_out,): False for channels that never fire, as if they were not there; None where all may.
     """
+
+    mask: Tensor | None
 
     def __init__(
         self,
@@ -46,6 +52,11 @@ class Spiking(Summing):
         super().__init__(edges, shifts, own)
         self.norm = Norm(self.synapses.weight.shape[0])
         self.neuron = neuron
+        self.register_buffer("mask", None)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.mask = torch.ones_like(self.norm.gamma, dtype=torch.bool) if f"{prefix}mask" in state_dict else None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
     def lif(self) -> LIF:
@@ -74,6 +85,8 @@ class Spiking(Summing):
             current = current.reshape(steps, -1, *current.shape[1:])
         reset_by = folded.reset_by.to(dtype) if self.neuron.reset == "subtract" else None
         G, T, B = folded.gain.to(dtype), folded.threshold.to(dtype), folded.bias.to(dtype)
+        if self.mask is not None:
+            T = torch.where(self.mask, T, NEVER)
         repeat = steps if static else None
         W, conv = None, None
         if self.own is not None:

@@ -52,6 +52,11 @@ class SNN(nn.Module):
         assert isinstance(spec, DenseSpec | ConvSpec)
         return read_of(spec)
 
+    @property
+    def integer(self) -> bool:
+        """Whether the forward is the integer network."""
+        return self.head.integer
+
     def quantize(self) -> None:
         """From here on the forward is the integer network: steps start from the weights, statistics anew."""
         for module in self.modules():
@@ -73,8 +78,10 @@ class SNN(nn.Module):
             if isinstance(module, Norm):
                 module.frozen = frozen
 
-    def forward(self, x: Tensor, record: Recorder | None = None) -> Tensor:
+    def forward(self, x: Tensor, record: Recorder | None = None, emitted: dict[str, Tensor] | None = None) -> Tensor:
         """x : (N, *shape) for direct input, (N, T, *shape) otherwise; unsigned integers in float32.
+
+        emitted : takes what each layer emits by name, (T, N, ...), the head's logits apart.
 
         Returns the head's sums over the T steps, its numbers of spikes, or its last K, (N, classes): integer-valued
         logits once quantized.
@@ -88,6 +95,8 @@ class SNN(nn.Module):
             else:
                 x = layer([_seen(values, edge) for edge in edges], self.time_steps, record)
             values[spec.name] = x
+        if emitted is not None:
+            emitted.update((spec.name, values[spec.name]) for spec in self.specs[:-1])
         return (x.sum(0) if self.read == "count" else x).flatten(1)
 
     def scores(self, logits: Tensor) -> Tensor:
