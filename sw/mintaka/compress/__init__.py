@@ -7,10 +7,13 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from mintaka.compress.activity import Activity
 from mintaka.compress.choose import Target, choose
 from mintaka.compress.cut import cut_channels, mask_channels
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.soft import SLATS, STDS, zero_share
+from mintaka.compress.steps import Steps, with_steps
 from mintaka.compress.structured import (
     PCA,
     Random,
@@ -24,7 +27,9 @@ from mintaka.compress.structured import (
 )
 from mintaka.compress.ties import Family, families
 
-AnyMethod = Annotated[Slim | SpikeActivity | PCA | Random | Small, Field(discriminator="method")]
+AnyMethod = Annotated[
+    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | Activity | Steps, Field(discriminator="method")
+]
 METHODS: dict[str, type[Method]] = {
     get_args(model.model_fields["method"].annotation)[0]: model for model in get_args(get_args(AnyMethod)[0])
 }
@@ -32,6 +37,9 @@ METHODS: dict[str, type[Method]] = {
 __all__ = [
     "METHODS",
     "PCA",
+    "SLATS",
+    "STDS",
+    "Activity",
     "AnyMethod",
     "CompressError",
     "Family",
@@ -42,6 +50,7 @@ __all__ = [
     "Small",
     "SpikeActivity",
     "Stage",
+    "Steps",
     "Target",
     "Task",
     "choose",
@@ -52,4 +61,6 @@ __all__ = [
     "prune_random",
     "slim",
     "small",
+    "with_steps",
+    "zero_share",
 ]

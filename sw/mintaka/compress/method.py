@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, Seen
 
 Epochs = Annotated[int, Field(ge=0)]
 Batches = Callable[[SNN], Iterator[tuple[Tensor, Tensor]]]
@@ -26,10 +26,12 @@ class Task:
     batches : gives the training data once, in a fixed order and without augmentation, as (input, classes), ready for
         the network that it is called with.
     seed : of the recipe.
+    temporal : whether the data have time steps of their own.
     """
 
     batches: Batches
     seed: int
+    temporal: bool = False
 
 
 class Stage:
@@ -39,10 +41,13 @@ class Stage:
         in the middle of the phase, before the checkpoint is loaded.
     begin : once before the first epoch; the network to go on with, the same or another. `attach` follows.
     before_step : before each batch; `progress` is the share of the phase that is done, 0 to 1.
-    penalty : added to the loss of a batch, in which the layers emitted `emitted` (by name, (T, N, ...)); None: nothing.
+    penalty : added to the loss of a batch, in which the layers did what was `seen`; None: nothing.
+    membranes : whether `seen` is to hold membranes, too.
     after_epoch : behind each epoch but the last; `done` of `epochs` are done.
     finish : once behind the last epoch; the network to go on with, without what `attach` put in.
     """
+
+    membranes: bool = False
 
     def attach(self, snn: SNN) -> None:
         """Nothing."""
@@ -53,7 +58,7 @@ class Stage:
     def before_step(self, snn: SNN, progress: float) -> None:
         """Nothing."""
 
-    def penalty(self, snn: SNN, emitted: dict[str, Tensor]) -> Tensor | None:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: Seen) -> Tensor | None:  # noqa: ARG002
         return None
 
     def after_epoch(self, snn: SNN, task: Task, done: int, epochs: int) -> None:
@@ -90,5 +95,8 @@ class Method(BaseModel):
         """The phases of this method, in order; their names begin with its own."""
         raise NotImplementedError
 
-    def check(self, snn: SNN) -> None:
-        """Raise CompressError where it is known before training that the method cannot work on this network."""
+    def check(self, snn: SNN, task: Task) -> None:
+        """Raise CompressError where it is known before training that the method cannot work.
+
+        snn : the recipe's network, untrained, and before any method changed it.
+        """

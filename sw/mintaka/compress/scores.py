@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mintaka.snn.layers import Spiking
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, Seen
 
 Samples = Iterable[tuple[Tensor, Tensor]]
 """Batches of (input, classes)."""
@@ -64,10 +64,10 @@ def firing_rates(snn: SNN, batches: Samples) -> dict[str, Tensor]:
     chances = dict.fromkeys(counts, 0)
     with evaluating(snn), torch.no_grad():
         for x, _ in batches:
-            emitted: dict[str, Tensor] = {}
-            snn(x, emitted=emitted)
+            seen = Seen()
+            snn(x, seen=seen)
             for name in counts:
-                s = emitted[name]
+                s = seen.emitted[name]
                 counts[name] = counts[name] + s.sum([0, 1, *range(3, s.ndim)], dtype=torch.float64)
                 chances[name] += s.numel() // s.shape[2]
     return {name: count / max(1, chances[name]) for name, count in counts.items()}

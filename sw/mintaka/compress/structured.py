@@ -33,7 +33,7 @@ from mintaka.compress.scores import (
     spiking_layers,
 )
 from mintaka.compress.ties import families
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, Seen
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
@@ -53,7 +53,7 @@ class Pruning(Method):
         layers = None if self.layers is None else tuple(self.layers)
         return Target(self.remove, self.scope, self.least, self.multiple, layers)
 
-    def check(self, snn: SNN) -> None:
+    def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         prunable(snn, self.target)
 
 
@@ -91,7 +91,7 @@ class Slim(Pruning):
 class _Slimming(Stage):
     method: Slim
 
-    def penalty(self, snn: SNN, emitted: dict[str, Tensor]) -> Tensor:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
         return self.method.strength * gamma_penalty(snn)
 
     def finish(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
@@ -231,7 +231,7 @@ class Small(Method):
     def phases(self) -> list[Phase]:
         return [Phase("small", self.epochs, _Fresh(self))]
 
-    def check(self, snn: SNN) -> None:
+    def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         small(snn, self.widths or {}, 0)
 
 

@@ -18,7 +18,7 @@ from mintaka.snn.cell import Cell, scan_cell
 from mintaka.snn.exact import dtype_for, per_channel, pool2d
 from mintaka.snn.integrator import last_membrane
 from mintaka.snn.lif import LIF, Scan, scan
-from mintaka.snn.norm import MOST, Norm
+from mintaka.snn.norm import MOST, Folded, Norm
 from mintaka.snn.recurrent import recurrent_spikes, transfer
 from mintaka.snn.specs import NeuronSpec
 from mintaka.snn.spiking import lif_spikes
@@ -78,7 +78,31 @@ class Spiking(Summing):
     def forward(self, xs: Sequence[Tensor], steps: int, record: Recorder | None = None) -> Tensor:
         """xs as for `Summing.current` -> spikes (T, N, C_out, ...)."""
         current, static = self.current(xs, steps, self.norm.sign())
+        return self._fire(current, static, self.norm(current), steps, record)
+
+    def watched(self, xs: Sequence[Tensor], steps: int) -> tuple[Tensor, Tensor]:
+        """The spikes, and K before firing in units of the threshold, G * K, (T, N, C_out, ...) with gradient.
+
+        Its gradient is that of the step's own current, bias and gain; what the membrane carries over from the steps
+        before counts as given. Where a neuron is refractory it is 0.
+        """
+        record: Recorder = []
+        current, static = self.current(xs, steps, self.norm.sign())
         folded = self.norm(current)
+        s = self._fire(current, static, folded, steps, record)
+        K = record[0].k
+        if not static:
+            current = current.reshape(steps, -1, *current.shape[1:])
+        drive = (current + per_channel(folded.bias, K[0])).to(K.dtype)
+        v = (K + (drive - drive.detach())) * per_channel(folded.gain, K[0]).to(K.dtype)
+        if self.neuron.refractory:
+            fired = torch.cat([torch.zeros_like(s[:1]), s.detach()]).cumsum(0)  # spikes before each step
+            since = [max(0, t - self.neuron.refractory) for t in range(steps)]
+            v = v * (fired[:steps] == fired[since])
+        return s, v
+
+    def _fire(self, current: Tensor, static: bool, folded: Folded, steps: int, record: Recorder | None) -> Tensor:
+        """The neurons on their current, as `Summing.current` gives it."""
         dtype = self.dtype
         current = current.to(dtype)
         if not static:

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from mintaka.artifact import Input
 from mintaka.compress import Phase, Task
 from mintaka.data import Dataset, encode, load_dataset
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, Seen
 from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
@@ -147,8 +147,8 @@ class _Run:
         self.recipe, self.dataset, self.folder = recipe, dataset, folder
         self.snn = build(recipe, dataset)
         self.phases = phases(recipe)
-        check_methods(recipe, self.snn)
-        self.task = Task(self._batches, recipe.seed)
+        self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
+        check_methods(recipe, self.snn, self.task)
         self.toml = to_toml(recipe)
         self.data = data_digest(dataset)
         self.index, self.done = 0, 0
@@ -246,10 +246,10 @@ class _Run:
         """One update; the loss, and how many samples were right."""
         snn = self.snn
         target = torch.from_numpy(y)
-        emitted: dict[str, Tensor] = {}
-        logits = snn(_batch(x, self.dataset.bits, snn.source, snn.time_steps), emitted=emitted)
+        seen = Seen(membranes={} if self.phase.stage.membranes else None)
+        logits = snn(_batch(x, self.dataset.bits, snn.source, snn.time_steps), seen=seen)
         loss = F.cross_entropy(snn.scores(logits), target)
-        penalty = self.phase.stage.penalty(snn, emitted)
+        penalty = self.phase.stage.penalty(snn, seen)
         if penalty is not None:
             loss = loss + penalty
         value = float(loss.detach())

@@ -37,16 +37,16 @@ def phases(recipe: Recipe) -> list[Phase]:
     return found
 
 
-def check_methods(recipe: Recipe, snn: SNN) -> None:
+def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
     """Raise RecipeError where a method cannot work on the recipe's (untrained) network."""
     for index, method in enumerate(recipe.compress or []):
         try:
-            _check_method(recipe, method, snn)
+            _check_method(recipe, method, snn, task)
         except CompressError as error:
             raise RecipeError(f"compress[{index}] ({method.method}): {error}") from None
 
 
-def _check_method(recipe: Recipe, method: Method, snn: SNN) -> None:
+def _check_method(recipe: Recipe, method: Method, snn: SNN, task: Task) -> None:
     if method.trained and method.at == "float" and recipe.train.float_epochs == 0:
         raise CompressError("it looks at a trained network, but 'train.float_epochs' is 0; say at = \"qat\" or train")
-    method.check(snn)
+    method.check(snn, task)
