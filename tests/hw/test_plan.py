@@ -125,6 +125,22 @@ def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     assert make_plan(neuron_network(time_steps=1)).layers[0].state_fields == {}
 
 
+def test_one_step_needs_no_membranes() -> None:
+    """With T = 1 nothing outlives a step, neither in layers nor in heads of any kind: no memory of the state is built,
+    and none of a lone direct input's current."""
+    direct = dense_network([12, 8, 3], kind="direct", bits=4)
+    for network in (SMALL, neuron_network(), direct):
+        several, one = (make_plan(replace(network, time_steps=steps)) for steps in (3, 1))
+        assert any(memory.name == "state" for layer in several.layers for memory in layer.memories)
+        assert not any(memory.name == "state" for layer in one.layers for memory in layer.memories)
+        assert one.memory_bits < several.memory_bits
+    names = {memory.name for memory in make_plan(replace(direct, time_steps=1)).layers[0].memories}
+    assert names == {memory.name for memory in make_plan(replace(direct, time_steps=3)).layers[0].memories} - {
+        "state",
+        "current",
+    }
+
+
 def test_deep_chains_are_predicted() -> None:
     """A core asks the one before it: 600 of them are more calls than Python allows unasked."""
     network = dense_network([2] * 600, time_steps=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log, log2, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +35,15 @@ class Synapses(nn.Module):
     scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
     spread : of the initial weights, uniform in +-spread / sqrt(fan_in); those of identity are positive, so that a
         shortcut begins with passing on what it reads.
+
+    mask : bool of the weight's shape: False where there is no synapse, whose weight is then 0 in every forward; None
+        where all exist.
+    rule : what a method of `mintaka.compress` makes of the stored weight while its phase lasts; None outside of it.
     """
 
     input_shift: Tensor
+    mask: Tensor | None
+    rule: nn.Module | None
 
     def __init__(
         self,
@@ -58,7 +65,19 @@ class Synapses(nn.Module):
         self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
         chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
         self.register_buffer("input_shift", torch.tensor(chosen))
+        self.register_buffer("mask", None)
+        self.rule = None
         self.integer = False
+
+    def real(self) -> Tensor:
+        """The weights before quantization, as their mask and rule leave them."""
+        W = self.weight if self.rule is None else self.rule(self.weight)
+        return W if self.mask is None else W * self.mask
+
+    def start(self) -> None:
+        """Set the step from the weights that exist now."""
+        W = self.real() * self.scale
+        self.quantizer.start(W if self.mask is None else W[self.mask])
 
     @property
     def most_sum(self) -> int:
@@ -75,7 +94,8 @@ class Synapses(nn.Module):
 
         `sign` (C_out,) flips those of a channel.
         """
-        W = self.weight if self.scale == 1 else self.weight * self.scale
+        W = self.real()
+        W = W if self.scale == 1 else W * self.scale
         if self.integer:
             integers: Tensor = self.quantizer(W, step, sign)
             return integers
@@ -104,6 +124,10 @@ class Synapses(nn.Module):
         # Samples before steps, as batches come in: the smaller result is put in order, not x.
         total: Tensor = self(x.transpose(0, 1).flatten(0, 1), sign, step, times)
         return total.reshape(-1, len(x), *total.shape[1:]).transpose(0, 1).flatten(0, 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.mask = torch.ones_like(self.weight, dtype=torch.bool) if f"{prefix}mask" in state_dict else None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _choose_shift(self, total: Tensor) -> None:
         """Bring the spread of the currents near the stored membrane's range, so that neither drowns the other."""
@@ -159,7 +183,7 @@ class Summing(nn.Module):
     def start(self) -> None:
         """Set every step from the weights that quantization starts with."""
         for edge in self.edges:
-            edge.quantizer.start(edge.weight * edge.scale)
+            edge.start()
         if self.aligned:
             self.shifts.copy_(torch.tensor(self.given))
 
