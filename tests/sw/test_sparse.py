@@ -52,7 +52,7 @@ def test_schedules() -> None:
 
 
 @pytest.mark.parametrize("graph", [False, True], ids=["sequence", "graph"])
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_zeros_survive_quantization(graph: bool, data: st.DataObject) -> None:
     """On any network: masked weights are 0 in the artifact, which still equals the forward in every number."""
@@ -64,6 +64,7 @@ def test_zeros_survive_quantization(graph: bool, data: st.DataObject) -> None:
     for edge in edges:
         edge.weight.data *= torch.rand(edge.weight.shape, generator=rng) < 0.5
         edge.weight.data.flatten()[0] = 0.1
+        edge.quantizer.bits = max(2, edge.quantizer.bits)  # 1 bit has no zero
     fix_zeros(snn)
     snn.quantize()
     snn.train()
@@ -112,7 +113,7 @@ def test_rates_and_membranes_are_those_of_the_forward() -> None:
     torch.testing.assert_close(snn(x, seen=seen), snn(x, record))
     rate, membrane = mean_rate(snn, seen), mean_membrane(snn, seen)
     spikes = sum(float(scan.s.sum()) for scan in record[:2])
-    assert float(rate) == pytest.approx(spikes / (9 * 4 * 12))
+    assert float(rate.detach()) == pytest.approx(spikes / (9 * 4 * 12))
     wanted = 0.0
     for scan, layer in zip(record[:2], spiking_layers(snn).values(), strict=True):
         v = scan.k * layer.norm.folded().gain.float().detach()
@@ -120,7 +121,7 @@ def test_rates_and_membranes_are_those_of_the_forward() -> None:
             for t in range(4):
                 v[t] *= scan.s[max(0, t - 2) : t].sum(0) == 0
         wanted += float(v.clamp(min=0).sum())
-    assert float(membrane) == pytest.approx(wanted / (9 * 4 * 12), rel=1e-5)
+    assert float(membrane.detach()) == pytest.approx(wanted / (9 * 4 * 12), rel=1e-5)
     (none,) = torch.autograd.grad(rate, [snn.layers[1].norm.beta], retain_graph=True)
     (some,) = torch.autograd.grad(membrane, [snn.layers[1].norm.beta])
     assert not none.any()
@@ -190,8 +191,8 @@ SOFT = {"depth": 2.0, "search_epochs": 4, "epochs": 2}
 RUNS: dict[str, list[dict[str, Any]]] = {
     "stds": [{"method": "stds", **SOFT}],
     "slats": [{"method": "slats", **SOFT, "at": "qat"}],
-    "rate": [{"method": "activity", "strength": 0.5, "epochs": 6, "at": "qat"}],
-    "membrane": [{"method": "activity", "strength": 0.1, "epochs": 6, "of": "membrane", "at": "qat"}],
+    "rate": [{"method": "activity", "strength": 5.0, "epochs": 6, "at": "qat"}],
+    "membrane": [{"method": "activity", "strength": 1.0, "epochs": 6, "of": "membrane", "at": "qat"}],
     "steps": [{"method": "steps", "time_steps": t, "epochs": 2, "at": at} for t, at in ((2, "float"), (1, "qat"))],
 }
 
@@ -216,7 +217,7 @@ def test_runs_save_what_they_promise_and_resume(
         assert spikes < 0.7 * plain[1]
     else:
         assert network.time_steps == 1
-        assert sops < 0.8 * plain[2]
+        assert spikes < 0.5 * plain[1]
     for place in {step.phase: (step.phase, step.epoch, 5) for step in seen}.values():
 
         def stop(step: Step, place: tuple[str, int, int] = place) -> None:
