@@ -13,6 +13,7 @@ from mintaka.compress.cut import cut_channels, mask_channels
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.soft import SLATS, STDS, zero_share
+from mintaka.compress.sops import SOPs
 from mintaka.compress.steps import Steps, with_steps
 from mintaka.compress.structured import (
     PCA,
@@ -28,7 +29,7 @@ from mintaka.compress.structured import (
 from mintaka.compress.ties import Family, families
 
 AnyMethod = Annotated[
-    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | Activity | Steps, Field(discriminator="method")
+    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps, Field(discriminator="method")
 ]
 METHODS: dict[str, type[Method]] = {
     get_args(model.model_fields["method"].annotation)[0]: model for model in get_args(get_args(AnyMethod)[0])
@@ -46,6 +47,7 @@ __all__ = [
     "Method",
     "Phase",
     "Random",
+    "SOPs",
     "Slim",
     "Small",
     "SpikeActivity",
