@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = (1, 1)
+FORMAT_VERSION = (1, 2)
 INPUT_KINDS = ("spikes", "direct", "counts")
 OPS = ("dense", "conv2d", "pool2d", "join")
 EDGE_OPS = ("identity",)
@@ -167,6 +167,8 @@ class Node:
     bias : B, per output channel, added at every step; None where there is none.
     integrator : only of a head that is read by "membrane".
     join : for the op "join", its kind: "or", "and", "iand" ((not first) and second), or "add" (of counts).
+    codebook : distinct integers, ascending, that hold every weight of every edge: hardware stores their places instead
+        of the weights. It changes no number. None where the weights are stored themselves.
     """
 
     name: str
@@ -179,6 +181,7 @@ class Node:
     pool: Pool | None = None
     integrator: Integrator | None = None
     join: str | None = None
+    codebook: tuple[int, ...] | None = None
 
     @property
     def has_synapses(self) -> bool:
