@@ -200,15 +200,14 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True
 
 
 def _share(draw: st.DrawFn, snn: SNN, rng: torch.Generator) -> None:
-    """Some layers share their weights, some of which are pruned."""
-    for name, layer in sharing_layers(snn).items():
-        bits = draw(st.sampled_from([0, 0, 1, 2, 3, 7]))
-        if not 1 <= bits < layer.synapses.quantizer.bits:
-            continue
-        if draw(st.booleans()):
-            for synapses in layer.edges:
-                synapses.weight.mul_(torch.rand(synapses.weight.shape, generator=rng) < 0.5)
-        share_weights(snn, {name: bits})
+    """Layers that are wide enough share their weights, in some networks; some of those weights are pruned."""
+    bits = draw(st.sampled_from([0, 0, 0, 1, 2, 3, 7]))
+    wide = [name for name, layer in sharing_layers(snn).items() if 1 <= bits < layer.synapses.quantizer.bits]
+    for name in wide:
+        for synapses in sharing_layers(snn)[name].edges:
+            kept = torch.rand((), generator=rng) < 0.5
+            synapses.weight.mul_(kept | (torch.rand(synapses.weight.shape, generator=rng) < 0.5))
+    share_weights(snn, dict.fromkeys(wide, bits))
 
 
 def assert_is(network: Network, snn: SNN, record: Recorder, logits: Tensor, inputs: np.ndarray) -> None:
