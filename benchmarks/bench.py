@@ -3,8 +3,8 @@
     python benchmarks/bench.py [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
 
 Parts: cycles (cycle model), pairs (what two events per cycle would bring), synth (Yosys), train and infer (beside
-snnTorch and SpikingJelly), simulate (samples per second of everything that runs a network). Without a part all are
-measured; one that was interrupted goes on where it stopped.
+snnTorch and SpikingJelly), profile (where our time goes), simulate (samples per second of everything that runs a
+network). Without a part all are measured; one that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
-from parts import cycles, page, pairs, simulators, synthesis, timing
+from parts import cycles, page, pairs, profile, simulators, synthesis, timing
 from parts.store import ROOT, Store, say
 
-PARTS = ("cycles", "pairs", "synth", "train", "infer", "simulate")
+PARTS = ("cycles", "pairs", "synth", "train", "infer", "profile", "simulate")
 LANES = (16, 32, 64, 128)
 SAMPLES = {"reference": 100, "fast": 4000, "amaranth": 2, "cocotb": 20, "cpp": 200}
 QUICK_SAMPLES = {"reference": 10, "fast": 200, "cpp": 10}
@@ -65,6 +65,9 @@ def measure(chosen: argparse.Namespace, store: Store) -> None:
             pairs.measure(store, samples, conv, chosen.data_root, training)
         elif part == "synth":
             synthesis.measure(store, chosen.lanes, chosen.bits, chosen.families, conv, chosen.data_root)
+        elif part == "profile":
+            training = 3 if chosen.quick else 200
+            profile.measure(store, settings.data, settings.batch, settings.samples, training, chosen.data_root)
         elif part == "simulate":
             simulators.measure(store, QUICK_SAMPLES if chosen.quick else SAMPLES, 2 if chosen.quick else 200)
         else:

@@ -21,6 +21,7 @@ WHAT = {
     "synth": "Resources after synthesis",
     "train": "A training step",
     "infer": "Inference in software",
+    "profile": "Where the time goes",
     "simulate": "Everything that runs a network",
 }
 DATA = {"mnist": "MNIST images", "made": "random pixels"}
@@ -35,6 +36,7 @@ def render(store: Store) -> str:
         "synth": _synthesis,
         "train": _train,
         "infer": _infer,
+        "profile": _profile,
         "simulate": _simulate,
     }
     parts, missing = [HEAD], []
@@ -190,6 +192,20 @@ def _infer(points: list[Values]) -> str:
         input's current out of the loop. *Bare products*: both layers over all steps, in float32.
     """
     return paragraph(text) + _versions(v) + _compared(points, 1e6 / s["samples"], "µs per sample")
+
+
+def _profile(points: list[Values]) -> str:
+    rows = []
+    for job, what in (("train", "training step"), ("infer", "inference")):
+        for point in points:
+            rows += [[what, point["name"], part, f"{share:.0%}"] for part, share in point["values"][job].items()]
+    text = """
+        Mintaka's side of both comparisons by torch's profiler (which slows small operations), one thread. What is left
+        of a training step beside its products are many small operations on tensors of a batch. Tried against it and
+        left: products of 8-bit integers (`torch._int_mm`, exact, but 30 times slower than float32 on a processor
+        without VNNI), and a compiler at run time, which a laptop may not have.
+    """
+    return paragraph(text) + table(["work", "input", "part", "time"], rows, left=3)
 
 
 def _simulate(points: list[Values]) -> str:

@@ -35,6 +35,14 @@ def test_cycles_are_those_of_the_model(tmp_path: Path) -> None:
     assert " cores" in text
 
 
+def test_profile_shares_are_all_of_the_time(tmp_path: Path) -> None:
+    text = run(tmp_path, "profile")
+    for job in json.loads((tmp_path / "store/profile/rate.json").read_text())["values"].values():
+        assert sum(job.values()) == pytest.approx(1)
+        assert all(0 < share < 1 for share in job.values())
+    assert "| training step | rate | matrix products |" in text
+
+
 def test_what_is_measured_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "cycles", "--lanes", "128")
     assert "(1 points measured now)" in capsys.readouterr().out

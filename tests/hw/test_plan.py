@@ -16,6 +16,7 @@ from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, SynapticCurrent
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, PlanError, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.plan.layer import REGISTER_STATES
+from mintaka_hw.plan.memory import BLOCK_BITS
 from mintaka_hw.rtl.layer import LayerCore
 
 SMALL = dense_network([12, 8, 3])
@@ -124,6 +125,22 @@ def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     assert make_plan(neuron_network(time_steps=1)).layers[0].state_fields == {}
 
 
+def test_one_step_needs_no_membranes() -> None:
+    """With T = 1 nothing outlives a step, neither in layers nor in heads of any kind: no memory of the state is built,
+    and none of a lone direct input's current."""
+    direct = dense_network([12, 8, 3], kind="direct", bits=4)
+    for network in (SMALL, neuron_network(), direct):
+        several, one = (make_plan(replace(network, time_steps=steps)) for steps in (3, 1))
+        assert any(memory.name == "state" for layer in several.layers for memory in layer.memories)
+        assert not any(memory.name == "state" for layer in one.layers for memory in layer.memories)
+        assert one.memory_bits < several.memory_bits
+    names = {memory.name for memory in make_plan(replace(direct, time_steps=1)).layers[0].memories}
+    assert names == {memory.name for memory in make_plan(replace(direct, time_steps=3)).layers[0].memories} - {
+        "state",
+        "current",
+    }
+
+
 def test_deep_chains_are_predicted() -> None:
     """A core asks the one before it: 600 of them are more calls than Python allows unasked."""
     network = dense_network([2] * 600, time_steps=1)
@@ -170,12 +187,16 @@ def built_bits(layer: LayerPlan) -> int:
 
 
 def assert_listed_as_built(layer: LayerPlan) -> None:
-    """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows; a
-    codebook is gates."""
+    """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows.
+
+    Constants in block RAM are built with a power of two of words. A codebook is gates.
+    """
     least = {"rows": 1, "flags": 1, "state": REGISTER_STATES + 1, "current": REGISTER_STATES + 1}
-    assert built_bits(layer) == sum(
-        m.bits for m in layer.memories if m.depth >= least.get(m.name, 2) and m.name != "codebook"
-    )
+    constants = ("weights", "fanout", "bias", "threshold", "reset_by")
+    deep = [m.name in constants and m.bits >= BLOCK_BITS for m in layer.memories]
+    bits = [m.width << (m.depth - 1).bit_length() if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
+    built = [m.depth >= least.get(m.name, 2) and m.name != "codebook" for m in layer.memories]
+    assert built_bits(layer) == sum(b for b, is_built in zip(bits, built, strict=True) if is_built)
 
 
 @given(data=st.data(), network=dense_chains(features=FEATURES))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sw.nets import assert_is
 
-from mintaka.artifact import Input, LeakTerm, Network, load, save
+from mintaka.artifact import Input, LeakTerm, Network, load, run, save
+from mintaka.compress import CompressError, cut_channels
 from mintaka.compress.sharing import cluster, share_weights
 from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
@@ -202,7 +203,7 @@ def test_layers_of_nothing_but_one_value() -> None:
 )
 def test_what_cannot_be_shared(bits: int | dict[str, int], sentence: str) -> None:
     snn = quantized()
-    with pytest.raises(LayerError) as caught:
+    with pytest.raises(CompressError) as caught:
         share_weights(snn, bits)
     assert str(caught.value) == sentence
     assert all(layer.codebook is None for layer in snn.layers)
@@ -210,14 +211,14 @@ def test_what_cannot_be_shared(bits: int | dict[str, int], sentence: str) -> Non
 
 def test_what_is_not_ready() -> None:
     snn = SNN(SOURCE, STEPS, [DenseSpec("hidden", 9, 1, NEURON), DenseSpec("head", 4, 6, None)])
-    with pytest.raises(LayerError, match=r"^layer 'head' is in full precision; quantize the network before its"):
+    with pytest.raises(CompressError, match=r"^layer 'head' is in full precision; quantize the network before it"):
         share_weights(snn, {"head": 2})
-    with pytest.raises(LayerError, match=r"weights of 1 bit have 2 values, so .* nothing: give it wider weights$"):
+    with pytest.raises(CompressError, match=r"weights of 1 bit have 2 values, so .* nothing: give it wider weights$"):
         share_weights(snn, 1)
     edges = (EdgeSpec("input"), EdgeSpec("loop", 1))
     graph = SNN(SOURCE, STEPS, [DenseSpec("loop", 9, 4, NEURON, edges=edges), DenseSpec("head", 4, 6, None)])
     graph.quantize()
-    with pytest.raises(LayerError, match=r"^layer 'loop' has not seen a batch since it was quantized: train before"):
+    with pytest.raises(CompressError, match=r"^layer 'loop' has not seen a batch since it was quantized: train before"):
         share_weights(graph, 2)
     graph.train()
     graph(batch())
@@ -225,3 +226,25 @@ def test_what_is_not_ready() -> None:
     found = set(weights(network, "loop").flat) | set(weights(network, "loop", 1).flat)
     assert tuple(sorted(found)) == network.node("loop").codebook
     assert len(found) <= 4
+
+
+def test_cutting_channels_keeps_what_is_shared() -> None:
+    """Of the hidden layer's rows and the head's columns; the silent channels that go change no logit."""
+    snn = share_weights(quantized(), 2)
+    with torch.no_grad():
+        snn.layers[0].norm.gamma[[2, 5]] = 1e-6
+        snn.layers[0].norm.beta[[2, 5]] = -50.0
+    kept = [0, 1, 3, 4, 6, 7, 8]
+    before, after = exported(snn), exported(cut_channels(snn, {"hidden": kept}))
+    assert (weights(after, "hidden") == weights(before, "hidden")[kept]).all()
+    assert (weights(after, "head") == weights(before, "head")[:, kept]).all()
+    assert after.node("hidden").codebook == tuple(np.unique(weights(after, "hidden")))
+    x = batch().numpy().astype(np.uint8)
+    assert (run(before, x).logits == run(after, x).logits).all()
+
+
+def test_methods_for_single_weights_come_first() -> None:
+    snn = share_weights(quantized(), 2)
+    snn.layers[0].synapses.rule = torch.nn.Identity()
+    with pytest.raises(LayerError, match=r"^weights that are shared cannot be changed one by one: share them behind"):
+        snn(batch())

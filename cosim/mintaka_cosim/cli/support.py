@@ -37,6 +37,7 @@ class RequestError(ValueError):
 USER_ERRORS = frozenset(
     {
         "ArtifactError",
+        "CompressError",
         "CosimError",
         "DataError",
         "LayerError",

@@ -32,9 +32,12 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
     """The word at `address`, one cycle later; a single word is just a constant."""
     if len(words) == 1:
         return C(words[0], width)
-    # Left alone, synthesis makes LUTs of narrow constants however deep they are.
-    block = {"ram_style": "block"} if len(words) * width >= BLOCK_BITS else {}
-    memory = Memory(shape=unsigned(width), depth=len(words), init=words, attrs=block)
+    attributes, depth = {}, len(words)
+    if len(words) * width >= BLOCK_BITS:
+        # Left alone, synthesis makes LUTs of narrow constants however deep they are. And of a depth that is no power of
+        # two it makes stacks of wide blocks behind multiplexers, where narrow blocks that are as deep need fewer LUTs.
+        attributes, depth = {"ram_style": "block"}, 1 << (len(words) - 1).bit_length()
+    memory = Memory(shape=unsigned(width), depth=depth, init=words, attrs=attributes)
     m.submodules[name] = memory
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)

@@ -8,18 +8,24 @@ The places stay as they are; the centroids are integers of the layer's weight gr
 What it saves in hardware: the weight memory holds `bits` bits per weight instead of `weight_bits`, and the lanes add
 values of up to 8 bits all the same. What it costs: the codebook, as a table of gates in every lane (k entries), and
 accumulators for wider weights.
+
+It comes last: a method that changes single weights finds none to change in a layer that shares them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from sklearn.cluster import KMeans
 
+from mintaka.compress.errors import CompressError
+from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.snn.codebook import Codebook
-from mintaka.snn.errors import LayerError
 from mintaka.snn.layers import Spiking
 from mintaka.snn.network import SNN
 from mintaka.snn.synapses import UNCHOSEN, Summing
@@ -30,21 +36,23 @@ RESTARTS = 4
 def check_sharing(snn: SNN, bits: int | Mapping[str, int]) -> dict[str, int]:
     """Bits of a place by layer, as they are asked for. It needs no training, so it can be asked before.
 
-    Raises LayerError naming the layer where there is none of that name, or its width cannot hold such a codebook.
+    Raises CompressError naming the layer where there is none of that name, or its width cannot hold such a codebook.
     """
     layers = sharing_layers(snn)
     asked = dict.fromkeys(layers, bits) if isinstance(bits, int) else dict(bits)
     for name, number in asked.items():
         if name not in layers:
-            raise LayerError(f"there is no layer '{name}' whose weights could be shared; there are {', '.join(layers)}")
+            raise CompressError(
+                f"there is no layer '{name}' whose weights could be shared; there are {', '.join(layers)}"
+            )
         width = layers[name].synapses.quantizer.bits
         if number < 1:
-            raise LayerError(f"layer '{name}': a codebook of {number} bits is none; at least 1 is wanted")
+            raise CompressError(f"layer '{name}': a codebook of {number} bits is none; at least 1 is wanted")
         if number >= width:
             values = 2 if width == 1 else 2**width - 1
             what = f"weights of {width} {'bit' if width == 1 else 'bits'} have {values} values"
             advice = "give it wider weights" + (f", or a codebook of at most {width - 1} bits" if width > 1 else "")
-            raise LayerError(f"layer '{name}': {what}, so a codebook of {number} bits saves nothing: {advice}")
+            raise CompressError(f"layer '{name}': {what}, so a codebook of {number} bits saves nothing: {advice}")
     return asked
 
 
@@ -61,14 +69,16 @@ def share_weights(snn: SNN, bits: int | Mapping[str, int], seed: int = 0) -> SNN
         Weights that are exactly 0 (pruned) stay so, in an entry of their own.
     seed : of k-means.
 
-    Raises LayerError as `check_sharing`, and where a layer is in full precision or its edges are not aligned yet.
+    Raises CompressError as `check_sharing`, and where a layer is in full precision or its edges are not aligned yet.
     """
     asked, layers = check_sharing(snn, bits), sharing_layers(snn)
     for name in asked:
         if not layers[name].integer:
-            raise LayerError(f"layer '{name}' is in full precision; quantize the network before its weights are shared")
+            raise CompressError(
+                f"layer '{name}' is in full precision; quantize the network before it shares weights"
+            )
         if layers[name].aligned and int(layers[name].shifts[0]) == UNCHOSEN:
-            raise LayerError(f"layer '{name}' has not seen a batch since it was quantized: train before sharing")
+            raise CompressError(f"layer '{name}' has not seen a batch since it was quantized: train before sharing")
     for name, number in asked.items():
         layers[name].codebook = codebook_of(layers[name], 2**number, seed)
     return snn
@@ -105,3 +115,33 @@ def cluster(values: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, np.nd
     means = KMeans(n_clusters=most, n_init=RESTARTS, random_state=seed).fit(values.reshape(-1, 1))
     centres = np.unique(means.cluster_centers_.ravel())
     return centres, np.searchsorted((centres[1:] + centres[:-1]) / 2, values)
+
+
+class Share(Method):
+    """`share_weights` behind the quantized network's training, then `epochs` of training for the centroids.
+
+    bits : of a place. layers : those that share; all where it is not given.
+    """
+
+    method: Literal["share"]
+    at: Literal["qat"] = "qat"
+    bits: Annotated[int, Field(ge=1, le=7)]
+    layers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+
+    @property
+    def asked(self) -> int | dict[str, int]:
+        return self.bits if self.layers is None else dict.fromkeys(self.layers, self.bits)
+
+    def phases(self) -> list[Phase]:
+        return [Phase("share", self.epochs, _Sharing(self))]
+
+    def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
+        check_sharing(snn, self.asked)
+
+
+@dataclass(frozen=True)
+class _Sharing(Stage):
+    method: Share
+
+    def begin(self, snn: SNN, task: Task) -> SNN:
+        return share_weights(snn, self.method.asked, task.seed)

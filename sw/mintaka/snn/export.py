@@ -66,6 +66,10 @@ def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -
 def _check_ready(layer: Spiking | Head, where: str) -> None:
     if not layer.integer:
         raise LayerError(f"{where} is in full precision; only a quantized network can be exported")
+    if isinstance(layer, Spiking) and layer.mask is not None:
+        raise LayerError(f"{where} has masked channels, which no artifact can say: cut them off first")
+    if any(edge.rule is not None for edge in layer.edges):
+        raise LayerError(f"{where} is in the middle of a compression method, whose end makes its weights final")
     for key, value in layer.state_dict().items():
         if not bool(torch.isfinite(value).all()):
             raise LayerError(f"{where} holds a value in '{key}' that is not finite: the training diverged")

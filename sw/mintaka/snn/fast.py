@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact import Edge, Network, Node, Result, Trace, check_inputs, network_bounds, signals
+from mintaka.snn import gather, lif, scan
 from mintaka.snn.cell import CellState, scan_cell
 from mintaka.snn.exact import dtype_for, per_channel, shift_left
-from mintaka.snn.gather import LEAST_WORK
-from mintaka.snn.lif import scan
 from mintaka.snn.stage import Stage, Synapses, make_stage, to_int64
 
 CHUNK_ELEMENTS = 2**25  # of the largest tensor of one chunk: bounds the memory
@@ -127,11 +126,11 @@ class _Engine:
 
     def _gathered(self, synapses: Synapses) -> Tensor | None:
         """The current of a dense edge from an input of spikes, (T, N, *shape_out), without touching its zeros."""
-        edge, gather = synapses.edge, synapses.gather
+        edge, sparse = synapses.edge, synapses.gather
         from_input = edge.node == self.network.input.name and self.network.input.kind == "spikes"
-        if not from_input or edge.delay or gather is None or self.rows * synapses.weight.numel() < LEAST_WORK:
+        if not from_input or edge.delay or sparse is None or self.rows * synapses.weight.numel() < gather.LEAST_WORK:
             return None
-        found = gather.product(self.inputs.reshape(-1, synapses.source.size))
+        found = sparse.product(self.inputs.reshape(-1, synapses.source.size))
         if found is None:
             return None
         current, sops = found
@@ -206,8 +205,10 @@ class _Engine:
         if cell.plain:
             assert cell.threshold is not None
             steps = T if static else None
+            if self._scanned(stage, current, steps):
+                return
             plain = (current, steps, cell.lif, cell.threshold, cell.bias, cell.reset_by)
-            done = scan(*plain, membranes=self.trace, log=self.trace)
+            done = lif.scan(*plain, membranes=self.trace, log=self.trace)
             self.values[node.name] = done.s
             if self.trace:
                 assert done.u is not None
@@ -219,6 +220,22 @@ class _Engine:
         self.u[node.name] = stepped.u
         if stepped.j is not None:
             self.j[node.name] = stepped.j
+
+    def _scanned(self, stage: Stage, current: Tensor, steps: int | None) -> bool:
+        """Whether the compiled loop has run these neurons: where it is worth it, and nobody wants K and U."""
+        node, cell = stage.node, stage.cell
+        if self.trace or cell is None or self.rows * node.size_out < scan.LEAST_WORK:
+            return False
+        readers = [(n, e) for n in self.network.nodes for e in n.inputs if e.node == node.name]
+        spikes = any(e.delay or self.stages[n.name].cell is not None or not n.has_synapses for n, e in readers)
+        found = scan.compiled_scan(current, steps, cell, spikes=spikes)
+        if found is None:
+            return False
+        fired, total = found
+        self.totals[node.name, 0, False] = self.totals[node.name, 0, True] = total  # a spike is an operation
+        if fired is not None:
+            self.values[node.name] = fired
+        return True
 
     def _keep(self, node: Node, log: list[tuple[Tensor, ...]]) -> None:
         """log: of every step the values and, of a node with neurons, K, U and J."""

@@ -1,30 +1,16 @@
-"""Spikes times weights by gathering: a compiled loop that adds a row of weights per spike.
-
-Where a C++ compiler (`g++`) is found, it is built at its first use and kept in the cache folder; otherwise the engine
-uses matrix products. Both give the same integers: sums are exact, so nothing depends on which one runs.
-"""
+"""Spikes times weights by gathering: a compiled loop that adds a row of weights per spike."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import platform
-import shutil
-import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mintaka.artifact.cache import cache_folder
+from mintaka.snn.native import in_parts, library
 
-SOURCE = Path(__file__).with_suffix(".cpp")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC")
 BLOCK = 64  # as in the source
 LEAST_WORK = 2**30  # synapses times rows: below that matrix products are quick enough not to compile anything
 MOST = 2**15 - 1
@@ -52,48 +38,19 @@ class Gather:
 
         None where there is no compiler.
         """
-        library = _library()
-        if library is None:
+        native = library()
+        if native is None:
             return None
         x = np.ascontiguousarray(x)
         out, sops = torch.empty(len(x), self.size_out), np.empty(len(x), np.int64)
-        threads = torch.get_num_threads()
-        edges = np.linspace(0, len(x), threads + 1).astype(int).tolist()
 
         def part(begin: int, end: int) -> None:
-            library.mintaka_gather(
+            native.mintaka_gather(
                 *(ctypes.c_void_p(x[begin:].ctypes.data), ctypes.c_int64(end - begin), ctypes.c_int64(x.shape[1])),
                 *(ctypes.c_void_p(self.weight.ctypes.data), ctypes.c_int64(self.weight.shape[1])),
                 *(ctypes.c_int64(self.size_out), ctypes.c_void_p(self.fanout.ctypes.data)),
                 *(ctypes.c_void_p(out[begin:].data_ptr()), ctypes.c_void_p(sops[begin:].ctypes.data)),
             )
 
-        if threads == 1:
-            part(0, len(x))
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(part, edges[:-1], edges[1:]))
+        in_parts(len(x), part)
         return out, sops
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    """The built loop, or None where it cannot be built. For this kind of processor only, so its name is in the key."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        return None
-    info = Path("/proc/cpuinfo")
-    flags = [line for line in info.read_text().splitlines() if line.startswith("flags")][:1] if info.is_file() else []
-    key = repr((SOURCE.read_text(), FLAGS, compiler, platform.machine(), platform.processor(), flags))
-    path = cache_folder() / f"gather-{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
-    try:
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-                built = Path(folder) / path.name
-                command = [compiler, *FLAGS, "-o", str(built), str(SOURCE)]
-                subprocess.run(command, check=True, capture_output=True, timeout=120)
-                built.replace(path)
-        return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from mintaka.snn.cell import Cell, scan_cell
 from mintaka.snn.exact import dtype_for, per_channel, pool2d
 from mintaka.snn.integrator import last_membrane
 from mintaka.snn.lif import LIF, Scan, scan
-from mintaka.snn.norm import MOST, Norm
+from mintaka.snn.norm import MOST, Folded, Norm
 from mintaka.snn.recurrent import recurrent_spikes, transfer
 from mintaka.snn.specs import NeuronSpec
 from mintaka.snn.spiking import lif_spikes
@@ -25,6 +26,7 @@ from mintaka.snn.stepped import stepped_spikes
 from mintaka.snn.surrogate import round_through
 from mintaka.snn.synapses import Summing, Synapses
 
+NEVER = 2.0**60  # a threshold above every K of every dtype, exact in each of them
 Recorder = list[Scan]
 """Every value of each layer that sums a current, in order; for a head that accumulates `k` is the running sum."""
 
@@ -34,7 +36,11 @@ class Spiking(Summing):
 
     The BatchNorm sees what comes from outside the layer. A recurrence adds its integers behind it: its statistics would
     depend on the spikes that they decide about.
+
+    mask : bool (C_out,): False for channels that never fire, as if they were not there; None where all may.
     """
+
+    mask: Tensor | None
 
     def __init__(
         self,
@@ -46,6 +52,11 @@ class Spiking(Summing):
         super().__init__(edges, shifts, own)
         self.norm = Norm(self.synapses.weight.shape[0])
         self.neuron = neuron
+        self.register_buffer("mask", None)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.mask = torch.ones_like(self.norm.gamma, dtype=torch.bool) if f"{prefix}mask" in state_dict else None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
     def lif(self) -> LIF:
@@ -67,13 +78,39 @@ class Spiking(Summing):
     def forward(self, xs: Sequence[Tensor], steps: int, record: Recorder | None = None) -> Tensor:
         """xs as for `Summing.current` -> spikes (T, N, C_out, ...)."""
         current, static = self.current(xs, steps, self.norm.sign())
+        return self._fire(current, static, self.norm(current), steps, record)
+
+    def watched(self, xs: Sequence[Tensor], steps: int) -> tuple[Tensor, Tensor]:
+        """The spikes, and K before firing in units of the threshold, G * K, (T, N, C_out, ...) with gradient.
+
+        Its gradient is that of the step's own current, bias and gain; what the membrane carries over from the steps
+        before counts as given. Where a neuron is refractory it is 0.
+        """
+        record: Recorder = []
+        current, static = self.current(xs, steps, self.norm.sign())
         folded = self.norm(current)
+        s = self._fire(current, static, folded, steps, record)
+        K = record[0].k
+        if not static:
+            current = current.reshape(steps, -1, *current.shape[1:])
+        drive = (current + per_channel(folded.bias, K[0])).to(K.dtype)
+        v = (K + (drive - drive.detach())) * per_channel(folded.gain, K[0]).to(K.dtype)
+        if self.neuron.refractory:
+            fired = torch.cat([torch.zeros_like(s[:1]), s.detach()]).cumsum(0)  # spikes before each step
+            since = [max(0, t - self.neuron.refractory) for t in range(steps)]
+            v = v * (fired[:steps] == fired[since])
+        return s, v
+
+    def _fire(self, current: Tensor, static: bool, folded: Folded, steps: int, record: Recorder | None) -> Tensor:
+        """The neurons on their current, as `Summing.current` gives it."""
         dtype = self.dtype
         current = current.to(dtype)
         if not static:
             current = current.reshape(steps, -1, *current.shape[1:])
         reset_by = folded.reset_by.to(dtype) if self.neuron.reset == "subtract" else None
         G, T, B = folded.gain.to(dtype), folded.threshold.to(dtype), folded.bias.to(dtype)
+        if self.mask is not None:
+            T = torch.where(self.mask, T, NEVER)
         repeat = steps if static else None
         W, conv = None, None
         if self.own is not None:

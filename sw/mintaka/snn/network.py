@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from math import log2
 
 import torch
@@ -19,6 +20,18 @@ from mintaka.snn.synapses import Summing, Synapses
 LEAST_SHIFT_TARGET = 8
 COUNT_SCALE = 10.0  # of a head that counts: neurons that fire at every step and never are told apart with certainty
 RECURRENT_SPREAD = 0.3  # a recurrence starts weak: no BatchNorm holds it, and it drives itself
+
+
+@dataclass
+class Seen:
+    """What the layers of one forward did, by name, for penalties on it.
+
+    emitted : spikes and counts (T, N, ...), of a head that does not spike its sums (N, ...).
+    membranes : K / T of spiking layers, see `Spiking.watched`; None where nobody asks for them.
+    """
+
+    emitted: dict[str, Tensor] = field(default_factory=dict)
+    membranes: dict[str, Tensor] | None = None
 
 
 class SNN(nn.Module):
@@ -52,6 +65,11 @@ class SNN(nn.Module):
         assert isinstance(spec, DenseSpec | ConvSpec)
         return read_of(spec)
 
+    @property
+    def integer(self) -> bool:
+        """Whether the forward is the integer network."""
+        return self.head.integer
+
     def quantize(self) -> None:
         """From here on the forward is the integer network: steps start from the weights, statistics anew."""
         for module in self.modules():
@@ -73,8 +91,10 @@ class SNN(nn.Module):
             if isinstance(module, Norm):
                 module.frozen = frozen
 
-    def forward(self, x: Tensor, record: Recorder | None = None) -> Tensor:
+    def forward(self, x: Tensor, record: Recorder | None = None, seen: Seen | None = None) -> Tensor:
         """x : (N, *shape) for direct input, (N, T, *shape) otherwise; unsigned integers in float32.
+
+        seen : takes what the layers do, with gradients.
 
         Returns the head's sums over the T steps, its numbers of spikes, or its last K, (N, classes): integer-valued
         logits once quantized.
@@ -86,8 +106,14 @@ class SNN(nn.Module):
             elif isinstance(layer, Joining):
                 x = layer([_seen(values, edge) for edge in edges])
             else:
-                x = layer([_seen(values, edge) for edge in edges], self.time_steps, record)
+                xs = [_seen(values, edge) for edge in edges]
+                if seen is not None and seen.membranes is not None and isinstance(layer, Spiking):
+                    x, seen.membranes[spec.name] = layer.watched(xs, self.time_steps)
+                else:
+                    x = layer(xs, self.time_steps, record)
             values[spec.name] = x
+        if seen is not None:
+            seen.emitted.update((spec.name, values[spec.name]) for spec in self.specs)
         return (x.sum(0) if self.read == "count" else x).flatten(1)
 
     def scores(self, logits: Tensor) -> Tensor:

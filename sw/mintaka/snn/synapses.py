@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mintaka.artifact import ConvGeometry, Signal
 from mintaka.snn.codebook import Codebook, chosen
+from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import conv2d, dense, dtype_for, per_channel
 from mintaka.snn.graph import MAX_SHIFT
 from mintaka.snn.packed import integer_dense
@@ -36,9 +37,15 @@ class Synapses(nn.Module):
     scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
     spread : of the initial weights, uniform in +-spread / sqrt(fan_in); those of identity are positive, so that a
         shortcut begins with passing on what it reads.
+
+    mask : bool of the weight's shape: False where there is no synapse, whose weight is then 0 in every forward; None
+        where all exist.
+    rule : what a method of `mintaka.compress` makes of the stored weight while its phase lasts; None outside of it.
     """
 
     input_shift: Tensor
+    mask: Tensor | None
+    rule: nn.Module | None
 
     def __init__(
         self,
@@ -60,7 +67,19 @@ class Synapses(nn.Module):
         self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
         chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
         self.register_buffer("input_shift", torch.tensor(chosen))
+        self.register_buffer("mask", None)
+        self.rule = None
         self.integer = False
+
+    def real(self) -> Tensor:
+        """The weights before quantization, as their mask and rule leave them."""
+        W = self.weight if self.rule is None else self.rule(self.weight)
+        return W if self.mask is None else W * self.mask
+
+    def start(self) -> None:
+        """Set the step from the weights that exist now."""
+        W = self.real() * self.scale
+        self.quantizer.start(W if self.mask is None else W[self.mask])
 
     @property
     def most_sum(self) -> int:
@@ -79,7 +98,8 @@ class Synapses(nn.Module):
         """
         if shared is not None:
             return shared
-        W = self.weight if self.scale == 1 else self.weight * self.scale
+        W = self.real()
+        W = W if self.scale == 1 else W * self.scale
         if self.integer:
             integers: Tensor = self.quantizer(W, step, sign)
             return integers
@@ -88,7 +108,7 @@ class Synapses(nn.Module):
     def on_grid(self, sign: Tensor | None, step: Tensor) -> Tensor:
         """The weights in units of `step` before they are rounded, clipped to the grid's ends, without gradient."""
         with torch.no_grad():
-            W = self.weight * self.scale / step
+            W = self.real() * self.scale / step
             W = W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
             return W.clamp(-self.quantizer.most, self.quantizer.most)
 
@@ -129,6 +149,10 @@ class Synapses(nn.Module):
         # Samples before steps, as batches come in: the smaller result is put in order, not x.
         total: Tensor = self(x.transpose(0, 1).flatten(0, 1), sign, step, times, shared)
         return total.reshape(-1, len(x), *total.shape[1:]).transpose(0, 1).flatten(0, 1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.mask = torch.ones_like(self.weight, dtype=torch.bool) if f"{prefix}mask" in state_dict else None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _choose_shift(self, total: Tensor) -> None:
         """Bring the spread of the currents near the stored membrane's range, so that neither drowns the other."""
@@ -190,7 +214,7 @@ class Summing(nn.Module):
         """Set every step from the weights that quantization starts with; nothing is shared any more."""
         self.codebook = None
         for edge in self.edges:
-            edge.quantizer.start(edge.weight * edge.scale)
+            edge.start()
         if self.aligned:
             self.shifts.copy_(torch.tensor(self.given))
 
@@ -209,7 +233,11 @@ class Summing(nn.Module):
 
     def shared(self, integers: Tensor | None, index: int) -> Tensor | None:
         """The weights of an edge as the codebook's `integers` give them; None where nothing is shared."""
-        return None if self.codebook is None or integers is None else chosen(integers, self.codebook.place(index))
+        if self.codebook is None or integers is None:
+            return None
+        if self.edges[index].rule is not None:
+            raise LayerError("weights that are shared cannot be changed one by one: share them behind other methods")
+        return chosen(integers, self.codebook.place(index))
 
     def code(self) -> Tensor | None:
         """The integers of the codebook, (k,), differentiable; None where nothing is shared, or in full precision."""

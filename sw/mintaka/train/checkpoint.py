@@ -14,12 +14,13 @@ from mintaka.train.errors import TrainError
 from mintaka.train.history import Epoch, write_atomically
 
 FILE = "checkpoint.pt"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
 class Checkpoint:
-    """`done` counts the finished epochs of `phase`; `model` and `optimizer` are state dictionaries.
+    """`done` counts the finished epochs of `phase` (which is "end" when all are done); `network` is the structure of
+    the network then (`mintaka.train.form`), `model` and `optimizer` are state dictionaries.
 
     The random numbers of an epoch depend on seed, phase and epoch alone, so no generator's state is needed.
     """
@@ -28,6 +29,7 @@ class Checkpoint:
     data: str
     phase: str
     done: int
+    network: dict[str, Any]
     model: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[Epoch] = field(default_factory=list)

@@ -14,8 +14,10 @@ from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import load_checkpoint
 from mintaka.train.errors import TrainError
+from mintaka.train.history import float_accuracy
 from mintaka.train.keys import Recipe
-from mintaka.train.loop import build, data_digest, restore
+from mintaka.train.loop import data_digest, restore
+from mintaka.train.phases import END
 from mintaka.train.recipe import load_recipe
 
 FILE = "network.safetensors"
@@ -26,7 +28,7 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
     """Write `run_dir`/network.safetensors from the run's last checkpoint and return it.
 
     Its provenance holds the recipe, the data set and the accuracies on the test split: of the float network as it was
-    after its training, of the integer network as the fast engine measures it on this very artifact. Its test vectors
+    before quantization, of the integer network as the fast engine measures it on this very artifact. Its test vectors
     are computed by the reference.
 
     Raises TrainError where the run is not finished, LayerError where the network cannot be exported.
@@ -36,19 +38,16 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
     if checkpoint is None:
         raise TrainError(f"{folder} holds no checkpoint: train first")
     recipe = load_recipe(folder / "recipe.toml")
-    if checkpoint.phase != "qat" or checkpoint.done < recipe.train.epochs:
+    if checkpoint.phase != END:
         done = f"{checkpoint.done} epochs of phase '{checkpoint.phase}' are done"
         raise TrainError(f"{folder} is not trained to its end ({done}): train again to resume it")
     dataset = load_dataset(recipe.dataset, data_root)
     if data_digest(dataset) != checkpoint.data:
         raise TrainError(f"the data set '{recipe.dataset}' is not the one that {folder} was trained with")
-    snn = build(recipe, dataset)
-    restore(snn, checkpoint)
-    plain = to_artifact(snn, recipe.name)
+    plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
 
     inputs = network_inputs(plain, dataset.test_x, dataset.bits)
     right = run_fast(plain, inputs).classes == dataset.test_y
-    floats = [epoch.test_accuracy for epoch in checkpoint.history if epoch.phase == "float"]
     provenance = _provenance(recipe) | {
         "dataset": {
             "name": dataset.name,
@@ -57,7 +56,7 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
             "test_samples": len(dataset.test_x),
         },
         "encoding": "thermometer" if plain.input.kind == "spikes" else "none",
-        "float_accuracy": floats[-1] if floats else None,
+        "float_accuracy": float_accuracy(checkpoint.history),
         "integer_accuracy": float(np.mean(right)),
     }
     some = inputs[:VECTORS]

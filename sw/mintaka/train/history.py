@@ -14,8 +14,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch. `phase` is "float" or "qat"; `epoch` counts from 1 in each; accuracies are shares of 1, that of the
-    training measured while training; `learning_rate` at the epoch's end."""
+    """One epoch. `phase` is "float", "qat" or one of a compression method; `epoch` counts from 1 in each; accuracies
+    are shares of 1, that of the training measured while training; `learning_rate` at the epoch's end."""
 
     phase: str
     epoch: int
@@ -24,6 +24,13 @@ class Epoch:
     test_accuracy: float
     learning_rate: float
     seconds: float
+
+
+def float_accuracy(epochs: Sequence[Epoch]) -> float | None:
+    """Test accuracy of the last epoch in full precision; None where there is none."""
+    names = [epoch.phase for epoch in epochs]
+    floats = epochs[: names.index("qat")] if "qat" in names else epochs
+    return floats[-1].test_accuracy if floats else None
 
 
 def write_history(folder: Path, epochs: Sequence[Epoch], about: dict[str, Any]) -> None:

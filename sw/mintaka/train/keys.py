@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from mintaka.compress import METHODS, AnyMethod
 from mintaka.snn.specs import parse_leak
 
 
@@ -155,7 +156,13 @@ class Recipe(_Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     network: NetworkRecipe
     train: TrainRecipe
+    compress: list[AnyMethod] | None = None  # in their order; None: nothing
     layers: Annotated[list[LayerRecipe], Field(min_length=1)]
 
 
 SECTIONS: dict[str, type[BaseModel]] = {"network": NetworkRecipe, "train": TrainRecipe}
+BLOCKS: dict[str, tuple[str, dict[str, type[BaseModel]]]] = {
+    "compress": ("method", dict(METHODS)),
+    "layers": ("op", LAYERS),
+}
+"""Lists of tables: the key that says which model a table is, and the models."""

@@ -1,4 +1,6 @@
-"""The training: a float baseline first, then the integer network from its weights.
+"""The training: phases, each some epochs long; a float baseline first, then the integer network from its weights.
+
+Methods of compression bring phases of their own (`mintaka.train.phases`), and may replace the network by a smaller one.
 
 Everything random depends on the recipe's seed, the phase and the epoch, so a run that was killed at any time and is
 resumed ends with the same bits as one that was not (on the same kind of machine, with the recipe's thread count).
@@ -20,24 +22,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mintaka.artifact import Input
+from mintaka.compress import Phase, Task
 from mintaka.data import Dataset, encode, load_dataset
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, Seen
 from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
-from mintaka.train.history import Epoch, write_atomically, write_history
+from mintaka.train.form import from_form, network_form
+from mintaka.train.history import Epoch, float_accuracy, write_atomically, write_history
 from mintaka.train.keys import Recipe
+from mintaka.train.phases import END, check_methods, phases
 from mintaka.train.progress import Callback, Step
 from mintaka.train.recipe import network_input, network_specs, to_toml
 
-PHASES = ("float", "qat")
 OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Accuracies on the test split, shares of 1; that of the float network is None where `float_epochs` is 0."""
+    """Accuracies on the test split, shares of 1: of the float network before quantization (None where no epoch was
+    trained in full precision), and of the integer network in the end."""
 
     run_dir: Path
     float_accuracy: float | None
@@ -108,10 +113,14 @@ def data_digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def restore(snn: SNN, checkpoint: Checkpoint) -> None:
-    """Give a built network the state of a checkpoint."""
+def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
+    """The network of a checkpoint, as it was then."""
+    snn = from_form(checkpoint.network, network_input(recipe, dataset))
+    if checkpoint.done:
+        (stage,) = [phase.stage for phase in phases(recipe) if phase.name == checkpoint.phase]
+        stage.attach(snn)
     snn.load_state_dict(checkpoint.model)
-    snn.set_integer(checkpoint.phase == "qat")
+    return snn
 
 
 def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray, bits: int) -> float:
@@ -131,22 +140,33 @@ def _batch(x: np.ndarray, bits: int, source: Input, steps: int) -> Tensor:
 
 
 class _Run:
-    """A training in its folder; the state that changes is `phase`, `done`, the network and the optimizer."""
+    """A training in its folder; the state that changes is `index` (of the phase), `done` (epochs of it), the network
+    and the optimizer."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path) -> None:
         self.recipe, self.dataset, self.folder = recipe, dataset, folder
         self.snn = build(recipe, dataset)
+        self.phases = phases(recipe)
+        self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
+        check_methods(recipe, self.snn, self.task)
         self.toml = to_toml(recipe)
         self.data = data_digest(dataset)
-        self.phase, self.done = PHASES[0], 0
+        self.index, self.done = 0, 0
         self.optimizer = self._new_optimizer()
         self.history: list[Epoch] = []
 
     def _new_optimizer(self) -> torch.optim.Adam:
         return torch.optim.Adam(self.snn.parameters(), lr=self.recipe.train.learning_rate, fused=True)
 
-    def _epochs(self, phase: str) -> int:
-        return self.recipe.train.float_epochs if phase == "float" else self.recipe.train.epochs
+    def _batches(self, snn: SNN) -> Iterator[tuple[Tensor, Tensor]]:
+        x, y = self.dataset.train_x, self.dataset.train_y
+        for at in range(0, len(x), EVALUATION_BATCH):
+            chosen = slice(at, at + EVALUATION_BATCH)
+            yield _batch(x[chosen], self.dataset.bits, snn.source, snn.time_steps), torch.from_numpy(y[chosen])
+
+    @property
+    def phase(self) -> Phase:
+        return self.phases[self.index]
 
     def resume(self) -> None:
         """Take over the folder's checkpoint, if there is one."""
@@ -158,9 +178,12 @@ class _Run:
             raise TrainError(f"{self.folder} holds a run of another recipe: {advice}")
         if checkpoint.data != self.data:
             raise TrainError(f"{self.folder} holds a run on other data of the same name: {advice}")
-        self.phase, self.done, self.history = checkpoint.phase, checkpoint.done, checkpoint.history
-        restore(self.snn, checkpoint)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        names = [*(phase.name for phase in self.phases), END]
+        self.index, self.done, self.history = names.index(checkpoint.phase), checkpoint.done, checkpoint.history
+        self.snn = restore(self.recipe, self.dataset, checkpoint)
+        if self.done:
+            self.optimizer = self._new_optimizer()
+            self.optimizer.load_state_dict(checkpoint.optimizer)
 
     def forget(self) -> None:
         """Remove what an earlier run left, so that it is not taken for this one's."""
@@ -173,24 +196,33 @@ class _Run:
             write_atomically(self.folder / "recipe.toml", self.toml.encode())
         except OSError as error:
             raise TrainError(f"the run folder {self.folder} cannot be written: {error.strerror}") from None
-        for phase in PHASES[PHASES.index(self.phase) :]:
-            if phase != self.phase:
-                self.phase, self.done = phase, 0
-                self.optimizer = self._new_optimizer()
-            if phase == "qat" and self.done == 0:
-                self.snn.quantize()
-            while self.done < self._epochs(phase):
-                self._epoch(progress)
+        while self.index < len(self.phases):
+            self._phase(progress)
+
+    def _phase(self, progress: Callback) -> None:
+        """Begin the phase or go on with it, up to its end; what is saved last is what the next one starts from."""
+        stage, epochs = self.phase.stage, self.phase.epochs
+        if self.done == 0:
+            self.snn = stage.begin(self.snn, self.task)
+            stage.attach(self.snn)
+            self.optimizer = self._new_optimizer()
+        while self.done < epochs:
+            self._epoch(progress)
+            if self.done < epochs:
+                stage.after_epoch(self.snn, self.task, self.done, epochs)
                 self._save()
+        self.snn = stage.finish(self.snn, self.task)
+        self.index, self.done = self.index + 1, 0
+        self._save()
 
     def _epoch(self, progress: Callback) -> None:
         start = time.perf_counter()
         recipe, x, y = self.recipe.train, self.dataset.train_x, self.dataset.train_y
-        epochs = self._epochs(self.phase)
+        name, epochs = self.phase.name, self.phase.epochs
         frozen_from = math.ceil(epochs * (1 - recipe.frozen_share))
-        self.snn.freeze_norms(self.phase == "qat" and self.done >= max(1, frozen_from))
+        self.snn.freeze_norms(self.snn.integer and self.done >= max(1, frozen_from))
         self.snn.train()
-        rng = np.random.default_rng([self.recipe.seed, PHASES.index(self.phase), self.done])
+        rng = np.random.default_rng([self.recipe.seed, self.index, self.done])
         parts = np.array_split(rng.permutation(len(x)), max(1, round(len(x) / recipe.batch)))
         total, right, rate = 0.0, 0, recipe.learning_rate
         for index, chosen in enumerate(parts):
@@ -199,38 +231,42 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             images = shift_images(x[chosen], recipe.shift_pixels, rng) if recipe.shift_pixels else x[chosen]
+            self.phase.stage.before_step(self.snn, passed)
             loss, correct = self._step(images, y[chosen])
             total, right = total + loss * len(chosen), right + correct
             if index + 1 < len(parts):
-                progress(Step(self.phase, self.done + 1, epochs, index + 1, len(parts), loss))
+                progress(Step(name, self.done + 1, epochs, index + 1, len(parts), loss))
         test = accuracy(self.snn, self.dataset.test_x, self.dataset.test_y, self.dataset.bits)
         self.done += 1
         seconds = time.perf_counter() - start
-        self.history.append(Epoch(self.phase, self.done, total / len(x), right / len(x), test, rate, seconds))
-        progress(Step(self.phase, self.done, epochs, len(parts), len(parts), total / len(x), test))
+        self.history.append(Epoch(name, self.done, total / len(x), right / len(x), test, rate, seconds))
+        progress(Step(name, self.done, epochs, len(parts), len(parts), total / len(x), test))
 
     def _step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
         """One update; the loss, and how many samples were right."""
         snn = self.snn
         target = torch.from_numpy(y)
-        logits = snn(_batch(x, self.dataset.bits, snn.source, snn.time_steps))
+        seen = Seen(membranes={} if self.phase.stage.membranes else None)
+        logits = snn(_batch(x, self.dataset.bits, snn.source, snn.time_steps), seen=seen)
         loss = F.cross_entropy(snn.scores(logits), target)
+        penalty = self.phase.stage.penalty(snn, seen)
+        if penalty is not None:
+            loss = loss + penalty
         value = float(loss.detach())
         if not math.isfinite(value):
-            rate = self.recipe.train.learning_rate
-            raise TrainError(
-                f"the loss is not finite in {self.phase} epoch {self.done + 1}: lower 'train.learning_rate' ({rate})"
-            )
+            rate, where = self.recipe.train.learning_rate, f"{self.phase.name} epoch {self.done + 1}"
+            raise TrainError(f"the loss is not finite in {where}: lower 'train.learning_rate' ({rate})")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return value, int((logits.detach().argmax(1) == target).sum())
 
     def _save(self) -> None:
+        phase = END if self.index == len(self.phases) else self.phase.name
         model, optimizer = self.snn.state_dict(), self.optimizer.state_dict()
         save_checkpoint(
             self.folder,
-            Checkpoint(self.toml, self.data, self.phase, self.done, model, optimizer, self.history),
+            Checkpoint(self.toml, self.data, phase, self.done, network_form(self.snn), model, optimizer, self.history),
         )
         about = {
             "recipe": self.recipe.name,
@@ -242,5 +278,5 @@ class _Run:
         write_history(self.folder, self.history, about)
 
     def result(self) -> TrainResult:
-        last = {epoch.phase: epoch.test_accuracy for epoch in self.history}
-        return TrainResult(self.folder, last.get("float"), last["qat"], tuple(self.history))
+        accuracies = float_accuracy(self.history), self.history[-1].test_accuracy
+        return TrainResult(self.folder, *accuracies, tuple(self.history))

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 @dataclass(frozen=True)
 class Step:
-    """After a batch: `batch` of `batches` in `epoch` of `epochs` (all from 1) of a phase ("float" or "qat").
+    """After a batch: `batch` of `batches` in `epoch` of `epochs` (all from 1) of a phase: "float", "qat" or a method's.
 
     `test_accuracy` is given once, with the last batch of an epoch.
     """
@@ -47,7 +47,7 @@ def progress_bar(console: Console | None = None) -> Iterator[Callback]:
             if step.phase not in tasks:
                 total = step.epochs * step.batches
                 tasks[step.phase] = progress.add_task(
-                    TITLES[step.phase], total=total, epoch=step.epoch, epochs=step.epochs, result=""
+                    TITLES.get(step.phase, step.phase), total=total, epoch=step.epoch, epochs=step.epochs, result=""
                 )
             if step.test_accuracy is not None:
                 result[step.phase] = f"test {step.test_accuracy:.2%}"

@@ -38,8 +38,8 @@ from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import (
+    BLOCKS,
     EDGES,
-    LAYERS,
     SECTIONS,
     ConvEdge,
     ConvRecipe,
@@ -53,6 +53,7 @@ from mintaka.train.keys import (
 )
 
 INPUT_NAME = "input"
+TAGS = {tag for _, models in BLOCKS.values() for tag in models}
 NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits")
 
 
@@ -84,27 +85,44 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
     for section, model in SECTIONS.items():
         if isinstance(form.get(section), dict):
             _refuse_unknown(form[section], model, f"{section}.")
-    layers = form.get("layers")
-    for index, layer in enumerate(layers if isinstance(layers, list) else []):
-        if isinstance(layer, dict):
-            where = f"layers[{index}]"
-            op = layer.get("op")
-            if op not in LAYERS:
-                found = "is missing" if op is None else f"is {op!r:.40}"
-                raise RecipeError(f"{where}.op {found}; possible: {', '.join(LAYERS)}")
-            _refuse_unknown(layer, LAYERS[op], f"{where}.")
-            edges = edge_tables(layer.get("from")) if op in EDGES else None
-            for number, edge in enumerate(edges if isinstance(edges, list) else []):
-                if isinstance(edge, dict):
-                    _refuse_unknown(edge, EDGES[op], f"{where}.from[{number}].")
-                    _refuse_bare_geometry(edge, f"{where}.from[{number}]")
+    for block, (kind, models) in BLOCKS.items():
+        tables = form.get(block)
+        for index, table in enumerate(tables if isinstance(tables, list) else []):
+            if isinstance(table, dict):
+                where, says = f"{block}[{index}]", table.get(kind)
+                if says not in models:
+                    found = "is missing" if says is None else f"is {says!r:.40}"
+                    raise RecipeError(f"{where}.{kind} {found}; possible: {', '.join(models)}")
+                _refuse_unknown(table, models[says], f"{where}.")
+                _refuse_unknown_in_edges(table, says, where)
     try:
         recipe = Recipe.model_validate(form)
     except ValidationError as error:
         raise RecipeError(_sentence(error)) from None
     _check_head(recipe)
     _check_currents(recipe)
+    _check_order(recipe)
     return recipe
+
+
+def _refuse_unknown_in_edges(layer: dict[str, Any], op: str, where: str) -> None:
+    edges = edge_tables(layer.get("from")) if op in EDGES else None
+    for number, edge in enumerate(edges if isinstance(edges, list) else []):
+        if isinstance(edge, dict):
+            _refuse_unknown(edge, EDGES[op], f"{where}.from[{number}].")
+            _refuse_bare_geometry(edge, f"{where}.from[{number}]")
+
+
+def _check_order(recipe: Recipe) -> None:
+    """Methods stand in the order in which they are run."""
+    places = [method.at for method in recipe.compress or []]
+    if "qat" in places and "float" in places[places.index("qat") :]:
+        early = places.index("qat")
+        late = places.index("float", early)
+        raise RecipeError(
+            f"compress[{late}].at is 'float', but it stands behind compress[{early}], which is at 'qat': "
+            "write the methods in the order in which they are run"
+        )
 
 
 def _check_head(recipe: Recipe) -> None:
@@ -159,7 +177,7 @@ def _sentence(error: ValidationError) -> str:
     for part in first["loc"]:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part not in LAYERS and "[" not in part and part not in ("int", "constrained-int"):
+        elif part not in TAGS and "[" not in part and part not in ("int", "constrained-int"):
             name += f".{part}" if name else str(part)
     if first["type"] == "missing":
         return f"the key '{name}' is missing"
@@ -171,11 +189,11 @@ def _sentence(error: ValidationError) -> str:
 def to_toml(recipe: Recipe) -> str:
     """The recipe with every default written out; `load_recipe` gives an equal one."""
     form = recipe.model_dump(exclude_none=True, by_alias=True)
-    layers = form.pop("layers")
+    tables = {key: form.pop(key, []) for key in BLOCKS}
     sections = {key: form.pop(key) for key in SECTIONS}
     blocks = [_table(form)]
     blocks += [f"[{key}]\n{_table(section)}" for key, section in sections.items()]
-    blocks += [f"[[layers]]\n{_table(layer)}" for layer in layers]
+    blocks += [f"[[{key}]]\n{_table(table)}" for key, block in tables.items() for table in block]
     return "\n".join(blocks)
 
 

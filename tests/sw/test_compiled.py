@@ -1,4 +1,4 @@
-"""The compiled product of spikes, and the engine with and without it: the same integers and SOPs."""
+"""The compiled loops, and the engine with and without them: the same integers and SOPs."""
 
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from strategies import inputs_for, networks
 from sw.same import assert_same
 
 from mintaka.artifact import Input, LeakTerm, run
-from mintaka.snn import SNN, DenseSpec, NeuronSpec, fast, gather, run_fast, to_artifact
+from mintaka.snn import SNN, DenseSpec, NeuronSpec, gather, native, run_fast, scan, to_artifact
+from mintaka.snn import lif as torch_lif
+from mintaka.snn.cell import Cell
 from mintaka.snn.gather import BLOCK, MOST, Gather
 
 
@@ -37,6 +39,42 @@ def test_equals_the_plain_product(inputs: int, outputs: int, bits: int, threads:
     np.testing.assert_array_equal(found[1], wide @ (W != 0).sum(0))
 
 
+@given(st.data())
+@settings(max_examples=60)
+def test_scan_equals_that_of_torch(data: st.DataObject) -> None:
+    """Every leak, both resets, thresholds of both signs, membranes that clip, blocks that are not full."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**31)))
+    T, N, C, inner = (data.draw(st.integers(1, most)) for most in (5, 4, 70, 3))
+    terms = data.draw(st.lists(st.tuples(st.sampled_from([1, -1]), st.integers(0, 31)), max_size=4))
+    leak = tuple(LeakTerm(sign, shift) for sign, shift in terms)
+    reset = data.draw(st.sampled_from(["zero", "subtract"]))
+    span = data.draw(st.sampled_from([3, 100, 100_000]))
+
+    def channels(least: int) -> torch.Tensor:
+        return torch.from_numpy(rng.integers(least, span, C).astype(np.float32))
+
+    bias = channels(-span) if data.draw(st.booleans()) else None
+    reset_by = channels(1) if reset == "subtract" else None
+    cell = Cell(torch_lif.LIF(leak, 2 ** data.draw(st.integers(1, 15)) - 1, reset), channels(-span), bias, reset_by)
+    static = data.draw(st.booleans())
+    shape = (N, C, inner) if static else (N, T, C, inner)
+    current = torch.from_numpy(rng.integers(-span, span, shape).astype(np.float32))
+    current = current if static else current.transpose(0, 1)
+    steps = T if static else None
+    assert cell.threshold is not None
+    expected = torch_lif.scan(current, steps, cell.lif, cell.threshold, cell.bias, cell.reset_by).s
+    found = scan.compiled_scan(current, steps, cell, spikes=True)
+    assert found is not None
+    fired, total = found
+    assert fired is not None
+    assert torch.equal(fired, expected)
+    assert torch.equal(total, expected.sum(0))
+    only = scan.compiled_scan(current, steps, cell, spikes=False)
+    assert only is not None
+    assert only[0] is None
+    assert torch.equal(only[1], total)
+
+
 @pytest.mark.parametrize(("magnitude", "fits"), [(MOST, True), (MOST + 1, False)])
 def test_sums_of_16_bits(magnitude: int, fits: bool) -> None:
     W = np.zeros((2, 259), np.int8)
@@ -55,7 +93,8 @@ def test_sums_of_16_bits(magnitude: int, fits: bool) -> None:
 def test_the_engine_equals_the_reference_with_it(data: st.DataObject, monkeypatch: pytest.MonkeyPatch) -> None:
     network = data.draw(networks())
     x = data.draw(inputs_for(network, samples=(1, 5)))
-    monkeypatch.setattr(fast, "LEAST_WORK", 0)
+    monkeypatch.setattr(gather, "LEAST_WORK", 0)
+    monkeypatch.setattr(scan, "LEAST_WORK", 0)
     for trace in (False, True):
         found = run_fast(network, x, trace=trace, batch=data.draw(st.integers(1, 5)))
         assert_same(run(network, x, trace=trace), found)
@@ -74,23 +113,23 @@ def test_it_is_used_and_can_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gather, "product", lambda self, rows: used.append(len(rows)) or product(self, rows))
     assert_same(expected, run_fast(network, x))
     assert used == []  # too little work to compile anything
-    monkeypatch.setattr(fast, "LEAST_WORK", 0)
+    monkeypatch.setattr(gather, "LEAST_WORK", 0)
     assert_same(expected, run_fast(network, x, batch=20))
     assert used == [100, 50]
-    monkeypatch.setattr(gather, "_library", lambda: None)
+    monkeypatch.setattr(gather, "library", lambda: None)
     assert_same(expected, run_fast(network, x))
 
 
 def test_without_a_compiler_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MINTAKA_CACHE", str(tmp_path))
-    monkeypatch.setattr(gather.shutil, "which", lambda _: None)
-    assert gather._library.__wrapped__() is None
+    monkeypatch.setattr(native.shutil, "which", lambda _: None)
+    assert native.library.__wrapped__() is None
     broken = tmp_path / "g++"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(gather.shutil, "which", lambda _: str(broken))
-    assert gather._library.__wrapped__() is None
+    monkeypatch.setattr(native.shutil, "which", lambda _: str(broken))
+    assert native.library.__wrapped__() is None
     monkeypatch.undo()
     monkeypatch.setenv("MINTAKA_CACHE", str(tmp_path / "new"))
-    assert gather._library.__wrapped__() is not None
+    assert native.library.__wrapped__() is not None
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".so"]

@@ -1,0 +1,69 @@
+"""Compression: fewer neurons, fewer synapses, fewer spikes, fewer steps. One file per family of methods.
+
+`AnyMethod` lists them all; a recipe's `[[compress]]` tables are these models.
+"""
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from mintaka.compress.activity import Activity
+from mintaka.compress.choose import Target, choose
+from mintaka.compress.cut import cut_channels, mask_channels
+from mintaka.compress.errors import CompressError
+from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.sharing import Share, share_weights
+from mintaka.compress.soft import SLATS, STDS, zero_share
+from mintaka.compress.steps import Steps, with_steps
+from mintaka.compress.structured import (
+    PCA,
+    Random,
+    Slim,
+    Small,
+    SpikeActivity,
+    prune_inactive,
+    prune_random,
+    slim,
+    small,
+)
+from mintaka.compress.ties import Family, families
+
+AnyMethod = Annotated[
+    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | Activity | Steps | Share, Field(discriminator="method")
+]
+METHODS: dict[str, type[Method]] = {
+    get_args(model.model_fields["method"].annotation)[0]: model for model in get_args(get_args(AnyMethod)[0])
+}
+
+__all__ = [
+    "METHODS",
+    "PCA",
+    "SLATS",
+    "STDS",
+    "Activity",
+    "AnyMethod",
+    "CompressError",
+    "Family",
+    "Method",
+    "Phase",
+    "Random",
+    "Share",
+    "Slim",
+    "Small",
+    "SpikeActivity",
+    "Stage",
+    "Steps",
+    "Target",
+    "Task",
+    "choose",
+    "cut_channels",
+    "families",
+    "mask_channels",
+    "prune_inactive",
+    "prune_random",
+    "share_weights",
+    "slim",
+    "small",
+    "with_steps",
+    "zero_share",
+]

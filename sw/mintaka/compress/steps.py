@@ -1,0 +1,70 @@
+"""Fewer time steps.
+
+What it saves in hardware: cycles and SOPs fall nearly in proportion to T (a direct input's sum is made once per sample,
+whatever T is). With T = 1 no membrane outlives its step: the state memories disappear, and so does the wait for them.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mintaka.compress.errors import CompressError
+from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.scores import Samples, firing_rates
+from mintaka.snn.network import SNN
+
+
+def with_steps(snn: SNN, time_steps: int) -> SNN:
+    """The same network, run for another number of steps.
+
+    Raises CompressError where that is no smaller number.
+    """
+    if not 1 <= time_steps < snn.time_steps:
+        raise CompressError(f"{time_steps} steps are not fewer than the network's {snn.time_steps}, or less than 1")
+    new = deepcopy(snn)
+    new.time_steps = time_steps
+    return new
+
+
+def check_alive(snn: SNN, batches: Samples) -> None:
+    """Raise CompressError where a hidden layer fires at no sample: what lies behind it would never change."""
+    for name, rates in firing_rates(snn, batches).items():
+        if not rates.any():
+            steps = "1 time step" if snn.time_steps == 1 else f"{snn.time_steps} time steps"
+            raise CompressError(
+                f"with {steps} no neuron of layer '{name}' fires at any training sample: keep more steps, or give the "
+                "method more epochs"
+            )
+
+
+class Steps(Method):
+    """Progressive reduction (Chowdhury et al. 2021): take the network that was trained with T steps, run it with
+    `time_steps` < T, train on for `epochs`. One table is one stage; several of them go down to 1.
+    """
+
+    method: Literal["steps"]
+    time_steps: Annotated[int, Field(ge=1)]
+
+    def phases(self) -> list[Phase]:
+        return [Phase("steps", self.epochs, _Steps(self))]
+
+    def check(self, snn: SNN, task: Task) -> None:
+        if task.temporal:
+            raise CompressError("the data have time steps of their own, which cannot be left out")
+        with_steps(snn, self.time_steps)
+
+
+@dataclass(frozen=True)
+class _Steps(Stage):
+    method: Steps
+
+    def begin(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
+        return with_steps(snn, self.method.time_steps)
+
+    def finish(self, snn: SNN, task: Task) -> SNN:
+        check_alive(snn, task.batches(snn))
+        return snn

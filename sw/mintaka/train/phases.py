@@ -1,0 +1,52 @@
+"""A run as a list of phases: the float baseline, what compresses it, the integer network, what compresses that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from mintaka.compress import CompressError, Method, Phase, Stage, Task
+from mintaka.snn.network import SNN
+from mintaka.train.errors import RecipeError
+from mintaka.train.keys import Recipe
+
+FLOAT, QAT = "float", "qat"
+END = "end"  # stands for a phase in the checkpoint of a finished run
+
+
+class _Quantize(Stage):
+    def begin(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
+        snn.quantize()
+        return snn
+
+
+def phases(recipe: Recipe) -> list[Phase]:
+    """In the order in which they are run; every name occurs once."""
+    methods = recipe.compress or []
+    found = [
+        Phase(FLOAT, recipe.train.float_epochs, Stage()),
+        *(phase for method in methods if method.at == "float" for phase in method.phases()),
+        Phase(QAT, recipe.train.epochs, _Quantize()),
+        *(phase for method in methods if method.at == "qat" for phase in method.phases()),
+    ]
+    seen: Counter[str] = Counter()
+    for index, phase in enumerate(found):
+        seen[phase.name] += 1
+        if seen[phase.name] > 1:
+            found[index] = replace(phase, name=f"{phase.name}-{seen[phase.name]}")
+    return found
+
+
+def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
+    """Raise RecipeError where a method cannot work on the recipe's (untrained) network."""
+    for index, method in enumerate(recipe.compress or []):
+        try:
+            _check_method(recipe, method, snn, task)
+        except CompressError as error:
+            raise RecipeError(f"compress[{index}] ({method.method}): {error}") from None
+
+
+def _check_method(recipe: Recipe, method: Method, snn: SNN, task: Task) -> None:
+    if method.trained and method.at == "float" and recipe.train.float_epochs == 0:
+        raise CompressError("it looks at a trained network, but 'train.float_epochs' is 0; say at = \"qat\" or train")
+    method.check(snn, task)
