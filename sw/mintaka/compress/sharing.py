@@ -74,9 +74,7 @@ def share_weights(snn: SNN, bits: int | Mapping[str, int], seed: int = 0) -> SNN
     asked, layers = check_sharing(snn, bits), sharing_layers(snn)
     for name in asked:
         if not layers[name].integer:
-            raise CompressError(
-                f"layer '{name}' is in full precision; quantize the network before it shares weights"
-            )
+            raise CompressError(f"layer '{name}' is in full precision; quantize the network before it shares weights")
         if layers[name].aligned and int(layers[name].shifts[0]) == UNCHOSEN:
             raise CompressError(f"layer '{name}' has not seen a batch since it was quantized: train before sharing")
     for name, number in asked.items():
