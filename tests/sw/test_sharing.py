@@ -1,6 +1,7 @@
 """Weights that share a codebook: what k-means finds, what learns and what stays, and what is exported."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sw.nets import assert_is
 
-from mintaka.artifact import Input, LeakTerm, Network, load, run, save
+from mintaka.artifact import Input, LeakTerm, Network, content_hash, load, run, save
 from mintaka.compress import CompressError, cut_channels
 from mintaka.compress.sharing import cluster, share_weights
+from mintaka.data import load_dataset, network_inputs
 from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
 from mintaka.snn.layers import Recorder
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import DenseSpec, EdgeSpec, NeuronSpec, Spec
+from mintaka.train import RecipeError, Step, export, parse_recipe
+from mintaka.train import train as train_recipe
 
 NEURON = NeuronSpec(8, (LeakTerm(1, 1),), "zero")
 SOURCE = Input("input", (12,), "spikes", 1)
@@ -248,3 +252,59 @@ def test_methods_for_single_weights_come_first() -> None:
     snn.layers[0].synapses.rule = torch.nn.Identity()
     with pytest.raises(LayerError, match=r"^weights that are shared cannot be changed one by one: share them behind"):
         snn(batch())
+
+
+def test_a_run_that_shares_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    made = parse_recipe(
+        {
+            "name": "shared",
+            "dataset": "digits",
+            "seed": 2,
+            "network": {"time_steps": 2, "input": "direct", "weight_bits": 8},
+            "train": {"float_epochs": 3, "epochs": 2},
+            "layers": [{"name": "hidden", "op": "dense", "units": 24}, {"name": "out", "op": "dense", "units": 10}],
+            "compress": [{"method": "share", "bits": 3, "epochs": 2}],
+        }
+    )
+    result = train_recipe(made, tmp_path / "straight")
+    network = export(tmp_path / "straight")
+    assert all(2 <= len(node.codebook or ()) <= 8 for node in network.nodes)
+    data = load_dataset("digits")
+    classes = run(network, network_inputs(network, data.test_x, data.bits)).classes
+    assert float((classes == data.test_y).mean()) == result.integer_accuracy > 0.8
+
+    class KilledError(Exception):
+        pass
+
+    def stop(step: Step) -> None:
+        if (step.phase, step.epoch, step.batch) == ("share", 2, 3):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_recipe(made, tmp_path / "killed", progress=stop)
+    train_recipe(made, tmp_path / "killed")
+    assert content_hash(export(tmp_path / "killed")) == content_hash(network)
+
+
+@pytest.mark.parametrize(
+    ("compress", "sentence"),
+    [
+        ({"bits": 4}, "compress[0] (share): layer 'hidden': weights of 4 bits have 15 values, so a codebook of 4 bits"),
+        ({"bits": 2, "layers": ["hiden"]}, "compress[0] (share): there is no layer 'hiden' whose weights could be"),
+        ({"bits": 2, "at": "float"}, "'compress[0].at' is 'float', but input should be 'qat'"),
+    ],
+)
+def test_a_recipe_that_cannot_share_says_so_before_training(
+    compress: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    layers = [{"name": "hidden", "op": "dense", "units": 4}, {"name": "out", "op": "dense", "units": 10}]
+    form = {"name": "x", "dataset": "digits", "seed": 1, "layers": layers}
+    form |= {
+        "train": {"float_epochs": 1, "epochs": 1},
+        "network": {"time_steps": 2, "input": "direct"},
+        "compress": [{"method": "share", "epochs": 1, **compress}],
+    }
+    with pytest.raises(RecipeError) as caught:
+        train_recipe(parse_recipe(form), tmp_path / "run")
+    assert str(caught.value).startswith(sentence)
+    assert not (tmp_path / "run").exists()
