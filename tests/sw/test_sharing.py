@@ -261,8 +261,8 @@ def test_a_run_that_shares_resumes_to_the_same_bits(tmp_path: Path) -> None:
             "dataset": "digits",
             "seed": 2,
             "network": {"time_steps": 2, "input": "direct", "weight_bits": 8},
-            "train": {"float_epochs": 3, "epochs": 2},
-            "layers": [{"name": "hidden", "op": "dense", "units": 24}, {"name": "out", "op": "dense", "units": 10}],
+            "train": {"float_epochs": 3, "epochs": 2, "batch": 64, "learning_rate": 5e-3},
+            "layers": [{"name": "hidden", "op": "dense", "units": 48}, {"name": "out", "op": "dense", "units": 10}],
             "compress": [{"method": "share", "bits": 3, "epochs": 2}],
         }
     )

@@ -172,9 +172,7 @@ class LayerPlan:
     @property
     def stored_weight_bits(self) -> int:
         """Bits per weight in the memory: of its place in the codebook where there is one."""
-        if self.codebook is not None:
-            return max(1, (len(self.codebook) - 1).bit_length())
-        return max(edge.weight.bits for edge in self.edges)
+        return self.node.place_bits or max(edge.weight.bits for edge in self.edges)
 
     @property
     def weight_width(self) -> int:

@@ -188,6 +188,11 @@ class Node:
         """True where the node sums a current; False for pools and joins."""
         return self.pool is None and self.join is None
 
+    @property
+    def place_bits(self) -> int | None:
+        """Bits of a weight's place in the codebook; None where there is none."""
+        return None if self.codebook is None else max(1, (len(self.codebook) - 1).bit_length())
+
     def edge_op(self, edge: Edge) -> str:
         """ "dense", "conv2d" or "identity"."""
         return edge.op or self.op
