@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -201,3 +202,21 @@ def conv_network(
     )
     check(network)
     return network
+
+
+def with_codebook(network: Network, codebook: tuple[int, ...]) -> Network:
+    """The network with every weight moved to the nearest entry, and the codebook given to every layer."""
+    entries = np.array(codebook, np.int8)
+
+    def moved(edge: Edge) -> Edge:
+        assert edge.weight is not None
+        nearest = np.abs(edge.weight.values[..., None].astype(int) - entries).argmin(-1)
+        return replace(edge, weight=IntTensor(entries[nearest], edge.weight.bits))
+
+    nodes = tuple(
+        replace(node, inputs=tuple(map(moved, node.inputs)), codebook=codebook) if node.has_synapses else node
+        for node in network.nodes
+    )
+    found = replace(network, nodes=nodes)
+    check(found)
+    return found

@@ -16,7 +16,7 @@ drawn seed and a drawn style, so that drawing stays fast and the extremes (all z
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
@@ -45,7 +45,7 @@ Shape = tuple[int, ...]
 SEEDS = st.integers(0, 2**32 - 1)
 WEIGHT_STYLES = ("normal", "normal", "normal", "uniform", "sparse", "zero", "max", "min", "ends")
 THRESHOLD_STYLES = ("near", "near", "near", "near", "zero", "dead", "saturated", "ends")
-FEATURES = ("join", "identity", "count", "membrane", "cuba", "refractory")  # what format 1.1 brought
+FEATURES = ("join", "identity", "count", "membrane", "cuba", "refractory", "codebook")  # what came behind format 1.0
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 
 
@@ -359,8 +359,37 @@ def _draw_node(
         integrator = Integrator(draw(leaks()), draw(st.integers(*limits.membrane_bits)))
     if "identity" in limits.features:
         edges += _draw_identities(draw, limits, source, plans, plan, rng)
+    codebook = None
+    if "codebook" in limits.features and draw(st.booleans()):
+        edges, codebook = _draw_codebook(draw, edges, rng)
     shapes = plan.shape_in, plan.shape_out
-    return Node(plan.name, plan.op, tuple(edges), *shapes, bias=bias, neuron=neuron, integrator=integrator)
+    return Node(plan.name, plan.op, tuple(edges), *shapes, bias, neuron, integrator=integrator, codebook=codebook)
+
+
+def _draw_codebook(draw: st.DrawFn, edges: list[Edge], rng: np.random.Generator) -> tuple[list[Edge], tuple[int, ...]]:
+    """The edges with each weight moved to the nearest entry that its width holds, and a codebook: full or not, some
+    entries unused, with and without 0."""
+    tensors = [edge.weight for edge in edges if edge.weight is not None]
+    Q = max(1, *(2 ** (W.bits - 1) - 1 for W in tensors))
+    values = np.arange(-Q, Q + 1)
+    if draw(st.booleans()):
+        values = values[values != 0]
+    size = min(len(values), draw(st.sampled_from((1, 2, 3, 4, 7, 8, 16, 31, 255))))
+    codebook = set(rng.choice(values, size, replace=False).tolist())
+    if any(not _allowed(codebook, W.bits) for W in tensors):
+        codebook.add(draw(st.sampled_from((-1, 1))))  # every width holds it
+    found = []
+    for edge in edges:
+        assert edge.weight is not None
+        W, allowed = edge.weight.values, np.array(_allowed(codebook, edge.weight.bits), np.int8)
+        nearest = np.abs(W[..., None].astype(int) - allowed).argmin(-1)
+        found.append(replace(edge, weight=IntTensor(allowed[nearest], edge.weight.bits)))
+    return found, tuple(sorted(codebook))
+
+
+def _allowed(codebook: set[int], bits: int) -> list[int]:
+    """The entries that a weight of so many bits can be."""
+    return sorted(v for v in codebook if (abs(v) == 1 if bits == 1 else abs(v) < 2 ** (bits - 1)))
 
 
 def _draw_identities(

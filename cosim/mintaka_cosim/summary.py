@@ -15,8 +15,9 @@ from mintaka.artifact.reference import current
 @dataclass(frozen=True)
 class LayerSummary:
     """One node. Bits of memory are the artifact's own (values times their declared width), before any folding into
-    lanes; those of membranes include synaptic currents and refractory counters. `max_sops` bounds the synaptic
-    operations of one sample. None where a node has no such thing."""
+    lanes; with a codebook those of the weights' places (`place_bits` each) and of the codebook. Those of membranes
+    include synaptic currents and refractory counters. `max_sops` bounds the synaptic operations of one sample. None
+    where a node has no such thing."""
 
     name: str
     op: str
@@ -26,6 +27,7 @@ class LayerSummary:
     weights: int
     nonzero_weights: int
     weight_bits: int | None
+    place_bits: int | None
     membrane_bits: int | None
     k_bits: int | None
     threshold: tuple[int, int] | None
@@ -123,6 +125,10 @@ def max_sops(network: Network, node: Node) -> int:
 
 def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
     weights = [edge.weight for edge in node.inputs if edge.weight is not None]
+    widest = max((W.bits for W in weights), default=None)
+    weight_memory_bits = sum(W.values.size * (node.place_bits or W.bits) for W in weights)
+    if node.codebook is not None and widest is not None:
+        weight_memory_bits += len(node.codebook) * widest
     neuron = node.neuron
     state = neuron or node.integrator
     state_bits = 0 if state is None else state.membrane_bits
@@ -136,13 +142,14 @@ def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
         shape_out=node.shape_out,
         weights=sum(W.values.size for W in weights),
         nonzero_weights=sum(int((W.values != 0).sum()) for W in weights),
-        weight_bits=max((W.bits for W in weights), default=None),
+        weight_bits=widest,
+        place_bits=node.place_bits,
         membrane_bits=None if state is None else state.membrane_bits,
         k_bits=k_bits,
         threshold=None if neuron is None else (int(neuron.threshold.values.min()), int(neuron.threshold.values.max())),
         reset=None if neuron is None else neuron.reset,
         leak=None if state is None else leak_text(state.leak),
-        weight_memory_bits=sum(W.values.size * W.bits for W in weights),
+        weight_memory_bits=weight_memory_bits,
         membrane_memory_bits=prod(node.shape_out) * state_bits,
         max_sops=max_sops(network, node),
     )

@@ -134,6 +134,28 @@ def newer() -> Network:
     return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
 
 
+def coded() -> Network:
+    """What format 1.2 brought: nodes with codebooks, one of two edges, one without 0 and with an entry unused."""
+    W, V = tensor([[90, -7, 0, 13], [-7, -7, 90, 0], [13, 90, 0, 0]], 8), tensor([13, 0, -7], 5)
+    U = tensor([[3, -2, 3], [-2, 3, 1]], 3)
+    nodes = (
+        Node(
+            "a",
+            "dense",
+            (Edge("x", 0, W), Edge("a", 1, V, op="identity")),
+            (4,),
+            (3,),
+            None,
+            lif([20] * 3, leak=HALF, membrane_bits=8),
+            codebook=(-7, 0, 13, 90),
+        ),
+        Node("head", "dense", (Edge("a", 0, U),), (3,), (2,), codebook=(-3, -2, 1, 2, 3)),
+    )
+    network = Network("coded", 4, Input("x", (4,), "spikes", 1), nodes, Output("head"))
+    x = np.random.default_rng(5).integers(0, 2, (3, 4, 4)).astype(np.uint8)
+    return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
 def wired(*nodes: Node, steps: int = 4, read: str = "accumulate", **source: Any) -> Network:
     """A network of these nodes on the input "x"; the last one is the head."""
     return Network(

@@ -65,11 +65,12 @@ def test_round_trip(artifact: Path, tmp_path: Path) -> None:
     assert [p.name for p in again.parent.iterdir()] == ["again.safetensors"]
 
 
-def test_round_trip_of_1_1(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sample", [samples.newer, samples.coded])
+def test_round_trip_of_later_formats(tmp_path: Path, sample: Callable[[], Network]) -> None:
     path, again = tmp_path / "net.safetensors", tmp_path / "again.safetensors"
-    save(samples.newer(), path)
+    save(sample(), path)
     network = load(path)
-    assert describe(network) == describe(samples.newer())
+    assert describe(network) == describe(sample())
     assert network.vectors is not None
     assert (run(network, network.vectors.inputs).logits == network.vectors.logits).all()
     save(network, again)
@@ -144,9 +145,27 @@ def test_a_file_of_1_1_may_say_what_1_0_implies(tmp_path: Path, artifact: Path) 
     assert path.read_bytes() == artifact.read_bytes()
 
 
+def test_a_codebook_makes_a_file_1_2(tmp_path: Path) -> None:
+    """It changes no number, but the hash; a file that says 1.1 is refused, as by a reader of 1.1."""
+    path, coded = tmp_path / "net.safetensors", samples.coded()
+    save(coded, path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.2"
+    assert [node["codebook"] for node in document["nodes"]] == [[-7, 0, 13, 90], [-3, -2, 1, 2, 3]]
+    assert coded.vectors is not None
+    bare = dataclasses.replace(coded, nodes=tuple(dataclasses.replace(node, codebook=None) for node in coded.nodes))
+    assert (run(bare, coded.vectors.inputs).logits == coded.vectors.logits).all()
+    wider = dataclasses.replace(coded.nodes[0], codebook=(-8, -7, 0, 13, 90))
+    others = [bare, dataclasses.replace(coded, nodes=(wider, coded.nodes[1]))]
+    assert len({content_hash(network) for network in (coded, *others)}) == 3
+    document["format"] = "1.1"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert refused(path) == "node 'a' has the unknown field 'codebook'"
+
+
 @settings(suppress_health_check=[*HealthCheck])
 @given(network=networks(features=FEATURES))
-def test_round_trip_of_generated_networks_of_1_1(tmp_path: Path, network: Network) -> None:
+def test_round_trip_of_generated_networks_of_later_formats(tmp_path: Path, network: Network) -> None:
     path = tmp_path / "net.safetensors"
     digest = save(network, path)
     found = load(path)
@@ -260,8 +279,8 @@ def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.1: update Mintaka"),
-        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.1"),
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.2: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.2"),
         ("1", "its format version is '1', which is none"),
         ("١.0", "its format version is '١.0', which is none"),
         (1.0, "its format version is 1.0, which is none"),
@@ -587,6 +606,59 @@ def test_every_rule_has_its_sentence(artifact: Path, change: Change, reason: str
     change(document, tensors)
     files.put_together(artifact, files.sealed(document, tensors), tensors)
     assert reason in refused(artifact)
+
+
+CODED_RULES: list[tuple[Change, str]] = [
+    (
+        set_in("nodes", 0, "codebook", to=[-7, 0, 90]),
+        "node 'a', input 0: the weight 13 is not in the node's codebook",
+    ),
+    (
+        array("a.weight.1", lambda a: a + (a == 0)),
+        "node 'a', input 1: the weight 1 is not in the node's codebook",
+    ),
+    (
+        set_in("nodes", 0, "codebook", to=[-7, 13, 0, 90]),
+        "node 'a': the codebook [-7, 13, 0, 90] is not ascending; each integer stands there once",
+    ),
+    (
+        set_in("nodes", 0, "codebook", to=[-7, 0, 0, 13, 90]),
+        "node 'a': the codebook [-7, 0, 0, 13, 90] is not ascending; each integer stands there once",
+    ),
+    (
+        set_in("nodes", 0, "codebook", to=[]),
+        "node 'a' has an empty codebook; leave it out, or give the integers that its weights are",
+    ),
+    (
+        set_in("nodes", 1, "codebook", to=[-3, -2, 1, 3, 4]),
+        "node 'head': the codebook holds 4, outside -3..3 of weights of 3 bits",
+    ),
+    (
+        set_in("nodes", 0, "codebook", to=[-128, -7, 0, 13, 90]),
+        "node 'a': the codebook holds -128, outside -127..127 of weights of 8 bits",
+    ),
+    (set_in("nodes", 0, "codebook", to=[-7, 0, 13.0, 90]), "'codebook' is [-7, 0, 13.0, 90], not a list of integers"),
+    (set_in("nodes", 0, "codebook", to=[True]), "node 'a': 'codebook' is [True], not a list of integers"),
+    (set_in("nodes", 0, "codebook", to=None), "node 'a': 'codebook' is None, which has the wrong type"),
+    (set_in("nodes", 0, "codebook", to=[-(10**18), 90]), "node 'a': the codebook holds -1000000000000000000, outside"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), CODED_RULES, ids=[reason[:60] for _, reason in CODED_RULES])
+def test_every_rule_of_codebooks_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.coded(), path)
+    document, tensors = files.pull_apart(path)
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
+def test_a_codebook_where_there_are_no_weights() -> None:
+    network = samples.newer()
+    veto = dataclasses.replace(network.nodes[2], codebook=(1,))
+    with pytest.raises(ArtifactError, match=r"^node 'veto' has a codebook, but no weights$"):
+        save(dataclasses.replace(network, nodes=(*network.nodes[:2], veto, *network.nodes[3:])), "x.safetensors")
 
 
 LIF, CUBA, VETO, ADD, LAST = 0, 1, 2, 3, 4

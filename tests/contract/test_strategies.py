@@ -40,7 +40,7 @@ def test_nothing_new_unless_asked(network: Network, chain: Network) -> None:
     assert format_version(network) == format_version(chain) == (1, 0)
 
 
-def test_variety_of_what_1_1_brings() -> None:
+def test_variety_of_what_came_later() -> None:
     seen: Counter[object] = Counter()
 
     @settings(max_examples=400, database=None)
@@ -49,7 +49,7 @@ def test_variety_of_what_1_1_brings() -> None:
         network = data.draw(networks(features=FEATURES))
         result = run(network, data.draw(inputs_for(network)))
         seen[network.output.read] += 1
-        seen["1.1"] += format_version(network) == (1, 1)
+        seen["newer"] += format_version(network) > (1, 0)
         index = {node.name: i for i, node in enumerate(network.nodes)}
         for i, node in enumerate(network.nodes):
             seen["identity"] += any(edge.op == "identity" for edge in node.inputs)
@@ -65,6 +65,13 @@ def test_variety_of_what_1_1_brings() -> None:
                 seen["latch"] += any(edge.node == node.name for edge in node.inputs)
                 seen["join of a later node"] += any(index.get(edge.node, -1) > i for edge in node.inputs)
                 seen["count of counts"] += signals(network)[node.name].max_value > len(node.inputs)
+            if node.codebook is not None:
+                seen["codebook with 0" if 0 in node.codebook else "codebook without 0"] += 1
+                seen["full codebook"] += len(node.codebook) in (2, 4, 8, 16)
+                used = {int(w) for edge in node.inputs if edge.weight is not None for w in edge.weight.values.flat}
+                seen["entry that no weight is"] += used < set(node.codebook)
+                seen["more than 16 entries"] += len(node.codebook) > 16
+                seen["one entry"] += len(node.codebook) == 1
             if node.neuron is not None:
                 seen[node.neuron.kind] += 1
                 spikes = result.spikes[node.name].sum()
@@ -75,8 +82,10 @@ def test_variety_of_what_1_1_brings() -> None:
     wanted = {"accumulate", "count", "membrane", "or", "and", "iand", "add", "identity", "identity conv", "lif", "cuba"}
     wanted |= {"join of the step before", "latch", "join of a later node", "count of counts", "counts cross synapses"}
     wanted |= {"refractory", "cuba spikes", ("join", 2), ("join", 3), ("join", 4)}
+    wanted |= {"codebook with 0", "codebook without 0", "full codebook", "entry that no weight is"}
+    wanted |= {"more than 16 entries", "one entry"}
     assert {name for name in wanted if seen[name] < 5} == set()
-    assert seen["1.1"] > 300
+    assert seen["newer"] > 300
 
 
 def test_variety() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade import dense_network, graph_network, neuron_network, picture_network
+from handmade import dense_network, graph_network, neuron_network, picture_network, with_codebook
 
 from mintaka.artifact import LeakTerm, Network
 from mintaka.artifact.document import input_dtype
@@ -59,6 +59,11 @@ PICTURES = Case(picture_network(seed=4), {"conv1": 4, "conv2": 3, "head": 2}, 0.
 GRAPH = Case(graph_network(seed=5), {"conv1": 3, "conv2": 2, "loop": 4, "late": 2, "head": 3}, 0.2)
 NEURONS = Case(neuron_network(seed=6), {"conv1": 3, "conv2": 4, "head": 2}, 0.5)
 MEMBRANE = Case(neuron_network(read="membrane", time_steps=1, seed=7), {"conv1": 2, "conv2": 3, "head": 1}, 0.4)
+CODED = Case(
+    with_codebook(dense_network((20, 13, 6), weight_bits=8, threshold=40, membrane_bits=8, seed=8), (-77, -9, 30, 101)),
+    {"hidden1": 5, "head": 4},
+    0.4,
+)
 CASES = {
     "direct": DIRECT,
     "spikes": SPIKES,
@@ -67,6 +72,7 @@ CASES = {
     "graph": GRAPH,
     "neurons": NEURONS,
     "membrane": MEMBRANE,
+    "coded": CODED,
 }
 
 

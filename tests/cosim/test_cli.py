@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.samples import newer
+from contract.samples import coded, newer
 from cosim.small import DIRECT, call
 
 from mintaka.artifact import run, save
@@ -57,6 +57,20 @@ def test_show_of_joins_and_other_neurons(capsys: Capture, tmp_path: Path) -> Non
     facts = json.loads(call(capsys, "show", tmp_path / "newer.safetensors", "--json").out)
     bits = {layer["name"]: layer["membrane_memory_bits"] for layer in facts["layers"]}
     assert bits == {"lif": 4 * (8 + 2), "cuba": 4 * (8 + 4), "veto": 0, "sum": 0, "head": 4 * 6}
+
+
+def test_show_of_codebooks(capsys: Capture, tmp_path: Path) -> None:
+    """15 weights as places of 2 bits and 4 integers of 8, 6 as places of 3 bits and 5 integers of 3."""
+    save(coded(), tmp_path / "coded.safetensors")
+    done = call(capsys, "show", tmp_path / "coded.safetensors", "--plan", "--lanes", "2")
+    assert done.status == 0
+    assert all(
+        words in done.out for words in ("8 as places of 2", "weight place 2, weight 8", "weight place 3, weight 3")
+    )
+    facts = json.loads(call(capsys, "show", tmp_path / "coded.safetensors", "--lanes", "2", "--json").out)
+    assert [layer["weight_memory_bits"] for layer in facts["layers"]] == [15 * 2 + 4 * 8, 6 * 3 + 5 * 3]
+    found = [{memory["name"]: memory["bits"] for memory in stage["memories"]} for stage in facts["hardware"]["stages"]]
+    assert [(memories["weights"], memories["codebook"]) for memories in found] == [(2 * 10 * 2, 4 * 8), (3 * 6, 5 * 3)]
 
 
 def test_show(capsys: Capture, artifact: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cosim.small import DIRECT, NEURONS
+from cosim.small import CODED, DIRECT, NEURONS
 
 from mintaka.artifact import LeakTerm, run
 from mintaka_cosim.bench import NO_STALLS, Difference, cosim, cosim_design
@@ -49,6 +49,23 @@ def test_a_flipped_compare_is_caught_at_its_first_neuron(tmp_path: Path) -> None
     assert first.actual == {"K": K[neuron], "s": fires, "U": int(np.clip(kept >> 1, -7, 7))}
     assert result.sentence == f"not bit-exact: {first} (seed 7)"
     assert f"sample 0, step 0, layer 'hidden1', neuron {neuron}: expected K = {K[neuron]}, " in result.sentence
+
+
+def test_a_wrong_codebook_is_caught_at_its_first_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two entries of the table exchanged: the first K that uses one of them differs."""
+    right = layer.lookup
+    monkeypatch.setattr(layer, "lookup", lambda values, index: right(values[[0, 2, 1, 3]], index))
+    x = CODED.inputs(SAMPLES)
+    result = cosim(CODED.network, CODED.lanes, x, taps=True)
+    trace = run(CODED.network, x, trace=True).trace["hidden1"]
+    W = CODED.network.node("hidden1").inputs[0].weight.values.astype(int)  # type: ignore[union-attr]
+    wrong = np.where(W == -9, 30, np.where(W == 30, -9, W))
+    first = result.first_difference
+    assert first is not None
+    assert (first.sample, first.step, first.layer) == (0, 0, "hidden1")
+    K = trace.k[0, 0] + (wrong - W) @ x[0, 0]
+    assert first.neuron == np.flatnonzero(trace.k[0, 0] != K)[0]
+    assert first.actual["K"] == K[first.neuron]
 
 
 def test_a_wrong_leak_is_caught_where_it_first_matters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,14 +144,15 @@ def test_every_neuron_and_head_by_hand(read: str, lanes: int) -> None:
         assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
-def test_lanes_without_a_neuron_never_spike() -> None:
-    """Weights of 1 bit make a padding lane subtract every event; this leak makes a positive membrane of that."""
+@pytest.mark.parametrize(("bits", "codebook"), [(1, None), (1, (1,)), (3, (1, 3))])
+def test_lanes_without_a_neuron_never_spike(bits: int, codebook: tuple[int, ...] | None) -> None:
+    """What is stored for a padding lane would be a weight of 1 here, and its threshold of 0 would be passed."""
     dead = Neuron(IntTensor(np.full(3, 100, np.int8), 8), ">", "zero", None, (LeakTerm(-1, 0),), 4)
     point = ConvGeometry(stride=(1, 1), padding=(0, 0), groups=1)
-    conv = Edge("input", 0, IntTensor(np.ones((3, 1, 1, 1), np.int8), 1), conv=point)
+    conv = Edge("input", 0, IntTensor(np.ones((3, 1, 1, 1), np.int8), bits), conv=point)
     flat = Edge("conv", 0, IntTensor(np.ones((2, 12), np.int8), 1))
     nodes = (
-        Node("conv", "conv2d", (conv,), (1, 2, 2), (3, 2, 2), None, dead),
+        Node("conv", "conv2d", (conv,), (1, 2, 2), (3, 2, 2), None, dead, codebook=codebook),
         Node("head", "dense", (flat,), (3, 2, 2), (2,)),
     )
     network = Network("padding", 4, Input("input", (1, 2, 2), "spikes", 1), nodes, Output("head"))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mintaka.artifact import ConvGeometry, Input, Integrator, LeakTerm, Network, Pool, Signal, SynapticCurrent, run
 from mintaka.artifact.document import input_dtype
+from mintaka.compress.sharing import share_weights, sharing_layers
 from mintaka.snn.graph import flow
 from mintaka.snn.layers import Head, Recorder, Spiking
 from mintaka.snn.network import SNN
@@ -187,6 +188,8 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True
     with torch.no_grad():
         for _ in range(draw(st.integers(1, 2))):  # sets the statistics and input_shift
             snn(batch(6).float())
+        if newer:
+            _share(draw, snn, rng)
         for layer in snn.layers:
             if isinstance(layer, Spiking):  # some channels change their sign afterwards, as in training
                 layer.norm.gamma.mul_(torch.where(torch.rand(layer.norm.gamma.shape, generator=rng) < 0.1, -1, 1))
@@ -194,6 +197,17 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True
                 for synapses in layer.edges:
                     synapses.weight.mul_(draw(st.sampled_from([0.2, 1, 1, 4])))
     return Case(snn, batch(4).numpy().astype(input_dtype(source.bits)))
+
+
+def _share(draw: st.DrawFn, snn: SNN, rng: torch.Generator) -> None:
+    """Layers that are wide enough share their weights, in some networks; some of those weights are pruned."""
+    bits = draw(st.sampled_from([0, 0, 0, 1, 2, 3, 7]))
+    wide = [name for name, layer in sharing_layers(snn).items() if 1 <= bits < layer.synapses.quantizer.bits]
+    for name in wide:
+        for synapses in sharing_layers(snn)[name].edges:
+            kept = torch.rand((), generator=rng) < 0.5
+            synapses.weight.mul_(kept | (torch.rand(synapses.weight.shape, generator=rng) < 0.5))
+    share_weights(snn, dict.fromkeys(wide, bits))
 
 
 def assert_is(network: Network, snn: SNN, record: Recorder, logits: Tensor, inputs: np.ndarray) -> None:

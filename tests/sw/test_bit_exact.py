@@ -79,6 +79,9 @@ def test_variety() -> None:
             seen["steps", network.time_steps] += 1
             for node in network.nodes:
                 seen[node.join or node.op] += 1
+                seen["shared"] += node.codebook is not None
+                seen["shared by several edges"] += node.codebook is not None and len(node.inputs) > 1
+                seen["shared, without 0"] += node.codebook is not None and 0 not in node.codebook
                 for edge in node.inputs:
                     seen[edge.op, "own" if edge.node == node.name else "", edge.delay] += 1
                     seen["join", "own"] += node.join is not None and edge.node == node.name
@@ -100,6 +103,7 @@ def test_variety() -> None:
     wanted |= {"alive", "dead", "saturated", ("join", "own"), ("refractory", "lif"), ("refractory", "cuba")}
     wanted |= {("identity", "", 0), ("identity", "", 1), ("identity", "own", 1), (None, "own", 1), (None, "", 1)}
     wanted |= {("weight", bits) for bits in range(1, 9)} | {("membrane", bits) for bits in range(2, 17)}
+    wanted |= {"shared", "shared by several edges", "shared, without 0"}
     wanted |= {("steps", T) for T in (1, 2, 3, 4, 5, 6, 16)} | {("reset", "zero"), ("reset", "subtract")}
     assert {name for name in wanted if seen[name] < 3} == set()
     assert seen["alive"] > seen["dead"] + seen["saturated"]

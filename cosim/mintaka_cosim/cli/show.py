@@ -110,6 +110,7 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     for layer in summary.layers:
         weights = f"{layer.weights:,}" if layer.weights else "-"
         bits = "-" if layer.weight_bits is None else str(layer.weight_bits)
+        bits += "" if layer.place_bits is None else f" as places of {layer.place_bits}"
         shape = _shape(layer.shape_out)
         table.add_row(layer.name, layer.op, ", ".join(layer.inputs), shape, weights, bits, f"{layer.max_sops:,}")
     out.print(table)

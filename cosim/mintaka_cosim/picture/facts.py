@@ -116,6 +116,8 @@ def _node(network: Network, node: Node, k_bits: int | None) -> NodeFacts:
     widths = sorted({edge.weight.bits for edge in node.inputs if edge.weight is not None})
     if widths:
         lines[0] += f", weights of {'/'.join(map(str, widths))} {'bit' if widths == [1] else 'bits'}"
+    if node.codebook is not None:
+        lines[0] += f", {count(len(node.codebook), 'value')} in all"
     if node.neuron is not None:
         reset = "to zero" if node.neuron.reset == "zero" else "by subtraction"
         current = node.neuron.current

@@ -171,9 +171,26 @@ class LayerPlan:
 
     @property
     def stored_weight_bits(self) -> int:
-        """Bits per weight in the memory: 1 only where every weight is -1 or +1."""
-        bits = max(edge.weight.bits for edge in self.edges)
-        return 2 if bits == 1 and (self.weight_rows == 0).any() else bits
+        """Bits per weight in the memory: of its place in the codebook where there is one."""
+        return self.node.place_bits or max(edge.weight.bits for edge in self.edges)
+
+    @property
+    def weight_width(self) -> int:
+        """Two's complement width of a weight as the lanes add it."""
+        return max(2, self.stored_weight_bits) if self.codebook is None else table_width(self.codebook)
+
+    @property
+    def codebook(self) -> np.ndarray | None:
+        """The integers that the weights are, ascending, int64; None where the weights are stored themselves."""
+        return None if self.node.codebook is None else np.array(self.node.codebook, np.int64)
+
+    @property
+    def stores_zero(self) -> bool:
+        """True where a stored weight can be 0, as lanes behind the last channel then hold it.
+
+        Of 1 bit it cannot, and of some codebooks: there these lanes are told of no event instead. So they never sum.
+        """
+        return self.stored_weight_bits > 1 if self.codebook is None else 0 in self.codebook
 
     # ---- widths
 
@@ -345,6 +362,7 @@ class LayerPlan:
         entry = self.element_address_bits + self.chunk_bits + self.edge_bits
         found = [
             MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
+            MemoryPlan("codebook", 0 if self.codebook is None else len(self.codebook), self.weight_width),
             MemoryPlan("events", 2**self.ring_bits, entry),
             MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
             MemoryPlan("fanout", self.fan_in, 0 if self.is_grouped else int(self.fanout.max()).bit_length()),

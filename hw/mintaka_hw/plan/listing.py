@@ -67,7 +67,8 @@ def _element_bits(stage: PoolPlan | JoinPlan) -> int:
 def _widths(layer: LayerPlan) -> dict[str, int]:
     """Proven from the artifact: no value needs more."""
     found = {
-        "weight": layer.stored_weight_bits,
+        **({} if layer.codebook is None else {"weight place": layer.stored_weight_bits}),
+        "weight": layer.stored_weight_bits if layer.codebook is None else layer.weight_width,
         "accumulator": layer.accumulator_width,
         "K": layer.k_width,
         "bias": table_width(layer.bias),

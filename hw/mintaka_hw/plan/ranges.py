@@ -1,4 +1,4 @@
-"""Proven intervals of a layer core's registers: the contract's bounds, and what padding lanes add to them."""
+"""Proven intervals of a layer core's registers, from the contract's bounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ZERO = Interval(0, 0)
 
 @dataclass(frozen=True)
 class Ranges:
-    """Padding lanes (behind the last channel) sum nothing, or -1 per event where weights have 1 bit; they are included.
+    """Padding lanes (behind the last channel) sum nothing, so that 0 is in every interval.
 
     direct : of the direct edges' sum behind each pass.
     k : of K, and of what else is in its register: the passes' sums.
@@ -36,7 +36,7 @@ def lane_ranges(layer: LayerPlan) -> Ranges:
     """All of them, from `layer`'s edges, neurons and phases."""
     bias = ZERO.hull(Interval(int(layer.bias.min()), int(layer.bias.max())))
     stored = Interval(-layer.state_max, layer.state_max)
-    sums = [_sum(layer, number) for number in range(len(layer.edges))]
+    sums = layer.bounds.sums  # of each edge in any order of addition, before its shifts
     kept, leaving = ZERO, ZERO
     if layer.current is not None:
         kept = ZERO.hull(leak_range(layer.current.leak, layer.current.max))
@@ -55,11 +55,6 @@ def lane_ranges(layer: LayerPlan) -> Ranges:
     so_far = direct[-1] if direct else ZERO
     k = layer.bounds.k.hull(ZERO)
     summed = layer.bounds.j or k
-    if layer.stored_weight_bits == 1:  # padding lanes subtract every event
-        least = kept.lo + so_far.lo + leaving.lo
-        steps = layer.time_steps if layer.membrane is None else 1
-        k = k.hull(Interval(least * steps - layer.state_max, 0))
-        summed = summed.hull(Interval(least, 0)) if layer.current is not None else k
     if direct:
         k = k.hull(so_far)
 
@@ -81,15 +76,7 @@ def lane_ranges(layer: LayerPlan) -> Ranges:
     return Ranges(tuple(direct), k, start, membrane, accumulator.hull(whole).hull(partly))
 
 
-def _sum(layer: LayerPlan, number: int) -> Interval:
-    """An edge's exact sum in any order of addition, before its shifts."""
-    edge, found = layer.edges[number], layer.bounds.sums[number]
-    if layer.stored_weight_bits == 1:
-        found = found.hull(Interval(-edge.fan_in * edge.source.max_value, 0))
-    return found
-
-
 def _current(layer: LayerPlan, number: int, found: Interval) -> Interval:
-    """The same behind its shifts."""
+    """An edge's sum behind its shifts."""
     edge = layer.edges[number].edge
     return Interval(*((end >> edge.input_shift) << edge.shift for end in (found.lo, found.hi)))

@@ -17,7 +17,7 @@ from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
-from mintaka_hw.rtl.table import group_words, packed, rom, state
+from mintaka_hw.rtl.table import group_words, lookup, packed, rom, state
 from mintaka_hw.rtl.windows import WindowReader
 
 
@@ -132,13 +132,15 @@ class LayerCore(wiring.Component):
 
         # ---- cycle 1: decode the weights into the register before the accumulators
         operations = Signal(layer.lanes)  # lanes with a synapse for the event
+        within = slots[1].event if layer.stores_zero else slots[1].event & (slots[1].group != layer.groups - 1)
         for lane in range(layer.lanes):
-            weight = self._decoded(weight_word, lane)
+            weight = self._decoded(m, weight_word, lane)
             if layer.planes > 1:  # in two steps, around the register: within a nibble, and to a nibble
                 shifted = [weight << plane for plane in range(min(layer.planes, PLANES_PER_NIBBLE))]
                 weight = Array(shifted)[slots[1].plane[:2]]
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
-            reached = slots[1].mask[lane] if layer.is_grouped else slots[1].event
+            padding = lane >= layer.outgoing.rest  # in the last group
+            reached = slots[1].mask[lane] if layer.is_grouped else within if padding else slots[1].event
             m.d.sync += held.eq(Mux(reached & ~still[lane], weight, 0))
             if layer.is_grouped:
                 m.d.sync += operations[lane].eq(reached & (weight != 0))
@@ -182,13 +184,27 @@ class LayerCore(wiring.Component):
         return rom(m, "weights", rows, layer.lanes * layer.stored_weight_bits, row)
 
     def _encoded(self, column: list[int]) -> list[int]:
-        """Lane weights as stored: two's complement; at 1 bit, 0 is +1 and 1 is -1. Padding adds nothing, or -1."""
-        stored = [int(w) if self.layer.stored_weight_bits > 1 else int(w < 0) for w in column]
-        return stored + [int(self.layer.stored_weight_bits == 1)] * (self.layer.lanes - len(stored))
+        """Lane weights as stored: their places in the codebook, or two's complement; at 1 bit, 0 is +1 and 1 is -1.
 
-    def _decoded(self, word: Value, lane: int) -> Value:
+        Lanes behind the last channel hold 0, or where no stored weight is 0 whatever is stored as 0.
+        """
+        layer = self.layer
+        weights = [int(w) for w in column]
+        if layer.stores_zero:
+            weights += [0] * (layer.lanes - len(weights))
+        if layer.codebook is not None:
+            stored = np.searchsorted(layer.codebook, weights).tolist()
+        else:
+            stored = weights if layer.stored_weight_bits > 1 else [int(w < 0) for w in weights]
+        return stored + [0] * (layer.lanes - len(stored))
+
+    def _decoded(self, m: Module, word: Value, lane: int) -> Value:
         bits = self.layer.stored_weight_bits
         stored = word[lane * bits : (lane + 1) * bits]
+        if self.layer.codebook is not None:
+            decoded = Signal(signed(self.layer.weight_width), name=f"decoded_{lane}")
+            m.d.comb += decoded.eq(lookup(self.layer.codebook, stored))
+            return decoded
         return Cat(1, stored).as_signed() if bits == 1 else stored.as_signed()
 
     def _begin(self, m: Module, slots: list[Signal], lanes: LIFCore, stepped: Value) -> list[Value]:
@@ -274,27 +290,25 @@ class LayerCore(wiring.Component):
         m.d.sync += places.eq(places + taken - replay.spend)
         m.d.comb += [
             replay.credit.eq(places != 0),
-            fifo.w_data.eq(self._word(lanes, slot)),
+            fifo.w_data.eq(self._word(lanes)),
             fifo.w_en.eq(stepped & (slot.closing if layer.is_head else 1)),
             self.o.valid.eq(fifo.r_rdy),
             self.o.payload.eq(fifo.r_data),
             fifo.r_en.eq(self.o.ready),
         ]
 
-    def _word(self, lanes: LIFCore, slot: Signal) -> Value:
+    def _word(self, lanes: LIFCore) -> Value:
         """A group's spikes, or the head's logits.
 
         Behind the last channel nothing may spike, or a reader would take it for the next pixel's first. Lanes there do
-        not, as they sum nothing; but at 1 bit they subtract, and a leak with a minus makes that a positive membrane.
+        not, as they sum nothing.
         """
         layer = self.layer
         if layer.read == "count":
             return Cat(Cat(count, C(0, layer.logit_width))[: layer.logit_width] for count in lanes.count_next)
         if layer.is_head:
             return lanes.k.as_value()
-        if layer.stored_weight_bits > 1 or layer.outgoing.rest == layer.lanes:
-            return lanes.spikes
-        return Mux(slot.group == layer.groups - 1, lanes.spikes[: layer.outgoing.rest], lanes.spikes)
+        return lanes.spikes
 
     def _fanout(self, m: Module, row: Value, slot: Signal) -> Value:
         """Operations of an event in all groups, counted in the first: a table, a cycle behind the slot."""

@@ -59,7 +59,7 @@ class LIFParameters:
     def of(cls, layer: LayerPlan) -> LIFParameters:
         return cls(
             lanes=layer.lanes,
-            weight_width=max(2, layer.stored_weight_bits) + min(layer.planes - 1, PLANES_PER_NIBBLE - 1),
+            weight_width=layer.weight_width + min(layer.planes - 1, PLANES_PER_NIBBLE - 1),
             start_width=layer.ranges.start.signed_bits,
             accumulator_width=layer.accumulator_width,
             k_width=layer.k_width,

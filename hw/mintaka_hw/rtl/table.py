@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from amaranth.hdl import C, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, C, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.memory import Memory
 
-from mintaka_hw.plan.layer import DEEP_STATES, REGISTER_STATES
+from mintaka_hw.plan.layer import DEEP_STATES, REGISTER_STATES, table_width
 from mintaka_hw.plan.memory import BLOCK_BITS
 
 
@@ -42,6 +42,12 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
     return port.data
+
+
+def lookup(values: np.ndarray, index: Value) -> Value:
+    """The constant at `index`, in the same cycle and as gates: no memory. Behind the last constant comes the last."""
+    width = table_width(values)
+    return Array([C(int(value), signed(width)) for value in values])[index]
 
 
 def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: Value, word: Value) -> Value:

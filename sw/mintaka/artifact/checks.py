@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -61,6 +62,8 @@ def check(network: Network) -> None:
             _check_join(network, node, found, where)
         else:
             _check_synapses(network, node, where)
+        if node.codebook is not None:
+            _check_codebook(node, node.codebook, where)
     _check_output(network)
     for name, bounds in network_bounds(network).items():
         bits = max(i.signed_bits for i in (bounds.k, *bounds.sums, *([] if bounds.j is None else [bounds.j])))
@@ -253,6 +256,23 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     require(h + 2 * pv >= kh and w + 2 * ph >= kw, f"{where}: the kernel is larger than the padded input")
     wanted = (c_out, (h + 2 * pv - kh) // sv + 1, (w + 2 * ph - kw) // sh + 1)
     require(node.shape_out == wanted, f"{where} gives the shape {list(wanted)}, not {list(node.shape_out)}")
+
+
+def _check_codebook(node: Node, codebook: tuple[int, ...], where: str) -> None:
+    require(node.has_synapses, f"{where} has a codebook, but no weights")
+    require(codebook, f"{where} has an empty codebook; leave it out, or give the integers that its weights are")
+    ascending = all(a < b for a, b in pairwise(codebook))
+    require(ascending, f"{where}: the codebook {list(codebook)!s:.60} is not ascending; each integer stands there once")
+    weights = [edge.weight for edge in node.inputs if edge.weight is not None]
+    bits = max(W.bits for W in weights)
+    Q = max(1, 2 ** (bits - 1) - 1)
+    bad = codebook[0] if codebook[0] < -Q else codebook[-1]
+    fits = codebook[0] >= -Q and codebook[-1] <= Q
+    require(fits, f"{where}: the codebook holds {bad}, outside {-Q}..{Q} of weights of {bits} bits")
+    for index, W in enumerate(weights):
+        absent = W.values[~np.isin(W.values, codebook)]
+        if absent.size:
+            raise ArtifactError(f"{where}, input {index}: the weight {absent.flat[0]} is not in the node's codebook")
 
 
 def _check_tensor(tensor: IntTensor, shape: Shape, where: str, *, signed: bool) -> None:

@@ -47,6 +47,8 @@ def format_version(network: Network) -> tuple[int, int]:
     for node in network.nodes:
         newer |= node.join is not None or node.integrator is not None or any(edge.op for edge in node.inputs)
         newer |= node.neuron is not None and (node.neuron.refractory != 0 or node.neuron.current is not None)
+    if any(node.codebook is not None for node in network.nodes):
+        return (1, 2)
     return (1, 1) if newer else (1, 0)
 
 
@@ -111,6 +113,8 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
             form["join"] = node.join
         else:
             form |= {"bias": put(f"{node.name}.bias", node.bias), "neuron": neuron(node, node.neuron)}
+            if node.codebook is not None:
+                form["codebook"] = list(node.codebook)
         return form
 
     source, output = network.input, network.output
@@ -286,7 +290,7 @@ def _node(f: Fields) -> Node:
             edges.append(Edge(source, delay, weight, input_shift, shift, conv, None if own == op else own))
         e.end()
     shapes = f.integers("shape_in"), f.integers("shape_out")
-    bias = neuron = integrator = pool = join = None
+    bias = neuron = integrator = pool = join = codebook = None
     if op == "pool2d":
         p = f.object("pool")
         pool = Pool(p.text("kind"), p.pair("kernel"), p.pair("stride"))
@@ -305,8 +309,9 @@ def _node(f: Fields) -> Node:
             else:
                 raise ArtifactError(f"{n.where} is of the unknown kind '{kind:.60}'; known: lif, cuba, li")
             n.end()
+        codebook = f.integers("codebook") if f.since(2, "codebook") else None
     f.end()
-    return Node(name, op, tuple(edges), *shapes, bias=bias, neuron=neuron, pool=pool, integrator=integrator, join=join)
+    return Node(name, op, tuple(edges), *shapes, bias, neuron, pool, integrator, join, codebook)
 
 
 def _neuron(f: Fields, kind: str) -> Neuron:

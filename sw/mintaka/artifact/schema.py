@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = (1, 1)
+FORMAT_VERSION = (1, 2)
 INPUT_KINDS = ("spikes", "direct", "counts")
 OPS = ("dense", "conv2d", "pool2d", "join")
 EDGE_OPS = ("identity",)
@@ -167,6 +167,8 @@ class Node:
     bias : B, per output channel, added at every step; None where there is none.
     integrator : only of a head that is read by "membrane".
     join : for the op "join", its kind: "or", "and", "iand" ((not first) and second), or "add" (of counts).
+    codebook : distinct integers, ascending, that hold every weight of every edge: hardware stores their places instead
+        of the weights. It changes no number. None where the weights are stored themselves.
     """
 
     name: str
@@ -179,11 +181,17 @@ class Node:
     pool: Pool | None = None
     integrator: Integrator | None = None
     join: str | None = None
+    codebook: tuple[int, ...] | None = None
 
     @property
     def has_synapses(self) -> bool:
         """True where the node sums a current; False for pools and joins."""
         return self.pool is None and self.join is None
+
+    @property
+    def place_bits(self) -> int | None:
+        """Bits of a weight's place in the codebook; None where there is none."""
+        return None if self.codebook is None else max(1, (len(self.codebook) - 1).bit_length())
 
     def edge_op(self, edge: Edge) -> str:
         """ "dense", "conv2d" or "identity"."""

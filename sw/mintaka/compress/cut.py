@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mintaka.artifact import ConvGeometry
 from mintaka.compress.errors import CompressError
 from mintaka.compress.ties import Family, families
+from mintaka.snn.codebook import Codebook
 from mintaka.snn.graph import kernel_of
 from mintaka.snn.layers import Head, Spiking
 from mintaka.snn.network import SNN
@@ -140,6 +141,10 @@ def _copy(old: Spiking | Head, new: nn.Module, rows: Tensor, columns: Sequence[T
         after.mask = None if before.mask is None else _part(before.mask, rows, chosen)
         after.quantizer.log_step.copy_(before.quantizer.log_step)
         after.input_shift.copy_(before.input_shift)
+    if old.codebook is not None:
+        code = old.codebook
+        places = [_part(code.place(index), rows, chosen) for index, chosen in enumerate(columns)]
+        new.codebook = Codebook(code.centroids, code.trained, places)
     if old.aligned:
         new.shifts.copy_(old.shifts)
     if isinstance(old, Head) and isinstance(new, Head):

@@ -48,10 +48,12 @@ def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -
             if isinstance(layer, Spiking):
                 bias, neuron = _neuron(layer)
                 edges = _edges(layer, reads, layer.norm.sign())
-                nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, neuron=neuron))
+                codebook = _codebook(layer, edges)
+                nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, neuron=neuron, codebook=codebook))
             else:
                 bias, edges = _tensor(layer.folded_bias()), _edges(layer, reads, None)
-                nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, integrator=layer.integrator))
+                li, codebook = layer.integrator, _codebook(layer, edges)
+                nodes.append(Node(spec.name, spec.op, edges, *shapes, bias=bias, integrator=li, codebook=codebook))
     output = Output(snn.specs[-1].name, snn.read)
     network = Network(name, snn.time_steps, snn.source, tuple(nodes), output, dict(provenance or {}))
     try:
@@ -84,6 +86,13 @@ def _edges(layer: Summing, reads: tuple[EdgeSpec, ...], sign: Tensor | None) -> 
         shifts = int(synapses.input_shift), layer.shift(index)
         edges.append(Edge(read.source, read.delay, W, *shifts, conv=synapses.conv, op=read.op))
     return tuple(edges)
+
+
+def _codebook(layer: Summing, edges: tuple[Edge, ...]) -> tuple[int, ...] | None:
+    """Of a layer that shares its weights: the integers that they are. Entries of one integer have become one."""
+    if layer.codebook is None:
+        return None
+    return tuple(sorted({int(w) for edge in edges if edge.weight is not None for w in np.unique(edge.weight.values)}))
 
 
 def _neuron(layer: Spiking) -> tuple[IntTensor, Neuron]:

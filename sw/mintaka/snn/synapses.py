@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import ConvGeometry, Signal
+from mintaka.snn.codebook import Codebook, chosen
+from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import conv2d, dense, dtype_for, per_channel
 from mintaka.snn.graph import MAX_SHIFT
 from mintaka.snn.packed import integer_dense
@@ -89,11 +91,13 @@ class Synapses(nn.Module):
         """The same behind `input_shift`."""
         return (self.most_sum >> max(0, int(self.input_shift))) + 1
 
-    def weights(self, sign: Tensor | None = None, step: Tensor | None = None) -> Tensor:
+    def weights(self, sign: Tensor | None = None, step: Tensor | None = None, shared: Tensor | None = None) -> Tensor:
         """The weights of this forward: integers once quantized, of `step` or their own learned step.
 
-        `sign` (C_out,) flips those of a channel.
+        `sign` (C_out,) flips those of a channel. `shared` are the weights of a layer with a codebook, as they are.
         """
+        if shared is not None:
+            return shared
         W = self.real()
         W = W if self.scale == 1 else W * self.scale
         if self.integer:
@@ -101,9 +105,23 @@ class Synapses(nn.Module):
             return integers
         return W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
 
-    def forward(self, x: Tensor, sign: Tensor | None = None, step: Tensor | None = None, times: int = 1) -> Tensor:
+    def on_grid(self, sign: Tensor | None, step: Tensor) -> Tensor:
+        """The weights in units of `step` before they are rounded, clipped to the grid's ends, without gradient."""
+        with torch.no_grad():
+            W = self.real() * self.scale / step
+            W = W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
+            return W.clamp(-self.quantizer.most, self.quantizer.most)
+
+    def forward(
+        self,
+        x: Tensor,
+        sign: Tensor | None = None,
+        step: Tensor | None = None,
+        times: int = 1,
+        shared: Tensor | None = None,
+    ) -> Tensor:
         """x (M, *source) -> (M, C_out, ...); x may be the sum of so many `times` a value of the source."""
-        W = self.weights(sign, step)
+        W = self.weights(sign, step, shared)
         dtype = dtype_for(self.most_sum * times) if self.integer else W.dtype
         x, W = x.to(dtype), W.to(dtype)
         if self.integer and self.conv is None and W.ndim == 2:
@@ -117,12 +135,19 @@ class Synapses(nn.Module):
         shift = int(self.input_shift)
         return floor_through(total * 2.0**-shift) if shift else total
 
-    def each_step(self, x: Tensor, sign: Tensor | None = None, step: Tensor | None = None, times: int = 1) -> Tensor:
+    def each_step(
+        self,
+        x: Tensor,
+        sign: Tensor | None = None,
+        step: Tensor | None = None,
+        times: int = 1,
+        shared: Tensor | None = None,
+    ) -> Tensor:
         """x (T, N, *source) -> (T * N, C_out, ...)."""
         if x.is_contiguous() or self.conv is not None or self.source.size < len(self.weight):
-            return self(x.flatten(0, 1), sign, step, times)
+            return self(x.flatten(0, 1), sign, step, times, shared)
         # Samples before steps, as batches come in: the smaller result is put in order, not x.
-        total: Tensor = self(x.transpose(0, 1).flatten(0, 1), sign, step, times)
+        total: Tensor = self(x.transpose(0, 1).flatten(0, 1), sign, step, times, shared)
         return total.reshape(-1, len(x), *total.shape[1:]).transpose(0, 1).flatten(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -145,15 +170,20 @@ class Summing(nn.Module):
 
     edges : in the order of the artifact. own : index of the recurrence, if there is one; its current is not summed
     here, but step by step by the neurons.
+
+    codebook : where the layer shares its weights (`mintaka.compress.sharing`): the integers, and who has which. They
+        are those that are exported, so a channel whose gamma changes its sign keeps them.
     """
 
     shifts: Tensor
+    codebook: Codebook | None
 
     def __init__(self, edges: Sequence[Synapses], shifts: Sequence[int | None], own: int | None = None) -> None:
         super().__init__()
         self.synapses = edges[0]
         self.extra = nn.ModuleList(edges[1:])
         self.own, self.integer = own, False
+        self.codebook = None
         self.given = [UNCHOSEN if s is None else s for s in shifts]
         if any(s != UNCHOSEN for s in self.given):
             self.given = [max(0, s) for s in self.given]
@@ -181,7 +211,8 @@ class Summing(nn.Module):
         return sum(edge.most << self.shift(index) for index, edge in enumerate(self.edges))
 
     def start(self) -> None:
-        """Set every step from the weights that quantization starts with."""
+        """Set every step from the weights that quantization starts with; nothing is shared any more."""
+        self.codebook = None
         for edge in self.edges:
             edge.start()
         if self.aligned:
@@ -200,6 +231,21 @@ class Summing(nn.Module):
         power = int(main.input_shift) - self.shift(0) + self.shift(index)
         return main.quantizer.step(self.edges[index].weight) * 2.0**power
 
+    def shared(self, integers: Tensor | None, index: int) -> Tensor | None:
+        """The weights of an edge as the codebook's `integers` give them; None where nothing is shared."""
+        if self.codebook is None or integers is None:
+            return None
+        if self.edges[index].rule is not None:
+            raise LayerError("weights that are shared cannot be changed one by one: share them behind other methods")
+        return chosen(integers, self.codebook.place(index))
+
+    def code(self) -> Tensor | None:
+        """The integers of the codebook, (k,), differentiable; None where nothing is shared, or in full precision."""
+        if self.codebook is None or not self.integer:
+            return None
+        quantizer = self.synapses.quantizer
+        return self.codebook.integers(quantizer, quantizer.step(self.synapses.weight))
+
     def current(
         self, xs: Sequence[Tensor], steps: int, sign: Tensor | None = None, times: int = 1
     ) -> tuple[Tensor, bool]:
@@ -209,8 +255,9 @@ class Summing(nn.Module):
         times : how many steps are summed in each of the `steps` of xs.
         Returns (T * N, C_out, ...), or (N, C_out, ...) where the only edge is from a direct input.
         """
-        static = self.synapses.source.static
-        total = self.synapses(xs[0], sign) if static else self.synapses.each_step(xs[0], sign, None, times)
+        static, code = self.synapses.source.static, self.code()
+        main, first = self.synapses, self.shared(code, 0)
+        total = main(xs[0], sign, shared=first) if static else main.each_step(xs[0], sign, None, times, first)
         if not self.aligned:
             return total, static
         if self.integer:
@@ -219,7 +266,7 @@ class Summing(nn.Module):
         for index, edge in enumerate(self.edges):
             if index == 0 or index == self.own:
                 continue
-            part = edge.each_step(xs[index], sign, self.step(index), times)
+            part = edge.each_step(xs[index], sign, self.step(index), times, self.shared(code, index))
             if static:
                 total, static = total.expand(steps, *total.shape).flatten(0, 1), False
             total = total + (part.to(total.dtype) * 2 ** self.shift(index) if self.integer else part)
@@ -228,13 +275,23 @@ class Summing(nn.Module):
     def recurrent_weights(self, dtype: torch.dtype) -> Tensor:
         """W << shift of the recurrence, as `dtype`."""
         assert self.own is not None
-        W = self.edges[self.own].weights(None, self.step(self.own)).to(dtype)
+        W = self.edges[self.own].weights(None, self.step(self.own), self.shared(self.code(), self.own)).to(dtype)
         return W * 2 ** self.shift(self.own) if self.integer else W
 
     def integers(self, index: int, sign: Tensor | None) -> Tensor:
         """The weights of an edge as they are exported, integer-valued. The recurrence's are never flipped."""
         with torch.no_grad():
-            return self.edges[index].weights(None if index == self.own else sign, self.step(index))
+            shared = self.shared(self.code(), index)
+            return self.edges[index].weights(None if index == self.own else sign, self.step(index), shared)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        key = f"{prefix}codebook."
+        if f"{key}centroids" not in state_dict:
+            self.codebook = None
+        elif self.codebook is None:
+            places = [state_dict[f"{key}place{index}"] for index in range(len(self.edges))]
+            self.codebook = Codebook(state_dict[f"{key}centroids"], state_dict[f"{key}trained"], places)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _choose_shifts(self) -> None:
         """The nearest powers of two between the steps that each edge would start with alone; the least becomes 0."""
