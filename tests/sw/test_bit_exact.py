@@ -76,7 +76,7 @@ def test_variety() -> None:
             network = to_artifact(case.snn.eval(), "case")
             spikes = run(network, case.inputs).spikes
             seen[network.output.read] += 1
-            seen["steps", network.time_steps] += 1
+            seen["steps", network.time_steps if network.time_steps <= 6 else "more"] += 1
             for node in network.nodes:
                 seen[node.join or node.op] += 1
                 seen["shared"] += node.codebook is not None
@@ -104,7 +104,7 @@ def test_variety() -> None:
     wanted |= {("identity", "", 0), ("identity", "", 1), ("identity", "own", 1), (None, "own", 1), (None, "", 1)}
     wanted |= {("weight", bits) for bits in range(1, 9)} | {("membrane", bits) for bits in range(2, 17)}
     wanted |= {"shared", "shared by several edges", "shared, without 0"}
-    wanted |= {("steps", T) for T in (1, 2, 3, 4, 5, 6, 16)} | {("reset", "zero"), ("reset", "subtract")}
+    wanted |= {("steps", T) for T in (1, 2, 3, 4, 5, 6, "more")} | {("reset", "zero"), ("reset", "subtract")}
     assert {name for name in wanted if seen[name] < 3} == set()
     assert seen["alive"] > seen["dead"] + seen["saturated"]
 
