@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
-from parts import cycles, page, pairs, profile, simulators, synthesis, timing
+from parts import cycles, hotspots, page, pairs, simulators, synthesis, timing
 from parts.store import ROOT, Store, say
 
 PARTS = ("cycles", "pairs", "synth", "train", "infer", "profile", "simulate")
@@ -67,7 +67,7 @@ def measure(chosen: argparse.Namespace, store: Store) -> None:
             synthesis.measure(store, chosen.lanes, chosen.bits, chosen.families, conv, chosen.data_root)
         elif part == "profile":
             training = 3 if chosen.quick else 200
-            profile.measure(store, settings.data, settings.batch, settings.samples, training, chosen.data_root)
+            hotspots.measure(store, settings.data, settings.batch, settings.samples, training, chosen.data_root)
         elif part == "simulate":
             simulators.measure(store, QUICK_SAMPLES if chosen.quick else SAMPLES, 2 if chosen.quick else 200)
         else:
