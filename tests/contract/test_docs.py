@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from mintaka.artifact import LeakTerm, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
+from mintaka.compress import METHODS
 from mintaka.train.keys import (
     ConvEdge,
     ConvRecipe,
@@ -54,7 +55,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": page.stem}
     for index, code in enumerate(blocks(page, "python")):
-        exec(compile(code, f"{page.name}, block {index}", "exec"), namespace)
+        exec(compile(code, f"{page.name}, block {index}", "exec", dont_inherit=True), namespace)
 
 
 def test_the_printed_document_is_what_save_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,12 +152,17 @@ def test_the_page_of_recipes_is_whole() -> None:
     recipe = parse_recipe(tomllib.loads(example))
     assert [layer.name for layer in recipe.layers] == ["hidden", "output"]
     rows = re.findall(r"^\| (`.*?) \|(.*)$", page.read_text(), re.MULTILINE)
-    documented = {key: rest for keys, rest in rows for key in re.findall(r"`(\w+)`", keys)}
+    documented = {key: rest for keys, rest in reversed(rows) for key in re.findall(r"`(\w+)`", keys)}
     layers = (DenseRecipe, ConvRecipe, PoolRecipe, JoinRecipe)
-    models = (Recipe, NetworkRecipe, TrainRecipe, *layers, ConvEdge, JoinEdge)
+    models = (Recipe, NetworkRecipe, TrainRecipe, *layers, ConvEdge, JoinEdge, *METHODS.values())
     keys = {field.alias or key for model in models for key, field in model.model_fields.items()}
-    fields = keys - {"network", "train", "layers"}
+    fields = keys - {"network", "train", "compress"}
     assert set(documented) == fields
+    compression = page.read_text().partition("## Compression")[2].partition("\n## ")[0]
+    by_method = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", compression, re.MULTILINE))
+    for name, method in METHODS.items():
+        own = {key for key, rest in by_method.items() if rest == "all" or name in rest.split(", ")}
+        assert own == set(method.model_fields), name
     for model in (NetworkRecipe, TrainRecipe):
         for key, field in model.model_fields.items():
             default = documented[key].split("|")[1].strip().strip('`"')

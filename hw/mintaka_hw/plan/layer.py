@@ -308,7 +308,7 @@ class LayerPlan:
     def fires_above_zero(self) -> bool:
         """True where every neuron that fires had a K >= 0, which leaks to no less than 0."""
         neuron = self.node.neuron
-        return neuron is not None and self.threshold.min() >= -1 and all(term.sign > 0 for term in neuron.leak)
+        return neuron is not None and bool(self.threshold.min() >= -1) and all(term.sign > 0 for term in neuron.leak)
 
     @cached_property
     def reset_by(self) -> np.ndarray | None:

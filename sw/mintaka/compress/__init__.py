@@ -14,6 +14,7 @@ from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.sharing import Share, share_weights
 from mintaka.compress.soft import SLATS, STDS, zero_share
+from mintaka.compress.sops import SOPs
 from mintaka.compress.steps import Steps, with_steps
 from mintaka.compress.structured import (
     PCA,
@@ -29,7 +30,8 @@ from mintaka.compress.structured import (
 from mintaka.compress.ties import Family, families
 
 AnyMethod = Annotated[
-    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | Activity | Steps | Share, Field(discriminator="method")
+    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share,
+    Field(discriminator="method"),
 ]
 METHODS: dict[str, type[Method]] = {
     get_args(model.model_fields["method"].annotation)[0]: model for model in get_args(get_args(AnyMethod)[0])
@@ -47,6 +49,7 @@ __all__ = [
     "Method",
     "Phase",
     "Random",
+    "SOPs",
     "Share",
     "Slim",
     "Small",

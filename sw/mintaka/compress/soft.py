@@ -60,8 +60,9 @@ def check_zeros(snn: SNN) -> None:
 def fix_zeros(snn: SNN) -> None:
     """Make the weights that the rules give the stored ones, zeros for good, and take the rules away.
 
-    Raises CompressError where nothing would be left of a layer.
+    Raises CompressError where nothing would be left of a layer, or its weights have 1 bit.
     """
+    check_zeros(snn)
     with torch.no_grad():
         for name, edges in sparse_edges(snn).items():
             for edge in edges:
