@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sw.killed import train_until
 from sw.nets import assert_is
 
 from mintaka.artifact import Input, LeakTerm, Network, content_hash, load, run, save
@@ -19,7 +20,7 @@ from mintaka.snn.export import to_artifact
 from mintaka.snn.layers import Recorder
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import DenseSpec, EdgeSpec, NeuronSpec, Spec
-from mintaka.train import RecipeError, Step, export, parse_recipe
+from mintaka.train import RecipeError, export, parse_recipe
 from mintaka.train import train as train_recipe
 
 NEURON = NeuronSpec(8, (LeakTerm(1, 1),), "zero")
@@ -273,15 +274,7 @@ def test_a_run_that_shares_resumes_to_the_same_bits(tmp_path: Path) -> None:
     classes = run(network, network_inputs(network, data.test_x, data.bits)).classes
     assert float((classes == data.test_y).mean()) == result.integer_accuracy > 0.8
 
-    class KilledError(Exception):
-        pass
-
-    def stop(step: Step) -> None:
-        if (step.phase, step.epoch, step.batch) == ("share", 2, 3):
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        train_recipe(made, tmp_path / "killed", progress=stop)
+    train_until(made, tmp_path / "killed", ("share", 2, 3))
     train_recipe(made, tmp_path / "killed")
     assert content_hash(export(tmp_path / "killed")) == content_hash(network)
 

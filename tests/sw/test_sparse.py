@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sw.killed import train_until
 from sw.nets import assert_is, cases
 
 from mintaka.artifact import Input, Network, content_hash, run
@@ -238,10 +239,6 @@ RUNS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_runs_save_what_they_promise_and_resume(
     name: str, plain: tuple[float, float, float, float], tmp_path: Path
@@ -264,13 +261,7 @@ def test_runs_save_what_they_promise_and_resume(
         assert network.time_steps == 1
         assert spikes < 0.5 * plain[1]
     for place in {step.phase: (step.phase, step.epoch, 5) for step in seen}.values():
-
-        def stop(step: Step, place: tuple[str, int, int] = place) -> None:
-            if (step.phase, step.epoch, step.batch) == place:
-                raise KilledError
-
-        with pytest.raises(KilledError):
-            train(made, tmp_path / "killed", progress=stop)
+        train_until(made, tmp_path / "killed", place)
     train(made, tmp_path / "killed")
     assert content_hash(export(tmp_path / "killed")) == content_hash(network)
 

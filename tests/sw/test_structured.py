@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sw.killed import train_until
 
 from mintaka.artifact import ConvGeometry, Input, content_hash, run
 from mintaka.compress import CompressError, Target, choose, cut_channels, families, mask_channels, small
@@ -221,10 +222,6 @@ METHODS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_runs_prune_learn_and_resume(name: str, tmp_path: Path) -> None:
     """Every run is killed once in the middle of each of its phases; the bits are those of an undisturbed one."""
@@ -251,13 +248,7 @@ def test_runs_prune_learn_and_resume(name: str, tmp_path: Path) -> None:
 
     places = {step.phase: (step.phase, step.epoch, 5) for step in seen}
     for place in places.values():
-
-        def stop(step: Step, place: tuple[str, int, int] = place) -> None:
-            if (step.phase, step.epoch, step.batch) == place:
-                raise KilledError
-
-        with pytest.raises(KilledError):
-            train(made, tmp_path / "killed", progress=stop)
+        train_until(made, tmp_path / "killed", place)
     train(made, tmp_path / "killed")
     assert content_hash(export(tmp_path / "killed")) == content_hash(network)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from sw.killed import KilledError, train_until
 
 from mintaka.artifact import content_hash, load, run
 from mintaka.data import load_dataset, network_inputs
@@ -62,18 +63,9 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("at", [("float", 1, 4), ("float", 2, 11), ("qat", 1, 1), ("qat", 2, 5), ("qat", 3, 9)])
 def test_interrupted_and_resumed_gives_the_same_bits(at: tuple[str, int, int], straight: Path, tmp_path: Path) -> None:
-    def stop(step: Step) -> None:
-        if (step.phase, step.epoch, step.batch) == at:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        train(small(), tmp_path, progress=stop)
+    train_until(small(), tmp_path, at)
     with pytest.raises(TrainError, match=r"train again to resume it|train first"):
         export(tmp_path)
     train(small(), tmp_path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from mintaka.snn.graph import kernel_of
 from mintaka.snn.network import SNN
@@ -51,7 +52,7 @@ def families(snn: SNN) -> list[Family]:
         unit = {name: tuple(sorted(c for n, c in members if n == name)) for name in layers}
         found.setdefault(layers, []).append(unit)
     return [
-        Family(layers, tuple(sorted(units, key=lambda unit, first=layers[0]: unit[first])))  # type: ignore[misc]
+        Family(layers, tuple(sorted(units, key=itemgetter(layers[0]))))
         for layers, units in sorted(found.items(), key=lambda item: [order[name] for name in item[0]])
     ]
 
