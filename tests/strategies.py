@@ -45,7 +45,17 @@ Shape = tuple[int, ...]
 SEEDS = st.integers(0, 2**32 - 1)
 WEIGHT_STYLES = ("normal", "normal", "normal", "uniform", "sparse", "zero", "max", "min", "ends")
 THRESHOLD_STYLES = ("near", "near", "near", "near", "zero", "dead", "saturated", "ends")
-FEATURES = ("join", "identity", "count", "membrane", "cuba", "refractory", "codebook")  # what came behind format 1.0
+FEATURES = (
+    "join",
+    "identity",
+    "count",
+    "membrane",
+    "cuba",
+    "refractory",
+    "codebook",
+    "exit",
+)  # what came behind format 1.0
+MARGINS = (None, 0, 1, 3, 10, 30, 100, 1000)  # of early exit
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 
 
@@ -81,6 +91,11 @@ class Plan:
     pool: Pool | None = None
     join: str | None = None
     others: tuple[tuple[str, int], ...] = ()  # of a join: name and delay of the inputs behind the first
+
+
+def _head(plans: list[Plan]) -> int:
+    """Place of the head."""
+    return next(index for index, plan in enumerate(plans) if plan.name == "head")
 
 
 def leaks() -> st.SearchStrategy[tuple[LeakTerm, ...]]:
@@ -144,12 +159,17 @@ def networks(
     reads = ["accumulate", *sorted(limits.features & {"count", "membrane"})]
     read = draw(st.sampled_from(reads)) if len(reads) > 1 else reads[0]
     nodes = tuple(_draw_node(draw, limits, source, plans, i, rng, read) for i in range(len(plans)))
+    steps = draw(st.one_of(st.integers(1, min(5, max_steps)), st.integers(1, max_steps)))
+    margins: tuple[int | None, ...] = ()
+    if "exit" in limits.features and steps > 1 and nodes[_head(plans)].size_out > 1 and draw(st.booleans()):
+        drawn = [draw(st.sampled_from(MARGINS)) for _ in range(steps - 1)]
+        margins = tuple(drawn) if drawn != [None] * len(drawn) else ()
     network = Network(
         name=draw(st.sampled_from(("net", "generated network", "W4U4"))),
-        time_steps=draw(st.one_of(st.integers(1, min(5, max_steps)), st.integers(1, max_steps))),
+        time_steps=steps,
         input=source,
         nodes=nodes,
-        output=Output("head", read),
+        output=Output("head", read, margins=margins),
         provenance=draw(st.sampled_from(({}, {"recipe": {"seed": 1, "rate": 0.5}, "note": 'π, \n, "quoted"'}))),
     )
     check(network)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from strategies import FEATURES, networks
 
-from mintaka.artifact import ArtifactError, Network, content_hash, load, run, save
+from mintaka.artifact import ArtifactError, Edge, Network, content_hash, load, run, save
 
 Json = dict[str, Any]
 
@@ -163,6 +163,18 @@ def test_a_codebook_makes_a_file_1_2(tmp_path: Path) -> None:
     assert refused(path) == "node 'a' has the unknown field 'codebook'"
 
 
+def test_margins_make_a_file_1_3(tmp_path: Path) -> None:
+    path, early = tmp_path / "net.safetensors", samples.early()
+    save(early, path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.3"
+    assert document["output"]["margins"] == [3, None, 4]
+    assert load(path).output == early.output
+    document["format"] = "1.2"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert refused(path) == "the document, 'output' has the unknown field 'margins'"
+
+
 @settings(suppress_health_check=[*HealthCheck])
 @given(network=networks(features=FEATURES))
 def test_round_trip_of_generated_networks_of_later_formats(tmp_path: Path, network: Network) -> None:
@@ -279,8 +291,8 @@ def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.2: update Mintaka"),
-        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.2"),
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.3: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.3"),
         ("1", "its format version is '1', which is none"),
         ("١.0", "its format version is '١.0', which is none"),
         (1.0, "its format version is 1.0, which is none"),
@@ -652,6 +664,41 @@ def test_every_rule_of_codebooks_has_its_sentence(tmp_path: Path, change: Change
     change(document, tensors)
     files.put_together(path, files.sealed(document, tensors), tensors)
     assert reason in refused(path)
+
+
+EARLY_RULES: list[tuple[Change, str]] = [
+    (set_in("output", "margins", to=[]), "'output': 'margins' is [], not a list of integers and nulls"),
+    (set_in("output", "margins", to=[1, 2.0, 3]), "'margins' is [1, 2.0, 3], not a list of integers and nulls"),
+    (set_in("output", "margins", to=[1, 2]), "the output has 2 margins; of 4 time steps 3 can end early"),
+    (
+        set_in("output", "margins", to=[1, -2, 3]),
+        "the output's margin of step 1 is -2; 0 to 2199023255552 are possible",
+    ),
+    (set_in("output", "margins", to=[2**41 + 1, 2, 3]), "the output's margin of step 0 is 2199023255553; 0 to"),
+    (set_in("output", "margins", to=[None] * 3), "the output's margins are all null: leave them out"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), EARLY_RULES, ids=[reason[:60] for _, reason in EARLY_RULES])
+def test_every_rule_of_margins_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.early(), path)
+    document, tensors = files.pull_apart(path)
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
+def test_margins_of_a_single_logit() -> None:
+    network = samples.early()
+    head = dataclasses.replace(
+        network.nodes[1], shape_out=(1,), inputs=(Edge("a", 0, samples.tensor([[2, -1, -1]], 3)),)
+    )
+    alone = dataclasses.replace(network, nodes=(network.nodes[0], head))
+    with pytest.raises(
+        ArtifactError, match=r"^the output has margins, but a single logit has no second to be ahead of$"
+    ):
+        save(alone, "x.safetensors")
 
 
 def test_a_codebook_where_there_are_no_weights() -> None:

@@ -383,6 +383,7 @@ def assert_equal(network: Network, x: np.ndarray, simulator: Simulator) -> None:
     for i, sample in enumerate(x):
         other = simulator.run(sample)
         assert other.logits == result.logits[i].tolist()
+        assert other.steps == result.steps[i]
         assert first_of_the_largest(other.logits) == result.classes[i]
         assert other.sops == {name: int(n[i]) for name, n in result.sops.items()}
         assert set(other.trace) == set(result.trace)
@@ -393,7 +394,7 @@ def assert_equal(network: Network, x: np.ndarray, simulator: Simulator) -> None:
                     assert log[key] == ([] if values is None else values[i, t].ravel().tolist()), (name, t, key)
             assert bounds[name].k.lo <= trace.k.min()
             assert trace.k.max() <= bounds[name].k.hi
-            spikes = 0 if trace.s is None else trace.s[i].sum()
+            spikes = 0 if trace.s is None else trace.s[i, : other.steps].sum()
             assert name not in result.spikes or result.spikes[name][i] == spikes
         for name, (low, high) in other.currents.items():
             j = bounds[name].j

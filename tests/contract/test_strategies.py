@@ -51,6 +51,9 @@ def test_variety_of_what_came_later() -> None:
         seen[network.output.read] += 1
         seen["newer"] += format_version(network) > (1, 0)
         index = {node.name: i for i, node in enumerate(network.nodes)}
+        seen["exit"] += bool(network.output.margins)
+        seen["stops early"] += int((result.steps < network.time_steps).sum())
+        seen["goes on with margins"] += bool(network.output.margins) and int((result.steps == network.time_steps).sum())
         for i, node in enumerate(network.nodes):
             seen["identity"] += any(edge.op == "identity" for edge in node.inputs)
             seen["identity conv"] += node.op == "conv2d" and any(edge.op == "identity" for edge in node.inputs)
@@ -83,7 +86,7 @@ def test_variety_of_what_came_later() -> None:
     wanted |= {"join of the step before", "latch", "join of a later node", "count of counts", "counts cross synapses"}
     wanted |= {"refractory", "cuba spikes", ("join", 2), ("join", 3), ("join", 4)}
     wanted |= {"codebook with 0", "codebook without 0", "full codebook", "entry that no weight is"}
-    wanted |= {"more than 16 entries", "one entry"}
+    wanted |= {"more than 16 entries", "one entry", "exit", "stops early", "goes on with margins"}
     assert {name for name in wanted if seen[name] < 5} == set()
     assert seen["newer"] > 300
 

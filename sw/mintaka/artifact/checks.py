@@ -37,6 +37,7 @@ MAX_NODES = 1024
 MAX_EDGES = 64
 MAX_COUNT = 2**16 - 1
 MAX_REFRACTORY = 255
+MAX_MARGIN = 2**41  # no two logits are further apart
 
 
 def require(condition: object, sentence: str) -> None:
@@ -333,6 +334,7 @@ def _check_output(network: Network) -> None:
     require(output.read in READS, f"the output reads '{output.read}'; possible: {', '.join(READS)}")
     require(output.decide == "argmax", f"the output decides by '{output.decide}'; possible: argmax")
     require(output.ties == "lowest", f"the output breaks ties by '{output.ties}'; possible: lowest")
+    _check_margins(network, output.margins)
     for node in network.nodes:
         if node.name == output.node:
             _check_head(node, output.read)
@@ -340,6 +342,20 @@ def _check_output(network: Network) -> None:
             where = f"node '{node.name}'"
             require(node.integrator is None, f"{where} has a neuron of kind 'li', which is for the head only")
             require(node.neuron is not None, f"{where} has no neuron and is not the output")
+
+
+def _check_margins(network: Network, margins: tuple[int | None, ...]) -> None:
+    if not margins:
+        return
+    most = network.time_steps - 1
+    require(
+        len(margins) == most, f"the output has {len(margins)} margins; of {most + 1} time steps {most} can end early"
+    )
+    require(network.classes > 1, "the output has margins, but a single logit has no second to be ahead of")
+    for step, margin in enumerate(margins):
+        fits = margin is None or 0 <= margin <= MAX_MARGIN
+        require(fits, f"the output's margin of step {step} is {margin}; 0 to {MAX_MARGIN} are possible")
+    require(any(m is not None for m in margins), "the output's margins are all null: leave them out")
 
 
 def _check_head(node: Node, read: str) -> None:

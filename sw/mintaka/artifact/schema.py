@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = (1, 2)
+FORMAT_VERSION = (1, 3)
 INPUT_KINDS = ("spikes", "direct", "counts")
 OPS = ("dense", "conv2d", "pool2d", "join")
 EDGE_OPS = ("identity",)
@@ -217,12 +217,15 @@ class Output:
 
     read : where logits come from. "accumulate": the sum of I + B over the steps. "count": the head's spikes over the
         steps. "membrane": K of the last step, of a head with an `Integrator`.
+    margins : early exit (SEENN-I, Li et al.): after step t a sample stops where the largest logit so far is at least
+        `margins[t]` above the second largest; None: never at that step. One entry per step but the last, or none at all.
     """
 
     node: str
     read: str = "accumulate"
     decide: str = "argmax"
     ties: str = "lowest"
+    margins: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
