@@ -20,7 +20,9 @@ Trace = dict[str, list[dict[str, list[int]]]]  # node -> step -> "k", "s", "u", 
 
 @dataclass
 class Outcome:
-    """One sample's results; `logits`, `sops` and `steps` of the steps it took, `trace` of all. `sums` holds, by node and edge, the smallest and largest sum seen before any shift, and
+    """One sample's results; `logits`, `sops` and `steps` of the steps it took, `trace` of all.
+
+    `sums` holds, by node and edge, the smallest and largest sum seen before any shift, and
     `currents`, by node, the smallest and largest synaptic current J before it is stored."""
 
     logits: list[int] = field(default_factory=list)

@@ -168,7 +168,7 @@ def test_margins_make_a_file_1_3(tmp_path: Path) -> None:
     save(early, path)
     document, tensors = files.pull_apart(path)
     assert document["format"] == "1.3"
-    assert document["output"]["margins"] == [3, None, 4]
+    assert document["output"]["margins"] == [2, None, 1]
     assert load(path).output == early.output
     document["format"] = "1.2"
     files.put_together(path, files.sealed(document, tensors), tensors)

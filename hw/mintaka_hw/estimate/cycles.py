@@ -11,6 +11,7 @@ from mintaka.artifact import Result, run
 from mintaka.artifact.reference import join, pool2d
 from mintaka_hw.estimate.layer import EventLists, LayerModel
 from mintaka_hw.estimate.models import (
+    ExitModel,
     ForkModel,
     JoinModel,
     LogitModel,
@@ -107,11 +108,64 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     network = plan.network
     if result is None:
         result = run(network, inputs, trace=True)
-    N, T = len(inputs), network.time_steps
+    N = len(inputs)
     frames = stage_frames(plan, np.asarray(inputs).astype(np.int64), result)
+    if plan.exits:
+        return _with_exits(plan, frames, result.steps)
+    outs, layers = _components(plan, frames, Wire())
+    beats, wire = _logits(plan, outs[plan.head.name])
+    logits = LogitModel(beats, wire)
+    wire.taken(N * len(beats) - 1)
+    ends = np.array(logits.ends, np.int64)
+    events = {}
+    for name, model in layers.items():
+        model.finish()
+        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
 
+    def of_all(field: str) -> dict[str, np.ndarray]:
+        return {name: np.array(getattr(model, field), np.int64) for name, model in layers.items()}
+
+    return CyclePrediction(ends, of_all("busy"), events, of_all("slots"), of_all("held"))
+
+
+def _with_exits(plan: Plan, frames: dict[str, np.ndarray], steps: np.ndarray) -> CyclePrediction:
+    """Sample by sample, as each begins in components that know nothing of the one before."""
+    network, head = plan.network, plan.head
+    T, K = network.time_steps, network.classes
+    words = plan.input.words * (1 if network.input.static else T)
+    begin = missing = free = 0  # of a sample: its first cycle, words of the one before to be dropped, its logits leave
+    ends: list[int] = []
+    counts: dict[str, list[tuple[int, int, int, int]]] = {layer.name: [] for layer in plan.layers}
+    for sample, taken in enumerate(steps.tolist()):
+        own = {name: x[sample * (len(x) // len(steps)) :][: len(x) // len(steps)] for name, x in frames.items()}
+        source = Wire(missing)
+        outs, layers = _components(plan, own, source)
+        beats, wire = _logits(plan, outs[head.name])
+        model = ExitModel(beats, taken - 1, free, wire)
+        wire.taken(taken * len(beats) - 1)
+        end = max(model.judged, *(layer.finished(taken - 1) for layer in layers.values()))
+        for name, layer in layers.items():
+            counts[name].append(layer.counted(end))
+        number = 0
+        while number < words and source.taken(number) <= end:
+            number += 1
+        ends.append(begin + end + K)
+        begin, missing, free = begin + end + 1, words - number, K
+    rows = {name: np.array(each, np.int64).reshape(-1, 4) for name, each in counts.items()}
+    busy, events, slots, held = ({name: row[:, n] for name, row in rows.items()} for n in range(4))
+    return CyclePrediction(np.array(ends, np.int64), busy, events, slots, held)
+
+
+def _components(
+    plan: Plan, frames: dict[str, np.ndarray], source: Wire
+) -> tuple[dict[str, Wire], dict[str, LayerModel]]:
+    """The models of all stages, fed with the frames of some samples: the wire out of each, and those of the layers.
+
+    source : the input's words.
+    """
+    network, T = plan.network, plan.network.time_steps
     sys.setrecursionlimit(max(sys.getrecursionlimit(), CALLS_PER_LINK * (len(plan.stages) + len(plan.links))))
-    outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
+    outs = {network.input.name: source, **{stage.name: Wire() for stage in plan.stages}}
     ins = _links(plan, outs)
     layers = {}
     for stage in plan.stages:
@@ -130,19 +184,17 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
                     wires[port] = _window(edge.window_buffer, x[port], wires[port])[1]
             lists = [event_lists(edge, frame) for edge, frame in zip(stage.edges, x, strict=True)]
             layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
+    return outs, layers
+
+
+def _logits(plan: Plan, words: Wire) -> tuple[list[int], Wire]:
+    """What logits are taken from: the cycles of each word of a sample (with early exit of a step), and the words."""
     head = plan.head
-    logits = LogitModel(head.logits, outs[head.name]) if head.windows == 1 else LogitOrderModel(head, outs[head.name])
-    outs[head.name].taken(N * head.states - 1)
-    ends = np.array(logits.ends, np.int64)
-    events = {}
-    for name, model in layers.items():
-        model.finish()
-        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
-
-    def of_all(field: str) -> dict[str, np.ndarray]:
-        return {name: np.array(getattr(model, field), np.int64) for name, model in layers.items()}
-
-    return CyclePrediction(ends, of_all("busy"), events, of_all("slots"), of_all("held"))
+    if head.windows == 1:
+        return [head.logits.word_elements] * (head.logits.words - 1) + [head.logits.rest], words
+    ordered = Wire()
+    LogitOrderModel(head, words, ordered)
+    return [1] * head.logits.elements, ordered
 
 
 def stage_frames(plan: Plan, inputs: np.ndarray, result: Result) -> dict[str, np.ndarray]:

@@ -36,7 +36,9 @@ class LayerModel:
         phases = layer.phases
         self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
         self.phases, self.listed = phases.number, phases.listed
-        self.gives_from = phases.number - 1 if layer.is_head else len(phases.passes)  # first phase that gives words
+        self.gives_from = (
+            phases.number - 1 if layer.gives_last_step else len(phases.passes)
+        )  # first phase that gives words
         self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
         self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
         self.events = _per_list(layer, [each.events for each in lists])
@@ -54,6 +56,8 @@ class LayerModel:
         self.busy: list[int] = []  # per sample: cycles occupied
         self.slots: list[int] = []  # per sample: of them, those with a slot
         self.held: list[int] = []  # per sample: of them, those in which only the reader was waited for
+        self.phase_ends: list[int] = []  # last slot of each phase
+        self.log: list[tuple[int, int, int, bool, int]] | None = [] if layer.exits else None
         for wire in words:
             wire.consumer = self
         out.producer = self
@@ -124,22 +128,49 @@ class LayerModel:
     def _list(self, phase: int, number: int, events: int, readable: int) -> None:
         gives_words, depth = phase >= self.gives_from, self.layer.fifo_depth
         for state in range(number * self.groups, (number + 1) * self.groups):
-            loaded = max(readable, self.last_slot)
+            loaded, held = max(readable, self.last_slot), 0
             first = loaded + 1
             if phase > 0:
                 first = max(first, self.stored[state] + self.distance)
             if gives_words:
                 if self.begun >= depth:
                     room = self.out.taken(self.begun - depth) + 1
-                    self.held[-1] += max(0, room - first)
+                    held = max(0, room - first)
                     first = max(first, room)
                 self.begun += 1
             self.last_slot = first + max(1, events) - 1
             self.stored[state] = self.last_slot
             self.busy[-1] += self.last_slot - loaded
             self.slots[-1] += max(1, events)
+            self.held[-1] += held
+            if self.log is not None:
+                self.log.append((loaded, first, self.last_slot, events > 0, held))
             if gives_words:
                 self.out.offers.append(self.last_slot + self.latency)
+        if number == self.lists - 1:
+            self.phase_ends.append(self.last_slot)
+
+    def finished(self, step: int) -> int:
+        """With early exit: the cycle from which the core says that it has finished that step."""
+        phase = len(self.layer.phases.passes) + step
+        while len(self.phase_ends) <= phase:
+            self._replay_list()
+        return self.phase_ends[phase] + self.latency
+
+    def counted(self, end: int) -> tuple[int, int, int, int]:
+        """With early exit: busy cycles, slots with an event, slots, and held cycles of a sample that ended at `end`."""
+        assert self.log is not None
+        while len(self.released) < len(self.events) and self.last_slot <= end:
+            self._replay_list()
+        end -= 2 if self.layer.is_grouped else 1  # so many cycles behind the slot it is counted
+        busy = events = slots = held = 0
+        for loaded, first, last, carries, waited in self.log:
+            done = max(0, min(last, end) - first + 1)
+            busy += max(0, min(last, end) - loaded)
+            events += done if carries else 0
+            slots += done
+            held += waited if first <= end else 0
+        return busy, events, slots, held
 
 
 def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:

@@ -32,6 +32,8 @@ class LayerPlan:
     edges : its inputs; an event list holds the events of all of them that meet in it, one after the other.
     bounds : the contract's proven intervals.
     read : of the head, where the logits come from ("accumulate", "count" or "membrane"), else None.
+    exits : samples may stop early, so that the head gives its logits after every step, and operations are counted by
+        steps.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
     is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`). A sample
@@ -45,6 +47,7 @@ class LayerPlan:
     edges: tuple[EdgePlan, ...]
     bounds: NodeBounds
     read: str | None = None
+    exits: bool = False
 
     # ---- what its neurons are
 
@@ -55,6 +58,11 @@ class LayerPlan:
     @property
     def is_head(self) -> bool:
         return self.read is not None
+
+    @property
+    def gives_last_step(self) -> bool:
+        """True for a head whose words leave after the last step only."""
+        return self.is_head and not self.exits
 
     @property
     def fires(self) -> bool:
@@ -378,6 +386,8 @@ class LayerPlan:
                 found.append(MemoryPlan(name, G, P * table_width(values)))
         if self.reset_by is not None:
             found.append(MemoryPlan("reset_by", G, P * table_width(self.reset_by)))
+        if self.exits:
+            found.append(MemoryPlan("marks", self.time_steps, COUNTER_WIDTH))
         return [memory for memory in found if memory.bits > 0]
 
     @property

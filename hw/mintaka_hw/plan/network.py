@@ -87,7 +87,14 @@ class Plan:
         found = [(stage.name, memory) for stage in self.stages for memory in stage.memories]
         if self.head.logit_memory is not None:
             found.append((self.head.name, self.head.logit_memory))
+        if self.exits:
+            found.append((self.head.name, MemoryPlan("kept", self.network.classes, self.logit_width)))
         return found + [(link.target, link.memory) for link in self.links if link.queue]
+
+    @property
+    def exits(self) -> bool:
+        """True where samples may stop before their last step."""
+        return bool(self.network.output.margins)
 
     @property
     def memory_bits(self) -> int:
@@ -122,7 +129,10 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
             incoming = layouts[edge.node]
             edges.append(EdgePlan(node, edge, incoming, source[edge.node], offset, chosen[node.name], sections))
         read = network.output.read if node is network.head else None
-        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name], read))
+        exits = bool(network.output.margins)
+        stages.append(
+            LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name], read, exits)
+        )
     return Plan(
         network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))
     )

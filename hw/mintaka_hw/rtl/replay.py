@@ -129,6 +129,7 @@ class Replay(wiring.Component):
             group_last.eq(group == layer.groups - 1),
             phase_last.eq(state == layer.states - 1),
         ]
+        sample_last = chunk_last & phase_last & closing
         next_index = Signal.like(index)
         again = chunk_last & ~list_last  # the list's entries once more, for the next group
         m.d.comb += [next_index.eq(index), self.address.eq(next_index)]
@@ -161,7 +162,7 @@ class Replay(wiring.Component):
         m.d.comb += [
             self.valid.eq(occupied & go),
             finished.eq(self.valid & (rest == 0)),
-            load.eq((~occupied | finished) & (~listed | self.readable)),
+            load.eq(self._unless_over(m, (~occupied | finished) & (~listed | self.readable), load & sample_last)),
         ]
         m.d.sync += occupied.eq(load | (occupied & ~finished))
         with m.If(self.valid):
@@ -184,7 +185,7 @@ class Replay(wiring.Component):
                 waiting.eq(nothing | (index == start)),
                 lasts.eq(chunk_last),
                 frees.eq(self.take),
-                ends.eq(chunk_last & phase_last & closing),
+                ends.eq(sample_last),
             ]
 
         # ---- the slot: the chunk's lowest field
@@ -221,7 +222,7 @@ class Replay(wiring.Component):
             m.d.comb += self.slot.mask.eq(Mux(chunk.event, of_edge(edge, masks), 0))
 
         # ---- when a group may begin
-        gives_word = chunk.closing if layer.is_head else chunk.phase == passes
+        gives_word = chunk.closing if layer.gives_last_step else chunk.phase == passes
         m.d.comb += [
             go.eq(~waiting | ((self.credit | ~gives_word) & ~self._state_pending(m, chunk))),
             self.spend.eq(self.valid & waiting & gives_word),
@@ -229,6 +230,15 @@ class Replay(wiring.Component):
         ]
 
         return m
+
+    def _unless_over(self, m: Module, ready: Value, ends: Value) -> Value:
+        """`ready`; with early exit not behind the sample's last chunk, until the restart: no layer runs ahead."""
+        if not self.layer.exits:
+            return ready
+        over = Signal(name="sample_over")
+        with m.If(ends):
+            m.d.sync += over.eq(1)
+        return ready & ~over
 
     def _below(self, phase: Value, limit: int) -> Value:
         return phase == 0 if limit == 1 else phase < limit

@@ -109,6 +109,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
             "read": plan.network.output.read,
             "classes": plan.network.classes,
             "logit_width": plan.logit_width,
+            "margins": list(plan.network.output.margins),
         },
         "layers": [
             {

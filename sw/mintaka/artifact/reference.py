@@ -34,7 +34,8 @@ class Result:
     """What a run gives.
 
     logits : int64 (N, classes), after the last step that a sample took. classes : int64 (N,).
-    sops : by name of a node that sums, int64 (N,). spikes : by spiking node's name, int64 (N,). Both of the steps taken.
+    sops : by name of a node that sums, int64 (N,), of the steps taken.
+    spikes : by spiking node's name, int64 (N,), of the steps taken.
     steps : int64 (N,), how many steps each sample took: all of them unless margins let it stop before.
     trace : by node name (empty unless asked), of all steps as if no sample had stopped.
     """

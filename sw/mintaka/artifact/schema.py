@@ -218,7 +218,7 @@ class Output:
     read : where logits come from. "accumulate": the sum of I + B over the steps. "count": the head's spikes over the
         steps. "membrane": K of the last step, of a head with an `Integrator`.
     margins : early exit (SEENN-I, Li et al.): after step t a sample stops where the largest logit so far is at least
-        `margins[t]` above the second largest; None: never at that step. One entry per step but the last, or none at all.
+        `margins[t]` above the second largest; None: never at that step. One entry per step but the last, or none.
     """
 
     node: str
