@@ -11,6 +11,7 @@ from mintaka.compress.activity import Activity
 from mintaka.compress.choose import Target, choose
 from mintaka.compress.cut import cut_channels, mask_channels
 from mintaka.compress.errors import CompressError
+from mintaka.compress.exits import Exit, ExitPoint, calibrate, exit_curve, with_margins
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.sharing import Share, share_weights
 from mintaka.compress.soft import SLATS, STDS, zero_share
@@ -30,7 +31,7 @@ from mintaka.compress.structured import (
 from mintaka.compress.ties import Family, families
 
 AnyMethod = Annotated[
-    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share,
+    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share | Exit,
     Field(discriminator="method"),
 ]
 METHODS: dict[str, type[Method]] = {
@@ -45,6 +46,8 @@ __all__ = [
     "Activity",
     "AnyMethod",
     "CompressError",
+    "Exit",
+    "ExitPoint",
     "Family",
     "Method",
     "Phase",
@@ -58,8 +61,10 @@ __all__ = [
     "Steps",
     "Target",
     "Task",
+    "calibrate",
     "choose",
     "cut_channels",
+    "exit_curve",
     "families",
     "mask_channels",
     "prune_inactive",
@@ -67,6 +72,7 @@ __all__ = [
     "share_weights",
     "slim",
     "small",
+    "with_margins",
     "with_steps",
     "zero_share",
 ]

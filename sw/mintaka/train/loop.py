@@ -30,6 +30,7 @@ from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoin
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.form import from_form, network_form
 from mintaka.train.history import Epoch, float_accuracy, write_atomically, write_history
+from mintaka.train.holdout import hold_out
 from mintaka.train.keys import Recipe
 from mintaka.train.phases import END, check_methods, phases
 from mintaka.train.progress import Callback, Step
@@ -144,7 +145,7 @@ class _Run:
     and the optimizer."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path) -> None:
-        self.recipe, self.dataset, self.folder = recipe, dataset, folder
+        self.recipe, self.dataset, self.folder = recipe, hold_out(recipe, dataset)[0], folder
         self.snn = build(recipe, dataset)
         self.phases = phases(recipe)
         self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
