@@ -49,6 +49,7 @@ class Summary:
     input_shape: tuple[int, ...]
     input_bits: int
     classes: int
+    margins: tuple[int | None, ...]
     layers: tuple[LayerSummary, ...]
 
     @property
@@ -77,6 +78,7 @@ def summarize(network: Network) -> Summary:
         input_shape=network.input.shape,
         input_bits=network.input.bits,
         classes=network.classes,
+        margins=network.output.margins,
         layers=tuple(
             _layer(network, node, bounds[node.name].k.signed_bits if node.name in bounds else None)
             for node in network.nodes

@@ -108,6 +108,7 @@ def cosim_design(
         seed=seed,
         lanes=dict(plan.lanes),
         memory_bits=plan.memory_bits,
+        early_exit=plan.exits,
         counts=sum((o.counts for o in outcomes), Counts()),
         differences=sum(o.differences for o in outcomes),
         first_difference=next((o.difference for o in outcomes if o.difference is not None), None),

@@ -30,6 +30,7 @@ class CosimResult:
     seed: int
     lanes: dict[str, int]
     memory_bits: int
+    early_exit: bool
     counts: Counts
     differences: int
     first_difference: Difference | None
@@ -138,6 +139,7 @@ class CosimResult:
             "differences": self.differences,
             "first_difference": None if first is None else {**asdict(first), "sentence": str(first)},
             "resets": self.resets,
+            "early_exit": self.early_exit,
             "taps": self.taps,
             "stalls": asdict(self.stalls),
             "seed": self.seed,
@@ -153,6 +155,7 @@ class CosimResult:
                 "latency_cycles": self.first_latency_cycles,
                 "queued_latency_cycles": float(self.latency_cycles.mean()),
                 "sops_per_sample": self.sops_per_sample,
+                "steps_per_sample": float(self.recording.steps.mean()),
                 "layers": {
                     name: {
                         "sops_per_sample": float(self.sops[name].mean()),

@@ -161,6 +161,8 @@ def _print(figures: dict[str, Any], path: Path) -> None:
         f"{interval:,.1f} cycles per sample, latency {latency:,} (simulated; {model[figures['cycles_as_predicted']]})"
     )
     out.print(f"{figures['sops_per_sample']:,.1f} SOPs per sample (counted by the hardware)")
+    if figures["early_exit"]:
+        out.print(f"{figures['steps_per_sample']:.2f} steps per sample: early exit")
     if figures["resets"]:
         out.print(f"{figures['resets']} resets in mid-sample, each followed by equal values")
     table = Table(box=None, pad_edge=False)

@@ -49,7 +49,8 @@ def run(
 ) -> None:
     """Run samples through an artifact.
 
-    OUT.npz holds int64 arrays: logits (N, classes), classes (N,), sops (N,) and sops/LAYER (N,). With --trace, per
+    OUT.npz holds int64 arrays: logits (N, classes), classes (N,), steps (N,), the time steps that each sample took,
+    sops (N,) and sops/LAYER (N,). With --trace, per
     layer, k/LAYER (of the head the running sums), spikes/LAYER and membranes/LAYER, each (N, T, ...).
 
     Example: [b]mintaka run runs/demo/network.safetensors --input x.npz --backend rtl --out y.npz[/b]
@@ -66,15 +67,16 @@ def run(
         "backend": backend.value,
         "samples": len(inputs),
         "sops_per_sample": float(result.total_sops.mean()),
+        "steps_per_sample": float(result.steps.mean()),
         "out": str(out),
         "arrays": {name: list(values.shape) for name, values in arrays.items()},
     }
     if json:
         emit_json(facts)
     else:
-        console().print(
-            f"{len(inputs):,} samples by {backend.value}: {facts['sops_per_sample']:,.1f} SOPs per sample; {shown(out)}"
-        )
+        early = f", {result.steps.mean():.2f} of {network.time_steps} steps" if network.output.margins else ""
+        sops = f"{facts['sops_per_sample']:,.1f} SOPs{early} per sample"
+        console().print(f"{len(inputs):,} samples by {backend.value}: {sops}; {shown(out)}")
 
 
 def _compute(network: Network, inputs: np.ndarray, backend: Backend, trace: bool, lanes: str, *, quiet: bool) -> Result:
@@ -94,7 +96,7 @@ def _compute(network: Network, inputs: np.ndarray, backend: Backend, trace: bool
 
 def result_arrays(result: Result) -> dict[str, np.ndarray]:
     """What OUT.npz holds."""
-    arrays = {"logits": result.logits, "classes": result.classes, "sops": result.total_sops}
+    arrays = {"logits": result.logits, "classes": result.classes, "steps": result.steps, "sops": result.total_sops}
     arrays |= {f"sops/{name}": values for name, values in result.sops.items()}
     for name, values in result.trace.items():
         parts = {"k": values.k, "spikes": values.s, "membranes": values.u}

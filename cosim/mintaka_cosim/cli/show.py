@@ -101,9 +101,13 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     kind = {"direct": "direct (the same at every step)", "spikes": "spikes", "counts": "counts per step"}
     out.print(
         f"input {_shape(summary.input_shape)}, {summary.input_bits} bits, {kind[summary.input_kind]}; "
-        f"{summary.time_steps} time steps; {summary.classes} classes\n",
+        f"{summary.time_steps} time steps; {summary.classes} classes",
         soft_wrap=True,
     )
+    if summary.margins:
+        margins = ", ".join("none" if margin is None else str(margin) for margin in summary.margins)
+        out.print(f"early exit: margins {margins}", soft_wrap=True)
+    out.print()
     table = Table(box=None, pad_edge=False)
     for name in ("layer", "op", "reads", "out", "weights", "W bits", "SOPs at most"):
         table.add_column(name, justify="right" if name in ("weights", "W bits", "SOPs at most") else "left")

@@ -6,8 +6,8 @@ the margin of step t is an integer M_t, and a sample stops where top1 - top2 >= 
 a chosen c, but measured on training data that was held out, for a loss of accuracy that is allowed.
 
 What it saves in hardware: the steps behind the exit, with all their cycles and SOPs; the next sample begins in the
-cycle after. What it costs: a comparator and a register for the second largest logit, the logits' memory, a word per step and
-layer to count operations, and the overlap of samples: the next one waits for the exit.
+cycle after. What it costs: a comparator and a register for the second largest logit, the logits' memory, a word per
+step and layer to count operations, and the overlap of samples: the next one waits for the exit.
 """
 
 from __future__ import annotations
@@ -72,15 +72,19 @@ def calibrate(network: Network, inputs: np.ndarray, labels: np.ndarray, loss: fl
     inputs, labels : N samples that the network was not trained with, and their classes (N,).
     Raises CompressError where there is nothing to stop, or nothing to calibrate with.
     """
-    return _margins(network, logits_by_step(network, inputs), labels, loss)
+    _check(network, labels)
+    return _margins(logits_by_step(network, inputs), labels, loss)
 
 
-def _margins(network: Network, logits: np.ndarray, labels: np.ndarray, loss: float) -> Margins:
-    T = network.time_steps
-    if T == 1:
+def _check(network: Network, labels: np.ndarray) -> None:
+    if network.time_steps == 1:
         raise CompressError("a network of 1 time step has no step to leave out by early exit")
     if not len(labels):
         raise CompressError("there are no samples to calibrate early exit with: hold out more of the training data")
+
+
+def _margins(logits: np.ndarray, labels: np.ndarray, loss: float) -> Margins:
+    T = len(logits)
     right = logits.argmax(2) == labels  # (T, N)
     left, active, margins = int(loss * len(labels)), np.full(len(labels), True), []
     for t in range(T - 1):
@@ -114,12 +118,13 @@ def exit_curve(
 ) -> list[ExitPoint]:
     """Accuracy against mean steps on the test data, for several allowed losses on the calibration data.
 
-    calibration, test : inputs and labels.
+    calibration, test : inputs and labels. Raises CompressError as `calibrate` does.
     """
+    _check(network, calibration[1])
     by_step, logits = logits_by_step(network, calibration[0]), logits_by_step(network, test[0])
     points = []
     for loss in losses:
-        margins = _margins(network, by_step, calibration[1], loss)
+        margins = _margins(by_step, calibration[1], loss)
         steps = steps_taken(logits, margins)
         classes = logits[steps - 1, np.arange(len(steps))].argmax(1)
         points.append(ExitPoint(loss, margins, float(np.mean(classes == test[1])), float(steps.mean())))
