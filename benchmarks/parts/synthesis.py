@@ -18,6 +18,7 @@ from parts.networks import Shape, convolutional, dense_lanes, images, trained
 from parts.store import Store, Values, say, version
 
 SCRIPTS = {"xc7": "synth_xilinx -family xc7 -flatten", "ecp5": "synth_ecp5"}
+SHARED_BITS, SHARED_LANES = 4, 32  # of places in the codebooks, and the lanes of that network's hidden layer
 # LUTs that one memory or shift register of a Xilinx 7 takes (UG953).
 LUT_RAM = {
     **{"RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1},
@@ -32,9 +33,10 @@ class SynthesisError(RuntimeError):
 def measure(
     store: Store, lanes: list[int], bits: list[int], families: list[str], conv: Path | None, root: Path | None
 ) -> None:
-    """784-128-10 (T = 8) for every number of lanes of the hidden layer and every width, and the conv net.
+    """784-128-10 (T = 8) for every number of lanes of the hidden layer and every width, and the conv net; with 32 lanes
+    also the widest weights in codebooks.
 
-    The weights do not matter here: they lie in memories.
+    The weights do not matter here: they lie in memories. Codebooks do: their integers are gates.
     """
     for width in bits:
         network = trained(Shape("rate", bits=width), images("made", None, 2048), 128, 1)
@@ -44,6 +46,13 @@ def measure(
                 _point(
                     store, name, network, dense_lanes(count), family, f"784-128-10 W{width}U{width}", layers=width == 4
                 )
+    if max(bits) > SHARED_BITS and SHARED_LANES in lanes:
+        width = max(bits)
+        network = trained(Shape("rate", bits=width, places=SHARED_BITS), images("made", None, 2048), 128, 1)
+        about = f"784-128-10 W{width}U{width}, weights in codebooks of {2**SHARED_BITS}"
+        for family in families:
+            name = f"{family}-shared-w{width}-{SHARED_LANES:04d}"
+            _point(store, name, network, dense_lanes(SHARED_LANES), family, about, layers=False)
     if conv is not None:
         network, _, about = convolutional(conv, root)
         for family in families:
