@@ -8,8 +8,10 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from mintaka.compress.activity import Activity
+from mintaka.compress.binary import Binary, binarize
 from mintaka.compress.choose import Target, choose
 from mintaka.compress.cut import cut_channels, mask_channels
+from mintaka.compress.development import SDSNN
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.sharing import Share, share_weights
@@ -28,9 +30,10 @@ from mintaka.compress.structured import (
     small,
 )
 from mintaka.compress.ties import Family, families
+from mintaka.compress.widths import with_widths
 
 AnyMethod = Annotated[
-    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share,
+    Slim | SpikeActivity | SDSNN | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share | Binary,
     Field(discriminator="method"),
 ]
 METHODS: dict[str, type[Method]] = {
@@ -40,10 +43,12 @@ METHODS: dict[str, type[Method]] = {
 __all__ = [
     "METHODS",
     "PCA",
+    "SDSNN",
     "SLATS",
     "STDS",
     "Activity",
     "AnyMethod",
+    "Binary",
     "CompressError",
     "Family",
     "Method",
@@ -58,6 +63,7 @@ __all__ = [
     "Steps",
     "Target",
     "Task",
+    "binarize",
     "choose",
     "cut_channels",
     "families",
@@ -68,5 +74,6 @@ __all__ = [
     "slim",
     "small",
     "with_steps",
+    "with_widths",
     "zero_share",
 ]

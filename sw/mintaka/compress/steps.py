@@ -57,6 +57,9 @@ class Steps(Method):
             raise CompressError("the data have time steps of their own, which cannot be left out")
         with_steps(snn, self.time_steps)
 
+    def outlook(self, snn: SNN) -> SNN:
+        return with_steps(snn, self.time_steps)
+
 
 @dataclass(frozen=True)
 class _Steps(Stage):

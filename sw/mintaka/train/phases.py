@@ -42,6 +42,7 @@ def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
     for index, method in enumerate(recipe.compress or []):
         try:
             _check_method(recipe, method, snn, task)
+            snn = method.outlook(snn)
         except CompressError as error:
             raise RecipeError(f"compress[{index}] ({method.method}): {error}") from None
 
