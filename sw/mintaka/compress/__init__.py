@@ -14,6 +14,7 @@ from mintaka.compress.cut import cut_channels, mask_channels
 from mintaka.compress.development import SDSNN
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.mixed import Budget, Mixed, Space, Widths, search_widths
 from mintaka.compress.sharing import Share, share_weights
 from mintaka.compress.soft import SLATS, STDS, zero_share
 from mintaka.compress.sops import SOPs
@@ -33,7 +34,20 @@ from mintaka.compress.ties import Family, families
 from mintaka.compress.widths import with_widths
 
 AnyMethod = Annotated[
-    Slim | SpikeActivity | SDSNN | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share | Binary,
+    Slim
+    | SpikeActivity
+    | SDSNN
+    | PCA
+    | Random
+    | Small
+    | STDS
+    | SLATS
+    | SOPs
+    | Activity
+    | Steps
+    | Share
+    | Binary
+    | Mixed,
     Field(discriminator="method"),
 ]
 METHODS: dict[str, type[Method]] = {
@@ -49,20 +63,24 @@ __all__ = [
     "Activity",
     "AnyMethod",
     "Binary",
+    "Budget",
     "CompressError",
     "Family",
     "Method",
+    "Mixed",
     "Phase",
     "Random",
     "SOPs",
     "Share",
     "Slim",
     "Small",
+    "Space",
     "SpikeActivity",
     "Stage",
     "Steps",
     "Target",
     "Task",
+    "Widths",
     "binarize",
     "choose",
     "cut_channels",
@@ -70,6 +88,7 @@ __all__ = [
     "mask_channels",
     "prune_inactive",
     "prune_random",
+    "search_widths",
     "share_weights",
     "slim",
     "small",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from copy import deepcopy
 from dataclasses import replace
 
 from mintaka.artifact import Integrator
 from mintaka.compress.errors import CompressError
-from mintaka.snn.layers import Spiking
-from mintaka.snn.network import SNN
+from mintaka.snn.layers import Head, Spiking
+from mintaka.snn.network import SNN, shift_target
 from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, Spec
 from mintaka.snn.synapses import UNCHOSEN, Summing
 
@@ -47,30 +48,43 @@ def with_widths(
             raise CompressError(f"layer '{name}': membranes of {wanted} bits are impossible; 2 to 16 are possible")
     changed = {name for name, old in weight_widths(snn).items() if old != bits[name]}
     changed |= {name for name, old in membrane_widths(snn).items() if old != membranes[name]}
-    for spec, layer in zip(snn.specs, snn.layers, strict=True):
-        if isinstance(layer, Summing) and spec.name in changed:
-            _check_free(spec.name, layer, bits[spec.name])
-    specs = [_resized(spec, bits, membranes) for spec in snn.specs]
-    new = SNN(snn.source, snn.time_steps if time_steps is None else time_steps, specs)
-    new.load_state_dict(snn.state_dict())
-    new.set_integer(snn.integer)
-    new.train(snn.training)
+    check_free(snn, {name: bits[name] for name in changed})
+    new = deepcopy(snn)
+    set_widths(new, bits, membranes, snn.time_steps if time_steps is None else time_steps)
     if snn.integer:
-        for spec, layer in zip(new.specs, new.layers, strict=True):
-            if isinstance(layer, Summing) and spec.name in changed:
-                restart(layer, spec)
+        restart(new, changed)
     return new
 
 
-def restart(layer: Summing, spec: Spec) -> None:
-    """Take steps and alignments from the weights, and the statistics from the next batch."""
-    assert isinstance(spec, DenseSpec | ConvSpec)
-    layer.start()
-    for edge in layer.edges:
-        if edge.source.static and spec.input_shift is None:
-            edge.input_shift.fill_(UNCHOSEN)
-    if isinstance(layer, Spiking):
-        layer.norm.restart()
+def set_widths(snn: SNN, weight_bits: Mapping[str, int], membrane_bits: Mapping[str, int], time_steps: int) -> None:
+    """Give a network these widths in place, all layers named; its weights and statistics stay as they are."""
+    snn.specs = [_resized(spec, weight_bits, membrane_bits) for spec in snn.specs]
+    snn.time_steps = time_steps
+    for spec, layer in zip(snn.specs, snn.layers, strict=True):
+        if not isinstance(spec, DenseSpec | ConvSpec):
+            continue
+        assert isinstance(layer, Spiking | Head)
+        for edge in layer.edges:
+            edge.quantizer.bits, edge.shift_target = spec.weight_bits, shift_target(spec.neuron)
+        if isinstance(layer, Spiking):
+            assert isinstance(spec.neuron, NeuronSpec)
+            layer.neuron = spec.neuron
+        elif isinstance(spec.neuron, Integrator):
+            layer.integrator = spec.neuron
+
+
+def restart(snn: SNN, layers: Collection[str]) -> None:
+    """Quantize these layers anew: steps and alignments from the weights, statistics from the next batch."""
+    for spec, layer in zip(snn.specs, snn.layers, strict=True):
+        if not isinstance(layer, Summing) or spec.name not in layers:
+            continue
+        assert isinstance(spec, DenseSpec | ConvSpec)
+        layer.start()
+        for edge in layer.edges:
+            if edge.source.static and spec.input_shift is None:
+                edge.input_shift.fill_(UNCHOSEN)
+        if isinstance(layer, Spiking):
+            layer.norm.restart()
 
 
 def _known(snn: SNN, wanted: Mapping[str, int], there: Mapping[str, int], what: str) -> dict[str, int]:
@@ -81,11 +95,17 @@ def _known(snn: SNN, wanted: Mapping[str, int], there: Mapping[str, int], what: 
     return dict(wanted)
 
 
-def _check_free(name: str, layer: Summing, bits: int) -> None:
-    if layer.codebook is not None:
-        raise CompressError(f"layer '{name}' shares its weights: change widths before it does")
-    if bits == 1 and any(edge.mask is not None for edge in layer.edges):
-        raise CompressError(f"layer '{name}' has weights that are 0, which 1 bit cannot say: give it 2 bits or more")
+def check_free(snn: SNN, weight_bits: Mapping[str, int]) -> None:
+    """Raise CompressError where one of these layers shares its weights, or has zeros that 1 bit cannot say."""
+    for spec, layer in zip(snn.specs, snn.layers, strict=True):
+        if not isinstance(layer, Summing) or spec.name not in weight_bits:
+            continue
+        if layer.codebook is not None:
+            raise CompressError(f"layer '{spec.name}' shares its weights: change widths before it does")
+        if weight_bits[spec.name] == 1 and any(edge.mask is not None for edge in layer.edges):
+            raise CompressError(
+                f"layer '{spec.name}' has weights that are 0, which 1 bit cannot say: give it 2 bits or more"
+            )
 
 
 def _resized(spec: Spec, bits: Mapping[str, int], membranes: Mapping[str, int]) -> Spec:
