@@ -35,8 +35,9 @@ from mintaka.artifact.document import input_dtype
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Batches, Epochs, Method, Phase, Stage, Task
+from mintaka.compress.scores import EMPTY
 from mintaka.compress.steps import check_alive, check_steps
-from mintaka.compress.widths import check_free, membrane_widths, restart, set_widths, weight_widths
+from mintaka.compress.widths import check_free, membrane_widths, restart, set_widths, weight_widths, with_widths
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.snn.network import SNN
@@ -150,7 +151,7 @@ def judge(snn: SNN, widths: Widths, batches: Batches, samples: int) -> Judged:
         if left <= 0:
             break
     if not chosen:
-        raise CompressError("there are no samples to compare widths with: the data set is empty")
+        raise CompressError(f"there are no samples to compare widths with: {EMPTY}")
     with torch.no_grad():
         for x, _ in chosen:
             new(x)
@@ -256,6 +257,11 @@ class Mixed(Method):
         smallest = Judged(least, 0.0, fewest, 0.0)
         if self.budget.excess(smallest) > 0:
             raise CompressError(_too_small(smallest, self.budget))
+
+    def outlook(self, snn: SNN) -> SNN:
+        """The largest that may be found: what does not fit to that fits to nothing."""
+        largest = self.space(snn).all(snn, -1)
+        return with_widths(snn, largest.weight_bits, largest.membrane_bits, largest.time_steps)
 
 
 @dataclass(frozen=True)

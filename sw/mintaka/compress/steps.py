@@ -50,8 +50,9 @@ def delay_to_head(snn: SNN) -> int:
 
 
 def check_alive(snn: SNN, batches: Samples) -> None:
-    """Raise CompressError where a hidden layer fires at no sample: what lies behind it would never change."""
-    for name, rates in firing_rates(snn, batches).items():
+    """Raise CompressError where a layer fires at no sample: what lies behind it, or a head that counts, would never
+    change."""
+    for name, rates in firing_rates(snn, batches, head=True).items():
         if not rates.any():
             steps = "1 time step" if snn.time_steps == 1 else f"{snn.time_steps} time steps"
             raise CompressError(

@@ -167,10 +167,12 @@ def _synapses(spec: DenseSpec | ConvSpec, edge: EdgeSpec, source: Signal, scale:
     target = shift_target(spec.neuron)
     if edge.op == "identity":
         one = (source.shape[0],)
-        return Synapses(one, source, spec.weight_bits, None, None, target, scale, spread)
+        return Synapses(one, source, spec.weight_bits, None, None, target, scale, spread, spec.weight_scale)
     if isinstance(spec, DenseSpec):
         shape, conv = (spec.units, source.size), None
-        return Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, target, scale, spread)
+        shift, how = spec.input_shift, spec.weight_scale
+        return Synapses(shape, source, spec.weight_bits, conv, shift, target, scale, spread, how)
     kernel, conv = kernel_of(spec, edge)
     shape4 = (spec.channels, source.shape[0] // conv.groups, *kernel)
-    return Synapses(shape4, source, spec.weight_bits, conv, spec.input_shift, target, scale, spread)
+    shift, how = spec.input_shift, spec.weight_scale
+    return Synapses(shape4, source, spec.weight_bits, conv, shift, target, scale, spread, how)
