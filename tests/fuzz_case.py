@@ -94,7 +94,7 @@ def cases(draw: st.DrawFn) -> Case:
     that divide nothing included."""
     snn = None
     if draw(st.booleans()):
-        born = draw(nets.cases(*(draw(st.booleans()) for _ in range(3))))
+        born = draw(nets.cases(*(draw(st.booleans()) for _ in range(3)), mint=False))
         snn, inputs, network = born.snn.eval(), born.inputs, to_artifact(born.snn, "net")
     else:
         features = draw(st.one_of(st.just(()), st.just(FEATURES), st.sets(st.sampled_from(FEATURES))))

@@ -56,6 +56,8 @@ FEATURES = (
     "exit",
 )  # what came behind format 1.0
 MARGINS = (None, 0, 1, 3, 10, 30, 100, 1000)  # of early exit
+UNBUILT = ("boundaries",)  # what there is no hardware for
+EVERYTHING = (*FEATURES, *UNBUILT)
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 
 
@@ -137,7 +139,7 @@ def networks(
     max_hidden : nodes besides the head. max_size : most elements of a flat shape (a (C, H, W) has at most
     3 x 7 x 7). max_steps : largest T.
     weight_bits, membrane_bits : smallest and largest width. max_shift : largest `shift` of an edge.
-    features : which of `FEATURES` may occur (in a chain, neither joins nor identity edges do).
+    features : which of `FEATURES` and `UNBUILT` may occur (in a chain, neither joins nor identity edges do).
     """
     limits = Limits(
         frozenset(ops),
@@ -530,7 +532,26 @@ def _draw_neuron(draw: st.DrawFn, limits: Limits, plan: Plan, scale: float, rng:
         refractory = draw(st.one_of(st.just(0), st.integers(1, 4), st.just(255)))
     if "cuba" in limits.features and draw(st.booleans()):
         current = SynapticCurrent(draw(leaks()), draw(st.integers(*limits.membrane_bits)))
-    return Neuron(threshold, ">", reset, reset_by, leak, bits, refractory, current)
+    boundaries = None
+    if "boundaries" in limits.features and draw(st.booleans()):
+        leak, bits = (), min(bits, draw(st.integers(2, 8)))
+        boundaries = _draw_boundaries(draw, channels, 2**bits - 2, scale, rng)
+    return Neuron(threshold, ">", reset, reset_by, leak, bits, refractory, current, boundaries)
+
+
+def _draw_boundaries(draw: st.DrawFn, channels: int, steps: int, scale: float, rng: np.random.Generator) -> IntTensor:
+    """Ascending rows: near what membranes are, all alike, or at the ends of 32 bits."""
+    style = draw(st.sampled_from(("near", "near", "near", "wide", "same", "ends")))
+    if style == "ends":
+        values = rng.choice([-(2**31), -1, 0, 1, 2**31 - 1], (channels, steps))
+    elif style == "same":
+        values = np.repeat(rng.integers(-2, 3, (channels, 1)), steps, 1)
+    else:
+        values = np.rint(rng.normal(0, scale * (1 if style == "near" else 10) + 0.5, (channels, steps)))
+    values = np.sort(values.clip(-(2**31), 2**31 - 1).astype(np.int64), axis=1)
+    narrowest = max(int(values.max()), int(-values.min() - 1), 0).bit_length() + 1
+    bits = min(32, narrowest + draw(st.integers(0, 3)))
+    return IntTensor(values.astype(storage_dtype(bits)), bits)
 
 
 def _near(draw: st.DrawFn, rng: np.random.Generator, size: int, centre: float, spread: float) -> IntTensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mintaka.artifact import LeakTerm, Network, Node, network_bounds, signals
+from mintaka.artifact import Integrator, LeakTerm, Network, Neuron, Node, network_bounds, signals
 from mintaka.artifact.reference import current
 
 
@@ -97,6 +97,13 @@ def leak_text(leak: tuple[LeakTerm, ...]) -> str:
     return text.removeprefix(" + ").strip() or "0"
 
 
+def kept_text(state: Neuron | Integrator) -> str:
+    """What the membrane keeps: its leak, or that boundaries say it."""
+    if isinstance(state, Neuron) and state.boundaries is not None:
+        return f"by {2 * state.membrane_max} boundaries"
+    return leak_text(state.leak)
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested provenance as rows: "train.epochs" -> "40"."""
     rows: dict[str, str] = {}
@@ -150,7 +157,7 @@ def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
         k_bits=k_bits,
         threshold=None if neuron is None else (int(neuron.threshold.values.min()), int(neuron.threshold.values.max())),
         reset=None if neuron is None else neuron.reset,
-        leak=None if state is None else leak_text(state.leak),
+        leak=None if state is None else kept_text(state),
         weight_memory_bits=weight_memory_bits,
         membrane_memory_bits=prod(node.shape_out) * state_bits,
         max_sops=max_sops(network, node),

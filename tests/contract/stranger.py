@@ -211,6 +211,9 @@ class Simulator:
         V = K
         if s:
             V = 0 if neuron["reset"] == "zero" else K - self.per_channel(neuron["reset_by"], place)
+        if "boundaries" in neuron:
+            row = self.tensors[neuron["boundaries"]["tensor"]][place[0]]
+            return s, sum(1 for b in row if b <= V) - len(row) // 2
         return s, store(V, neuron["leak"], neuron["membrane_bits"])
 
 

@@ -84,7 +84,8 @@ def keys(value: Any) -> Iterator[str]:
 def test_every_field_is_documented() -> None:
     text = (ROOT / "docs" / "artifact.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r'"(\w+)":', text))
-    for network in (samples.everything(), samples.newer(), samples.coded(), samples.early()):
+    made = (samples.everything(), samples.newer(), samples.coded(), samples.early(), samples.stepped())
+    for network in made:
         assert set(keys(to_document(network)[0])) <= documented
 
 

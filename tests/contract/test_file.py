@@ -19,7 +19,7 @@ from contract import files, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from strategies import FEATURES, networks
+from strategies import EVERYTHING, networks
 
 from mintaka.artifact import ArtifactError, Edge, Network, content_hash, load, run, save
 
@@ -175,8 +175,26 @@ def test_margins_make_a_file_1_3(tmp_path: Path) -> None:
     assert refused(path) == "the document, 'output' has the unknown field 'margins'"
 
 
+def test_boundaries_make_a_file_1_3(tmp_path: Path) -> None:
+    """Loaded again they are the same network; a file that says 1.2 is refused, as by a reader of 1.2."""
+    path, stepped = tmp_path / "net.safetensors", samples.stepped()
+    save(stepped, path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.3"
+    assert [node["neuron"]["boundaries"] for node in document["nodes"][:2]] == [
+        {"tensor": "a.boundaries", "bits": 8},
+        {"tensor": "b.boundaries", "bits": 10},
+    ]
+    assert (tensors["a.boundaries"].shape, tensors["b.boundaries"].dtype) == ((3, 6), np.int16)
+    assert stepped.vectors is not None
+    assert (run(load(path), stepped.vectors.inputs).logits == stepped.vectors.logits).all()
+    document["format"] = "1.2"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert refused(path) == "node 'a', 'neuron' has the unknown field 'boundaries'"
+
+
 @settings(suppress_health_check=[*HealthCheck])
-@given(network=networks(features=FEATURES))
+@given(network=networks(features=EVERYTHING))
 def test_round_trip_of_generated_networks_of_later_formats(tmp_path: Path, network: Network) -> None:
     path = tmp_path / "net.safetensors"
     digest = save(network, path)
@@ -689,6 +707,42 @@ def test_every_rule_of_margins_has_its_sentence(tmp_path: Path, change: Change, 
     assert reason in refused(path)
 
 
+STEPPED_RULES: list[tuple[Change, str]] = [
+    (
+        set_in("nodes", 0, "neuron", "leak", to=[{"sign": 1, "shift": 1}]),
+        "node 'a' has boundaries, which say what the membrane keeps, so its leak must be empty",
+    ),
+    (
+        array("a.boundaries", lambda a: a[:, :4]),
+        "node 'a', boundaries has shape [3, 4], not [3, 6]",
+    ),
+    (
+        set_in("nodes", 0, "neuron", "membrane_bits", to=4),
+        "node 'a', boundaries has shape [3, 6], not [3, 14]",
+    ),
+    (
+        set_in("nodes", 0, "neuron", "membrane_bits", to=9),
+        "node 'a' stores membranes in 9 bits; with boundaries at most 8 are possible",
+    ),
+    (
+        array("a.boundaries", lambda a: a[:, ::-1]),
+        "node 'a': the boundaries of channel 0 are not ascending",
+    ),
+    (set_in("nodes", 0, "neuron", "boundaries", "bits", to=4), "node 'a', boundaries holds -128, outside -8..7 of"),
+    (set_in("nodes", 0, "neuron", "boundaries", to=None), "node 'a', 'neuron', 'boundaries' is null, but a tensor is"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), STEPPED_RULES, ids=[reason[:60] for _, reason in STEPPED_RULES])
+def test_every_rule_of_boundaries_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.stepped(), path)
+    document, tensors = files.pull_apart(path)
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
 def test_margins_of_a_single_logit() -> None:
     network = samples.early()
     head = dataclasses.replace(
@@ -950,7 +1004,7 @@ def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
 
 
 @settings(LITTLE, max_examples=16 * settings().max_examples)
-@given(network=st.one_of(networks(max_size=8), networks(max_size=8, features=FEATURES)), data=st.data())
+@given(network=st.one_of(networks(max_size=8), networks(max_size=8, features=EVERYTHING)), data=st.data())
 def test_mutations_behind_the_hash(tmp_path: Path, network: Network, data: st.DataObject) -> None:
     path = tmp_path / "net.safetensors"
     save(network, path)

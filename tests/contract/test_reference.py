@@ -11,7 +11,7 @@ from contract.samples import HALF, KEEP, lif, one_neuron, tensor
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, inputs_for, networks
+from strategies import EVERYTHING, inputs_for, networks
 
 from mintaka.artifact import (
     ArtifactError,
@@ -419,7 +419,7 @@ def test_the_stranger_agrees(tmp_path: Path, data: st.DataObject) -> None:
 @settings(suppress_health_check=[*HealthCheck], max_examples=12 * settings().max_examples)
 @given(st.data())
 def test_the_stranger_agrees_on_what_1_1_brings(tmp_path: Path, data: st.DataObject) -> None:
-    network = data.draw(networks(features=FEATURES, max_hidden=5, max_size=12))
+    network = data.draw(networks(features=EVERYTHING, max_hidden=5, max_size=12))
     x = data.draw(inputs_for(network, (1, 2)))
     assert_equal(network, x, simulated(network, tmp_path / "net.safetensors"))
 

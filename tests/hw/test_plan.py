@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -139,6 +140,20 @@ def test_one_step_needs_no_membranes() -> None:
         "state",
         "current",
     }
+
+
+def test_membranes_by_boundaries_are_refused() -> None:
+    network = SMALL
+    neuron = network.nodes[0].neuron
+    assert neuron is not None
+    steps = IntTensor(np.zeros((network.nodes[0].channels, 2 * neuron.membrane_max), np.int8), 2)
+    first = replace(network.nodes[0], neuron=replace(neuron, leak=(), boundaries=steps))
+    sentence = (
+        f"node '{first.name}' stores its membranes by boundaries, for which there is no hardware: each lane would need "
+        f'{2 * neuron.membrane_max} comparators; train it with membrane_rule = "shift"'
+    )
+    with pytest.raises(PlanError, match=f"^{re.escape(sentence)}$"):
+        make_plan(replace(network, nodes=(first, *network.nodes[1:])))
 
 
 def test_deep_chains_are_predicted() -> None:

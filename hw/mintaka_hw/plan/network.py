@@ -171,6 +171,11 @@ def _buildable(network: Network) -> list[Node]:
     for node in network.nodes:
         if node.name not in read and node.name != network.output.node:
             raise PlanError(f"node '{node.name}' is read by nothing{within}: remove it")
+        if node.neuron is not None and node.neuron.boundaries is not None:
+            raise PlanError(
+                f"node '{node.name}' stores its membranes by boundaries, for which there is no hardware: each lane "
+                f'would need {2 * node.neuron.membrane_max} comparators; train it with membrane_rule = "shift"'
+            )
     if network.input.name not in read:
         raise PlanError(f"the input '{network.input.name}' is read by nothing{within}: let a node read it")
     if _delays(network).get(network.output.node, network.time_steps) >= network.time_steps:

@@ -38,6 +38,7 @@ MAX_EDGES = 64
 MAX_COUNT = 2**16 - 1
 MAX_REFRACTORY = 255
 MAX_MARGIN = 2**41  # no two logits are further apart
+MAX_BOUNDARY_BITS = 8
 
 
 def require(condition: object, sentence: str) -> None:
@@ -314,6 +315,19 @@ def _check_neuron(node: Node, neuron: Neuron, where: str) -> None:
         _check_leak(neuron.current.leak, f"{where}, current")
         bits = neuron.current.bits
         require(2 <= bits <= 16, f"{where} stores synaptic currents in {bits} bits; 2 to 16 are possible")
+    if neuron.boundaries is not None:
+        _check_boundaries(node, neuron, neuron.boundaries, where)
+
+
+def _check_boundaries(node: Node, neuron: Neuron, boundaries: IntTensor, where: str) -> None:
+    bits, most = neuron.membrane_bits, MAX_BOUNDARY_BITS
+    require(bits <= most, f"{where} stores membranes in {bits} bits; with boundaries at most {most} are possible")
+    require(not neuron.leak, f"{where} has boundaries, which say what the membrane keeps, so its leak must be empty")
+    _check_tensor(boundaries, (node.channels, 2 * neuron.membrane_max), f"{where}, boundaries", signed=True)
+    falling = np.diff(boundaries.values.astype(np.int64), axis=1) < 0
+    if falling.any():
+        channel = int(np.argwhere(falling)[0][0])
+        raise ArtifactError(f"{where}: the boundaries of channel {channel} are not ascending")
 
 
 def _check_leak(leak: tuple[LeakTerm, ...], where: str) -> None:

@@ -47,7 +47,8 @@ def format_version(network: Network) -> tuple[int, int]:
     for node in network.nodes:
         newer |= node.join is not None or node.integrator is not None or any(edge.op for edge in node.inputs)
         newer |= node.neuron is not None and (node.neuron.refractory != 0 or node.neuron.current is not None)
-    if network.output.margins:
+    later = any(node.neuron is not None and node.neuron.boundaries is not None for node in network.nodes)
+    if later or network.output.margins:
         return (1, 3)
     if any(node.codebook is not None for node in network.nodes):
         return (1, 2)
@@ -98,6 +99,8 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
             form["refractory"] = n.refractory
         if n.current is not None:
             form["current"] = {"leak": leak(n.current.leak), "bits": n.current.bits}
+        if n.boundaries is not None:
+            form["boundaries"] = put(f"{node.name}.boundaries", n.boundaries)
         return form
 
     def one(node: Node) -> Json:
@@ -338,7 +341,10 @@ def _neuron(f: Fields, kind: str) -> Neuron:
         c = f.object("current")
         current = SynapticCurrent(_leak(c), c.integer("bits"))
         c.end()
-    return Neuron(threshold, fire, reset, reset_by, leak, bits, refractory, current)
+    boundaries = None
+    if f.since(3, "boundaries"):
+        boundaries = required(f.int_tensor("boundaries"), f"{f.where}, 'boundaries'")
+    return Neuron(threshold, fire, reset, reset_by, leak, bits, refractory, current, boundaries)
 
 
 def _leak(f: Fields) -> tuple[LeakTerm, ...]:

@@ -116,11 +116,18 @@ def stored(value: np.ndarray, most: int) -> np.ndarray:
     return np.clip(value, -most, most)
 
 
+def reached(V: np.ndarray, boundaries: np.ndarray) -> np.ndarray:
+    """How many of its channel's boundaries (C, 2 Qu) each V (N, C, ...) has reached."""
+    return np.sum([per_channel(column, V) <= V for column in boundaries.T], axis=0)
+
+
 def fire(K: np.ndarray, neuron: Neuron, silent: np.ndarray | bool = False) -> tuple[np.ndarray, np.ndarray]:
     """From K (N, C, ...) the spikes and the membrane to store, both int64; where `silent`, no spike."""
     s = np.where(silent, 0, per_channel(neuron.threshold.values, K) < K).astype(np.int64)
     after = np.zeros_like(K) if neuron.reset_by is None else K - per_channel(neuron.reset_by.values, K)
     V = np.where(s == 1, after, K)
+    if neuron.boundaries is not None:
+        return s, reached(V, neuron.boundaries.values) - neuron.membrane_max
     return s, stored(leaked(V, neuron.leak), neuron.membrane_max)
 
 

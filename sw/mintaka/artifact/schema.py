@@ -116,6 +116,8 @@ class Neuron:
 
     refractory : steps of silence after a spike, in which the membrane takes in nothing.
     current : the synaptic current of a CUBA-LIF neuron, None for LIF.
+    boundaries : (C_out, 2 Qu), ascending: U is -Qu plus the number of boundaries that V has reached, instead of
+        clip(leak(V)), and `leak` is empty. None where the leak says what is kept.
     """
 
     threshold: IntTensor
@@ -126,6 +128,7 @@ class Neuron:
     membrane_bits: int
     refractory: int = 0
     current: SynapticCurrent | None = None
+    boundaries: IntTensor | None = None
 
     @property
     def kind(self) -> str:

@@ -12,6 +12,7 @@ What it saves in hardware: SOPs (an addition of 0 is none). Cycles and weight bi
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from math import pi, sin
 from typing import Annotated, Any, ClassVar, Literal
@@ -72,6 +73,15 @@ def fix_zeros(snn: SNN) -> None:
                     raise CompressError(f"no synapse of layer '{name}' would be left; ask for fewer zeros")
 
 
+def with_zeros(snn: SNN) -> SNN:
+    """A copy whose weights may be 0: it has masks, though nobody knows yet where the zeros will be."""
+    new = deepcopy(snn)
+    for edges in sparse_edges(new).values():
+        for edge in edges:
+            edge.mask = torch.ones_like(edge.weight, dtype=torch.bool)
+    return new
+
+
 def zero_share(snn: SNN) -> float:
     """Share of the weights of `sparse_edges` that are exactly 0: integers once quantized."""
     with torch.no_grad():
@@ -125,6 +135,9 @@ class SoftThreshold(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_zeros(snn)
+
+    def outlook(self, snn: SNN) -> SNN:
+        return with_zeros(snn)
 
 
 class STDS(SoftThreshold):

@@ -236,7 +236,7 @@ class _Engine:
     def _scanned(self, stage: Stage, current: Tensor, steps: int | None) -> bool:
         """Whether the compiled loop has run these neurons: where it is worth it, and nobody wants K and U."""
         node, cell = stage.node, stage.cell
-        if self.trace or cell is None or self.rows * node.size_out < scan.LEAST_WORK:
+        if self.trace or cell is None or cell.lif.stairs is not None or self.rows * node.size_out < scan.LEAST_WORK:
             return False
         readers = [(n, e) for n in self.network.nodes for e in n.inputs if e.node == node.name]
         spikes = self.exits or any(

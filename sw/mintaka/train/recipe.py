@@ -55,7 +55,7 @@ from mintaka.train.keys import (
 
 INPUT_NAME = "input"
 TAGS = {tag for _, models in BLOCKS.values() for tag in models}
-NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits")
+NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits", "membrane_rule")
 
 
 def load_recipe(path: Path | str) -> Recipe:
@@ -267,12 +267,14 @@ def _spec(layer: DenseRecipe | ConvRecipe | PoolRecipe | JoinRecipe, recipe: Rec
     if isinstance(layer, JoinRecipe):
         return JoinSpec(layer.name, layer.kind, tuple(EdgeSpec(read.node, read.delay) for read in layer.reads))
     bits = layer.weight_bits or recipe.network.weight_bits
+    scale = layer.weight_scale or recipe.network.weight_scale
     neuron = _neuron(layer, recipe.network, (layer.read or "accumulate") if head else "")
     edges = None if layer.reads is None else tuple(map(_edge, layer.reads))
     if isinstance(layer, DenseRecipe):
-        return DenseSpec(layer.name, layer.units, bits, neuron, layer.input_shift, edges)
+        return DenseSpec(layer.name, layer.units, bits, neuron, layer.input_shift, edges, scale)
     geometry = ConvGeometry(_pair(layer.stride), _pair(layer.padding), layer.groups)
-    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, neuron, layer.input_shift, edges)
+    about = layer.input_shift, edges, scale
+    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, neuron, *about)
 
 
 def _neuron(layer: DenseRecipe | ConvRecipe, shared: NetworkRecipe, read: str) -> NeuronSpec | Integrator | None:
@@ -286,10 +288,15 @@ def _neuron(layer: DenseRecipe | ConvRecipe, shared: NetworkRecipe, read: str) -
         return None
     bits, leak = said("membrane_bits"), parse_leak(said("leak"))
     if read == "membrane":
+        if said("membrane_rule") != "shift":
+            raise RecipeError(
+                f"the head '{layer.name}' is read by its membrane, which knows the membrane_rule 'shift' only: give "
+                "'membrane_rule' to the other layers instead of 'network'"
+            )
         return Integrator(leak, bits)
     current_leak = parse_leak(said("current_leak") or "0")
     current = SynapticCurrent(current_leak, said("current_bits") or bits) if current_leak else None
-    return NeuronSpec(bits, leak, said("reset"), said("refractory") or 0, current)
+    return NeuronSpec(bits, leak, said("reset"), said("refractory") or 0, current, said("membrane_rule"))
 
 
 def _edge(read: DenseEdge) -> EdgeSpec:
