@@ -79,8 +79,9 @@ def test_it_saves_cycles() -> None:
     always = replace(network, output=replace(network.output, margins=(0, None, None)))
     full, some, least = (predict_cycles(make_plan(each, 2), inputs).result[-1] for each in (never, network, always))
     assert least < some < full
+    # What is lost beside the steps: samples do not overlap, and layers are ahead when one ends.
     steps = run(network, inputs).steps.mean() / network.time_steps
-    assert some < full * (steps + 0.2)
+    assert full * steps < some < full * (steps + 0.25)
 
 
 def test_a_network_without_margins_has_nothing_of_it(tmp_path: Path) -> None:

@@ -137,11 +137,6 @@ def test_what_calibrates_is_not_trained_with(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        (recipe(steps=1), "compress[0] (exit): the network has 1 time step, so there is none to leave out"),
-        (
-            recipe(methods=[{"method": "steps", "epochs": 1, "time_steps": 1, "at": "qat"}, {"method": "exit"}]),
-            "compress[1] (exit): the network has 1 time step, so there is none to leave out",
-        ),
         (
             recipe(methods=[{"method": "exit"}, {"method": "activity", "epochs": 1, "strength": 0.1, "at": "qat"}]),
             "compress[0] (exit): early exit is calibrated at the end: write it last, and once",
@@ -160,6 +155,20 @@ def test_bad_recipes(form: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_recipe(form)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "place"),
+    [
+        (recipe(steps=1), 0),
+        (recipe(methods=[{"method": "steps", "epochs": 1, "time_steps": 1, "at": "qat"}, {"method": "exit"}]), 1),
+    ],
+)
+def test_one_step_is_refused_before_training(form: dict[str, Any], place: int, tmp_path: Path) -> None:
+    sentence = rf"^compress\[{place}\] \(exit\): a network of 1 time step has no step to leave out by early exit$"
+    with pytest.raises(RecipeError, match=sentence):
+        train(parse_recipe(form), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_calibration_set_that_is_empty(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from pydantic import Field
 from mintaka.artifact import Network
 from mintaka.artifact.reference import lead
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Method, Phase
+from mintaka.compress.method import Epochs, Method, Phase, Task
 from mintaka.snn.fast import run_fast
+from mintaka.snn.network import SNN
 
 Margins = tuple[int | None, ...]
 
@@ -42,6 +43,9 @@ class Exit(Method):
 
     def phases(self) -> list[Phase]:
         return []
+
+    def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
+        check_steps(snn.time_steps)
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,14 @@ def calibrate(network: Network, inputs: np.ndarray, labels: np.ndarray, loss: fl
     return _margins(logits_by_step(network, inputs), labels, loss)
 
 
-def _check(network: Network, labels: np.ndarray) -> None:
-    if network.time_steps == 1:
+def check_steps(time_steps: int) -> None:
+    """Raise CompressError where there is no step to leave out."""
+    if time_steps == 1:
         raise CompressError("a network of 1 time step has no step to leave out by early exit")
+
+
+def _check(network: Network, labels: np.ndarray) -> None:
+    check_steps(network.time_steps)
     if not len(labels):
         raise CompressError("there are no samples to calibrate early exit with: hold out more of the training data")
 

@@ -73,9 +73,12 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
 
 
 def _with_exit(network: Network, recipe: Recipe, dataset: Dataset) -> tuple[Network, dict[str, object]]:
-    """With margins where the recipe asks for early exit, and how they were found."""
+    """With margins where the recipe asks for early exit, and how they were found.
+
+    A search may have left one step (`mixed`): nothing can be left out of it.
+    """
     early = exit_of(recipe)
-    if early is None:
+    if early is None or network.time_steps == 1:
         return network, {}
     _, x, y = hold_out(recipe, dataset)
     margins = calibrate(network, network_inputs(network, x, dataset.bits), y, early.loss)

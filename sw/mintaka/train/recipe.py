@@ -33,7 +33,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mintaka.artifact import ConvGeometry, Input, Integrator, Pool, SynapticCurrent
-from mintaka.compress import Exit, Steps
+from mintaka.compress import Exit
 from mintaka.data import Dataset
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
@@ -128,16 +128,11 @@ def _check_order(recipe: Recipe) -> None:
 
 
 def _check_exit(recipe: Recipe) -> None:
-    """Early exit comes last, once, and needs steps to leave out."""
+    """Early exit comes last, and once."""
     methods = recipe.compress or []
-    steps = [recipe.network.time_steps, *(method.time_steps for method in methods if isinstance(method, Steps))]
     for index, method in enumerate(methods):
-        if not isinstance(method, Exit):
-            continue
-        if index != len(methods) - 1:
+        if isinstance(method, Exit) and index != len(methods) - 1:
             raise RecipeError(f"compress[{index}] (exit): early exit is calibrated at the end: write it last, and once")
-        if steps[-1] == 1:
-            raise RecipeError(f"compress[{index}] (exit): the network has 1 time step, so there is none to leave out")
 
 
 def _check_head(recipe: Recipe) -> None:
