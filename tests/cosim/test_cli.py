@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.samples import coded, newer
+from contract.samples import coded, newer, stepped
 from cosim.small import DIRECT, call
 
 from mintaka.artifact import run, save
@@ -71,6 +71,21 @@ def test_show_of_codebooks(capsys: Capture, tmp_path: Path) -> None:
     assert [layer["weight_memory_bits"] for layer in facts["layers"]] == [15 * 2 + 4 * 8, 6 * 3 + 5 * 3]
     found = [{memory["name"]: memory["bits"] for memory in stage["memories"]} for stage in facts["hardware"]["stages"]]
     assert [(memories["weights"], memories["codebook"]) for memories in found] == [(2 * 10 * 2, 4 * 8), (3 * 6, 5 * 3)]
+
+
+def test_membranes_by_boundaries_are_shown_and_not_built(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "stepped.safetensors"
+    save(stepped(), path)
+    done = call(capsys, "show", path, "--graph", tmp_path / "net.svg")
+    assert done.status == 0
+    assert all(
+        words in done.out for words in ("by 6 boundaries", "by 2 boundaries", "hardware: none, because node 'a'")
+    )
+    assert "leak by 6 boundaries" in (tmp_path / "net.svg").read_text()
+    done = call(capsys, "generate", path, "--out", tmp_path / "verilog")
+    assert done.status == 1
+    assert done.err.startswith("mintaka: node 'a' stores its membranes by boundaries, for which there is no hardware")
+    assert not (tmp_path / "verilog").exists()
 
 
 def test_show(capsys: Capture, artifact: Path) -> None:

@@ -187,3 +187,16 @@ def test_too_few_epochs() -> None:
         method(search_epochs=6).check(dense(4), TASK)
     with pytest.raises(CompressError, match="would leave 0 of them"):
         method(remove=0.9, scope="layer").check(dense(4), TASK)
+
+
+def test_only_these_layers() -> None:
+    snn, made = dense(8, 6), method(patience=1, search_epochs=4, layers=["h1"])
+    (stage, _) = [phase.stage for phase in made.phases()]
+    stage.attach(snn)
+    assert list(snn.development.ranges) == ["h1"]
+    for done in (1, 2, 3):
+        stage.after_epoch(snn, TASK, done, 4)
+    assert snn.layers[0].mask is None
+    assert snn.layers[1].mask is not None
+    new = stage.finish(snn, TASK)
+    assert [new.signals[name].shape for name in ("h0", "h1")] == [(8,), (3,)]

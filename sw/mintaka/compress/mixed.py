@@ -42,7 +42,7 @@ from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.snn.network import SNN
 
-WEIGHTS, MEMBRANES = "weight_bits", "membrane_bits"
+SCALES = tuple(2.0 ** (power / 2) for power in range(-8, 9))
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,12 @@ def candidate(snn: SNN, widths: Widths) -> SNN:
 
 def judge(snn: SNN, widths: Widths, batches: Batches, samples: int) -> Judged:
     """Statistics, cross-entropy and costs of a candidate on the first `samples` of the data, exactly as it would be
-    exported."""
-    new, left, total, number, sops = candidate(snn, widths), samples, 0.0, 0, 0.0
-    chosen = []
+    exported.
+
+    The scale of the scores is learned later and depends on the head's width now, so each candidate has the best of
+    `SCALES`: otherwise the search would look for sharp scores, not for right ones.
+    """
+    new, left, chosen = candidate(snn, widths), samples, []
     for x, y in batches(new):
         chosen.append((x[:left], y[:left]))
         left -= len(chosen[-1][0])
@@ -156,14 +159,12 @@ def judge(snn: SNN, widths: Widths, batches: Batches, samples: int) -> Judged:
         for x, _ in chosen:
             new(x)
     network = to_artifact(new.eval(), "candidate")
-    for x, y in chosen:
-        result = run_fast(network, x.numpy().astype(input_dtype(network.input.bits)))
-        scores = new.scores(torch.from_numpy(result.logits))
-        total += float(F.cross_entropy(scores, y, reduction="sum").detach())
-        sops += bit_sops(result, widths.weight_bits) * len(x)
-        number += len(x)
+    inputs, classes = (torch.cat(parts) for parts in zip(*chosen, strict=True))
+    result = run_fast(network, inputs.numpy().astype(input_dtype(network.input.bits)))
+    scores = new.scores(torch.from_numpy(result.logits)).detach()
+    loss = min(float(F.cross_entropy(scores * scale, classes)) for scale in SCALES)
     memory = memory_bits(snn, widths.weight_bits, widths.membrane_bits, widths.time_steps)
-    return Judged(widths, total / number, memory, sops / number)
+    return Judged(widths, loss, memory, bit_sops(result, widths.weight_bits))
 
 
 def search_widths(snn: SNN, space: Space, budget: Budget, batches: Batches, samples: int = 1000) -> Judged:
