@@ -26,7 +26,7 @@ NOTHING = (0, 0, 0, 0, 1, 0)
 
 
 def walks(layer: LayerPlan, frames: list[np.ndarray]) -> np.ndarray:
-    """frames : what enters by each edge, (M, ...). int32 (lists, groups, WALK) in the order in which they are replayed."""
+    """int32 (lists, groups, WALK), in the order of the replay. frames : what enters by each edge, (M, ...)."""
     phases = layer.phases
     meeting = [(number,) for number in phases.passes] + ([phases.step_edges] if phases.step_edges else [])
     at_once = max(1, PORTION // layer.windows)
@@ -47,19 +47,22 @@ def _portion(layer: LayerPlan, numbers: Sequence[int], frames: list[np.ndarray])
         if edge.element_bits > 1:  # an entry is an element
             kept = layer.sparse.kept[:, edge.offset : edge.offset + edge.fan_in]
             slots.append(np.bitwise_count(elements) * kept[:, None, :])
-            entries.append(elements > 0)
+            entries.append(np.asarray(elements > 0))
         else:
             assert edge.blocks is not None
             chunks = np.pad(elements, ((0, 0), (0, 1)))[:, edge.places]
             masks = layer.sparse.masks[:, edge.blocks.first :][:, : len(edge.places), : edge.places.shape[1]]
             slots.append(np.einsum("lbp,gbp->glb", chunks, masks.astype(chunks.dtype)))
-            entries.append(chunks.any(axis=2))
+            entries.append(np.asarray(chunks.any(axis=2)))
     of_all = np.concatenate(entries, axis=1)
     return np.stack([walks_of(each, of_all) for each in np.concatenate(slots, axis=2)], axis=1)
 
 
 def walks_of(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """slots : what the entry at each place of each list issues, (lists, places). entries : whether there is one, bool."""
+    """int32 (lists, WALK).
+
+    slots : what the entry at each place of each list issues, (lists, places). entries : whether there is one, bool.
+    """
     behind = np.cumsum(entries[:, ::-1], axis=1)[:, ::-1]  # entries from here to the list's end
     left = entries & ((slots > 0) | (behind == 1))
     lists, places = np.nonzero(left)

@@ -406,7 +406,9 @@ class LayerPlan:
             MemoryPlan("codebook", 0 if self.codebook is None else len(self.codebook), self.weight_width),
             MemoryPlan("events", 2**self.ring_bits, entry),
             MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
-            MemoryPlan("fanout", self.fan_in, 0 if self.is_grouped or self.sparse else int(self.fanout.max()).bit_length()),
+            MemoryPlan(
+                "fanout", self.fan_in, 0 if self.is_grouped or self.sparse else int(self.fanout.max()).bit_length()
+            ),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
         for edge in self.edges:

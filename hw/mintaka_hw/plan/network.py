@@ -126,7 +126,7 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = ()) -> P
             stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
         stages.append(_layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=node.name in wanted))
-        if sparse == "auto" and _zeros_problem(node) is None:
+        if sparse == "auto" and zeros_problem(node) is None:
             other = _layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=True)
             stages[-1] = min(stages[-1], other, key=lambda layer: sum(memory.bits for memory in layer.memories))
     return Plan(
@@ -144,13 +144,13 @@ def _sparse(nodes: list[Node], sparse: Sparse) -> frozenset[str]:
     for name in sparse:
         if name not in layers:
             raise PlanError(f"a sparse weight memory is wanted for '{name}', but the layers are {', '.join(layers)}")
-        problem = _zeros_problem(layers[name])
+        problem = zeros_problem(layers[name])
         if problem is not None:
             raise PlanError(f"layer '{name}' cannot have a sparse weight memory: {problem}")
     return frozenset(sparse)
 
 
-def _zeros_problem(node: Node) -> str | None:
+def zeros_problem(node: Node) -> str | None:
     """Why no row of weights of that node can be left out, or None."""
     if not node.has_synapses:
         return "it has no weights"

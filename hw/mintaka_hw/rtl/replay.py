@@ -196,7 +196,12 @@ class Replay(wiring.Component):
                 **marks,
             }
         else:
-            asked = {"nothing": nothing, "element": self.entry.element, "bits": self.entry.bits, "edge": self.entry.edge}
+            asked = {
+                "nothing": nothing,
+                "element": self.entry.element,
+                "bits": self.entry.bits,
+                "edge": self.entry.edge,
+            }
             begins = Signal(init=1)  # the next chunk is the first of its group
             passed = data.StructLayout({name: len(value) for name, value in (context | marks).items()})
             m.submodules.index = rows_of = RowIndex(layer, passed)

@@ -28,9 +28,7 @@ def group_words(values: np.ndarray, lanes: int, width: int, padding: int = 0) ->
     return [packed(row, width) for row in padded.reshape(groups, lanes)]
 
 
-def rom(
-    m: Module, name: str, words: list[int], width: int, address: Value, enable: Value | None = None
-) -> Value:
+def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value | None = None) -> Value:
     """The word at `address`, one cycle later; a single word is just a constant.
 
     enable : with it the word stays until the next one is asked for.
