@@ -19,7 +19,7 @@ import torch
 from contract import files
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import strategies as st
-from strategies import FEATURES, inputs_for, networks
+from strategies import FEATURES, inputs_for, networks, with_zeros
 from sw import nets
 from taken import within
 
@@ -50,6 +50,7 @@ from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_cosim.bench.words import pack_beats
 from mintaka_hw.estimate import CyclePrediction, predict_cycles
 from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.plan.network import zeros_problem
 from mintaka_hw.verilog import generate
 
 STRANGER_WORK = 15_000  # synapses times steps times samples that plain Python does in some tens of milliseconds
@@ -69,7 +70,7 @@ STALLS = (RANDOM_STALLS, Stalls(60, 10, 16), Stalls(10, 60, 16), Stalls(80, 80, 
 @dataclass(frozen=True)
 class Case:
     """lanes : by layer. batch : of the fast engine. stalls, seed : of the second run of the Verilog. snn : what the
-    network was exported from, None where it was born as an artifact."""
+    network was exported from, None where it was born as an artifact. sparse : layers with a sparse weight memory."""
 
     network: Network
     inputs: np.ndarray
@@ -78,6 +79,7 @@ class Case:
     stalls: Stalls
     seed: int
     snn: SNN | None = None
+    sparse: tuple[str, ...] = ()
 
 
 class DifferError(AssertionError):
@@ -99,10 +101,15 @@ def cases(draw: st.DrawFn) -> Case:
     else:
         features = draw(st.one_of(st.just(()), st.just(FEATURES), st.sets(st.sampled_from(FEATURES))))
         network = draw(networks(features=features))
+        share = draw(st.sampled_from((0.0, 0.5, 0.9)))
+        if share:
+            network = with_zeros(network, share, draw(st.integers(0, 2**31 - 1)))
         inputs = draw(inputs_for(network))
     lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.has_synapses}
     batch, seed = draw(st.integers(1, 3)), draw(st.integers(0, 2**31 - 1))
-    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed, snn)
+    able = [] if network.output.margins else [node.name for node in network.nodes if zeros_problem(node) is None]
+    sparse = tuple(name for name in able if draw(st.booleans()))
+    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed, snn, sparse)
 
 
 # ---------------------------------------------------------------- checks
@@ -119,7 +126,7 @@ class Checked:
 def refusal(case: Case) -> str | None:
     """Why there is no hardware for the case, without names and numbers, or None."""
     try:
-        make_plan(case.network, case.lanes)
+        make_plan(case.network, case.lanes, case.sparse)
     except PlanError as error:
         return re.sub(r"\[[\d, ]*\]", "[...]", re.sub(r"'[^']*'", "'...'", str(error)))
     return None
@@ -137,7 +144,7 @@ def check(case: Case, *, rtl: bool) -> Checked:
             stages.append(stage)
     refused = refusal(case)
     if rtl:
-        plan = make_plan(case.network, case.lanes)
+        plan = make_plan(case.network, case.lanes, case.sparse)
         predicted = predict_cycles(plan, case.inputs, expected)
         for seen in hardware(case, plan, predicted):
             seen.compare(case, plan, expected, predicted)
@@ -329,6 +336,8 @@ def _smaller(case: Case) -> Iterator[Case]:
     for name, lanes in case.lanes.items():
         if lanes > 1:
             yield replace(case, lanes={**case.lanes, name: 1})
+    for name in case.sparse:
+        yield replace(case, sparse=tuple(each for each in case.sparse if each != name))
 
 
 def keep(case: Case, folder: Path, name: str, sentence: str, *, rtl: bool) -> Path:
@@ -340,7 +349,7 @@ def keep(case: Case, folder: Path, name: str, sentence: str, *, rtl: bool) -> Pa
         born = {"source": case.snn.source, "specs": case.snn.specs, "state": case.snn.state_dict()}
         torch.save(born, folder / f"{name}.pt")
     stalls = [case.stalls.input_percent, case.stalls.output_percent, case.stalls.longest_cycles]
-    facts = {"sentence": sentence, "rtl": rtl, "lanes": case.lanes, "batch": case.batch}
+    facts = {"sentence": sentence, "rtl": rtl, "lanes": case.lanes, "sparse": case.sparse, "batch": case.batch}
     path = folder / f"{name}.json"
     path.write_text(json.dumps({**facts, "stalls": stalls, "seed": case.seed}, indent=2) + "\n")
     return path
@@ -353,7 +362,8 @@ def kept(path: Path) -> tuple[Case, dict[str, Any]]:
     with np.load(path.with_suffix(".npz")) as arrays:
         inputs = arrays["x"]
     snn = _born(path.with_suffix(".pt"), network) if path.with_suffix(".pt").is_file() else None
-    return Case(network, inputs, facts["lanes"], facts["batch"], Stalls(*facts["stalls"]), facts["seed"], snn), facts
+    stalls, sparse = Stalls(*facts["stalls"]), tuple(facts["sparse"])
+    return Case(network, inputs, facts["lanes"], facts["batch"], stalls, facts["seed"], snn, sparse), facts
 
 
 def _born(path: Path, network: Network) -> SNN:

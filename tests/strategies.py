@@ -560,3 +560,26 @@ def _near(draw: st.DrawFn, rng: np.random.Generator, size: int, centre: float, s
     narrowest = max(int(values.max()), int(-values.min() - 1), 0).bit_length() + 1
     bits = min(31, narrowest + draw(st.integers(0, 3)))
     return IntTensor(values.astype(storage_dtype(bits)), bits)
+
+
+def with_zeros(network: Network, share: float, seed: int) -> Network:
+    """The network with so many of its single weights at 0, and every other element's in a third of the neurons."""
+    rng = np.random.default_rng(seed)
+
+    def pruned(node: Node, edge: Edge) -> Edge:
+        if edge.weight is None or (edge.weight.bits == 1 and node.codebook is None):
+            return edge
+        gone = rng.random(edge.weight.values.shape) < share
+        if gone.ndim > 1:
+            gone[: -(-len(gone) // 3), rng.integers(2) :: 2] = True
+        return replace(edge, weight=replace(edge.weight, values=np.where(gone, 0, edge.weight.values)))
+
+    nodes = [
+        node
+        if node.codebook is not None and 0 not in node.codebook
+        else replace(node, inputs=tuple(pruned(node, edge) for edge in node.inputs))
+        for node in network.nodes
+    ]
+    found = replace(network, nodes=tuple(nodes), vectors=None)
+    check(found)
+    return found

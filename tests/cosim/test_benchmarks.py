@@ -39,6 +39,16 @@ def test_cycles_are_those_of_the_model(tmp_path: Path) -> None:
     assert " cores" in text
 
 
+def test_sparse_memories_are_compared(tmp_path: Path) -> None:
+    text = run(tmp_path, "sparse")
+    (path,) = (tmp_path / "store/sparse").glob("cycles-*.json")
+    found = json.loads(path.read_text())["values"]
+    dense, sparse = found["dense"], found["sparse"]
+    assert 0 < sparse["rows"] < dense["rows"]
+    assert sparse["slots"] <= sparse["busy"] <= dense["busy"]
+    assert f"| {found['zeros']:.1%} | 8 | {sparse['rows'] / dense['rows']:.2f} | {dense['bits']:,} |" in text
+
+
 def test_profile_shares_are_all_of_the_time(tmp_path: Path) -> None:
     text = run(tmp_path, "profile")
     for job in json.loads((tmp_path / "store/profile/rate.json").read_text())["values"].values():

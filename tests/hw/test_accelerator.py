@@ -29,7 +29,7 @@ from mintaka.artifact import (
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
 from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.estimate.cycles import event_lists
+from mintaka_hw.estimate.lists import event_lists
 from mintaka_hw.plan import Plan, PlanError, make_plan
 
 

@@ -207,7 +207,7 @@ def assert_listed_as_built(layer: LayerPlan) -> None:
     Constants in block RAM are built with a power of two of words. A codebook is gates.
     """
     least = {"rows": 1, "flags": 1, "state": REGISTER_STATES + 1, "current": REGISTER_STATES + 1}
-    constants = ("weights", "fanout", "bias", "threshold", "reset_by")
+    constants = ("weights", "index", "fanout", "bias", "threshold", "reset_by")
     deep = [m.name in constants and m.bits >= BLOCK_BITS for m in layer.memories]
     bits = [m.width << (m.depth - 1).bit_length() if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
     built = [m.depth >= least.get(m.name, 2) and m.name != "codebook" for m in layer.memories]

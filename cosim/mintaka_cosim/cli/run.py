@@ -12,11 +12,13 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    SparseOption,
     check_file,
     console,
     emit_json,
     load_inputs,
     parse_lanes,
+    parse_sparse,
     progress_bar,
     shown,
     written,
@@ -45,6 +47,7 @@ def run(
     ] = Backend.REFERENCE,
     trace: Annotated[bool, typer.Option("--trace", help="Also every layer's K, spikes and membranes.")] = False,
     lanes: LanesOption = "auto",
+    sparse: SparseOption = "none",
     json: JsonOption = False,
 ) -> None:
     """Run samples through an artifact.
@@ -60,7 +63,7 @@ def run(
     network = load(artifact)
     inputs = load_inputs(input_, network)
     check_file("--out", out)
-    result = _compute(network, inputs, backend, trace, lanes, quiet=json)
+    result = _compute(network, inputs, backend, trace, lanes, sparse, quiet=json)
     arrays = result_arrays(result)
     _save(out, arrays)
     facts: dict[str, Any] = {
@@ -79,7 +82,9 @@ def run(
         console().print(f"{len(inputs):,} samples by {backend.value}: {sops}; {shown(out)}")
 
 
-def _compute(network: Network, inputs: np.ndarray, backend: Backend, trace: bool, lanes: str, *, quiet: bool) -> Result:
+def _compute(
+    network: Network, inputs: np.ndarray, backend: Backend, trace: bool, lanes: str, sparse: str, *, quiet: bool
+) -> Result:
     if backend is Backend.REFERENCE:
         from mintaka.artifact import run as run_reference
 
@@ -89,9 +94,11 @@ def _compute(network: Network, inputs: np.ndarray, backend: Backend, trace: bool
 
         return run_fast(network, inputs, trace=trace)
     from mintaka_cosim.bench import simulate
+    from mintaka_hw.plan import make_plan
 
+    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     with progress_bar("simulating the Verilog", quiet=quiet) as progress:
-        return simulate(network, inputs, lanes=parse_lanes(lanes), trace=trace, progress=progress)
+        return simulate(network, inputs, lanes=plan, trace=trace, progress=progress)
 
 
 def result_arrays(result: Result) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import COUNTER_WIDTH, table_width
-from mintaka_hw.rtl.arithmetic import leaked
+from mintaka_hw.rtl.arithmetic import leaked, popcount
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
@@ -164,6 +164,9 @@ class LayerCore(wiring.Component):
         self._output(m, lanes, replay, stepped, result)
         if layer.is_grouped:
             self._counters(m, replay, slots[2], valids[2], 2, popcount(operations))
+        elif layer.sparse is not None:
+            synapses = weight_word[layer.lanes * layer.stored_weight_bits :]
+            self._counters(m, replay, slots[1], valids[1], 1, synapses)
         else:
             self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
         if layer.exits:
@@ -183,13 +186,21 @@ class LayerCore(wiring.Component):
         m.d.comb += port.as_value().eq(rom(m, name, words, self.layer.lanes * width, group))
 
     def _weights(self, m: Module, row: Value) -> Value:
-        """The weight memory: row group * fan_in + element holds one weight per lane."""
-        layer = self.layer
+        """The weight memory: row group * fan_in + element holds one weight per lane.
+
+        A sparse one has the rows of `SparseRows`, behind the weights how many of them are not 0.
+        """
+        layer, width = self.layer, self.layer.lanes * self.layer.stored_weight_bits
+        if layer.sparse is not None:
+            stored = [packed(self._encoded(weights), layer.stored_weight_bits) for weights in layer.sparse.rows]
+            synapses = (layer.sparse.rows != 0).sum(axis=1).tolist()
+            rows = [word | number << width for word, number in zip(stored, synapses, strict=True)] or [0]
+            return rom(m, "weights", rows, width + layer.synapse_bits, row)
         rows = []
         for group in range(layer.groups):
             part = layer.weight_rows[group * layer.lanes : (group + 1) * layer.lanes]
             rows += [packed(self._encoded(column), layer.stored_weight_bits) for column in part.T]
-        return rom(m, "weights", rows, layer.lanes * layer.stored_weight_bits, row)
+        return rom(m, "weights", rows, width, row)
 
     def _encoded(self, column: list[int]) -> list[int]:
         """Lane weights as stored: their places in the codebook, or two's complement; at 1 bit, 0 is +1 and 1 is -1.
@@ -375,11 +386,3 @@ class LayerCore(wiring.Component):
         m.d.total += self.done.eq(self.commit)
         with m.If(self.commit):
             m.d.total += self.sops.eq(self.sops + read.data)
-
-
-def popcount(bits: Value) -> Value:
-    """How many bits are set, as a tree of additions."""
-    if len(bits) == 1:
-        return bits
-    half = len(bits) // 2
-    return popcount(bits[:half]) + popcount(bits[half:])

@@ -28,8 +28,11 @@ def group_words(values: np.ndarray, lanes: int, width: int, padding: int = 0) ->
     return [packed(row, width) for row in padded.reshape(groups, lanes)]
 
 
-def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> Value:
-    """The word at `address`, one cycle later; a single word is just a constant."""
+def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value | None = None) -> Value:
+    """The word at `address`, one cycle later; a single word is just a constant.
+
+    enable : with it the word stays until the next one is asked for.
+    """
     if len(words) == 1:
         return C(words[0], width)
     attributes, depth = {}, len(words)
@@ -41,6 +44,8 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
     m.submodules[name] = memory
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
+    if enable is not None:
+        m.d.comb += port.en.eq(enable)
     return port.data
 
 

@@ -118,6 +118,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "lanes": layer.lanes,
                 "groups": layer.groups,
                 "windows": layer.windows,
+                "sparse_rows": None if layer.sparse is None else len(layer.sparse.rows),
                 "shape_in": list(layer.node.shape_in),
                 "shape_out": list(layer.node.shape_out),
                 "fan_in": sum(edge.lists.elements for edge in layer.edges),
