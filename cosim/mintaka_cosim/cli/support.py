@@ -44,6 +44,7 @@ USER_ERRORS = frozenset(
         "PlanError",
         "RecipeError",
         "ReportError",
+        "SynthesisError",
         "ToolchainError",
         "TrainError",
         "RequestError",
