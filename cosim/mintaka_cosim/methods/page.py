@@ -30,8 +30,8 @@ model. A method that does not help on the data is shown as it is. What the metho
 - *Weight bits*, *membrane bits*: all of them, before any folding into lanes; codebooks are counted (exact). A network
   of one time step stores no membrane.
 - *Synapses*: weights that are not 0 (exact). *T*: time steps of a sample.
-- *Spikes*: of all hidden neurons. *SOPs*: additions caused by spikes and input bits, as [semantics](semantics.md) counts
-  them. Both per sample of the test split (measured in the integer engine; the Verilog's counters equal it).
+- *Spikes*: of all hidden neurons. *SOPs*: additions caused by spikes and input bits, see [semantics](semantics.md).
+  Both per sample of the test split (measured in the integer engine; the Verilog's counters equal it).
 - *Cycles*: per sample, samples back to back, at the plan stated above the table (simulated).
 - *LUT*, *block RAM* (in units of 36 kbit): Xilinx 7 cells of the whole design at that plan, of the first seed
   (synthesized by Yosys; nothing is placed or routed). The weight memory is dense: single zeros save SOPs, but neither

@@ -115,7 +115,7 @@ METHODS = (
         """
         [[compress]]
         method = "stds"
-        depth = 3.0
+        depth = 2.0
         search_epochs = $search
         epochs = $tune
         """,
@@ -336,8 +336,8 @@ DATA = {
 
 
 def quick(data: Data) -> Data:
-    """The same with a few epochs: to see that it works."""
-    return replace(data, float_epochs=2, epochs=2, search=1, tune=1, samples=4)
+    """The same with a few epochs, lanes and samples: to see that it works."""
+    return replace(data, float_epochs=2, epochs=2, search=1, tune=1, lanes={"hidden": 4, "output": 1}, samples=4)
 
 
 def entries(data: Data, names: list[str] | None = None) -> list[Entry]:

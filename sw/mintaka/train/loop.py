@@ -26,7 +26,7 @@ from mintaka.compress import Phase, Task
 from mintaka.data import Dataset, encode, load_dataset
 from mintaka.snn.network import SNN, Seen
 from mintaka.train.augment import shift_images
-from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.form import from_form, network_form
 from mintaka.train.history import Epoch, float_accuracy, write_atomically, write_history
@@ -203,6 +203,8 @@ class _Run:
             write_atomically(self.folder / "recipe.toml", self.toml.encode())
         except OSError as error:
             raise TrainError(f"the run folder {self.folder} cannot be written: {error.strerror}") from None
+        if self.index and not (self.folder / FILE).is_file():
+            self._save()  # what was taken from another run may be all
         while self.index < len(self.phases):
             self._phase(progress)
 
