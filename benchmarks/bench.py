@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
+from mintaka_cosim.synthesis import SynthesisError
 from parts import cycles, hotspots, page, pairs, simulators, sparse, synthesis, timing
 from parts.store import ROOT, Store, say
 
@@ -98,7 +99,7 @@ def write(chosen: argparse.Namespace) -> int:
     store = Store(chosen.store, chosen.fresh)
     try:
         measure(chosen, store)
-    except (synthesis.SynthesisError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
+    except (SynthesisError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     write_whole(chosen.out, page.render(store).encode())

@@ -10,12 +10,12 @@ import numpy as np
 from mintaka.artifact import Network, content_hash
 from mintaka.data import load_dataset
 from mintaka.train import export, load_recipe, train
+from mintaka_cosim.synthesis import SCRIPTS, cells, module_of, resources
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, Plan, make_plan
 from mintaka_hw.verilog import generate
 from parts.networks import dense_lanes
 from parts.store import ROOT, Store, Values, say, sources, version
-from parts.synthesis import SCRIPTS, cells, module_of, resources
 
 MODEL = ("hw", "sw/mintaka/artifact")
 TRAINING = ("sw/mintaka",)

@@ -51,6 +51,7 @@ USER_ERRORS = frozenset(
         "PlanError",
         "RecipeError",
         "ReportError",
+        "SynthesisError",
         "ToolchainError",
         "TrainError",
         "RequestError",
