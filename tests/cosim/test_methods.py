@@ -138,8 +138,13 @@ def test_the_page_says_what_was_found() -> None:
             "slim": [Point(2, worse, replace(BUILT, equal=False))],
             "small": [Point(1, FOUND, unbuilt="nobody built it")],
             "steps-2": [Point(1, refused="the data have steps")],
+            "exit": [
+                Point(1, replace(FOUND, exits=((0.0, 3.0, 0.98), (0.01, 2.0, 0.97)))),
+                Point(2, replace(FOUND, exits=((0.0, 3.5, 0.99), (0.01, 2.5, 0.98)))),
+            ],
         }
     )
+    assert "| a | 0.0% | 3.25 | 98.50 |\n| b | 1.0% | 2.25 | 97.50 |\n" in text
     row = "| 1 | `baseline` | 2 | 97.50 | 97.50 (97.00 to 98.00) |  | 128 | W4U4 | 37,888 | 512 | 8,073 | 4 | 165.8 "
     assert row + "| 8,329 | 266 | 1,234 | 2.5 | 5 |  |" in text
     assert re.search(r"\| 2 \| `slim` \| 1 \|  \| 95.00 \| -2.00 \| 64 .* \| 2 \| 165.8 ", text)

@@ -22,7 +22,8 @@ class Figures:
     artifact : content hash. seconds, epochs : of training, epochs by phase. layers : neurons or channels by layer with
     weights. widths : bits of one weight (or of its place in a codebook) and of one membrane, the widest. weight_bits,
     membrane_bits : of all of them; membranes are stored only where T is more than 1. synapses : weights that are not 0.
-    mean_steps : time steps that a sample takes.
+    mean_steps : time steps that a sample takes. exits : of early exit, for several allowed losses the mean steps and
+    the accuracy.
     """
 
     artifact: str
@@ -40,6 +41,7 @@ class Figures:
     mean_steps: float
     spikes: float
     sops: float
+    exits: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def load_point(folder: Path, key: str, seed: int) -> Point | None:
     values = stored(folder / FIGURES, key)
     if values is None:
         return None
-    figures = Figures(**{**values, "widths": tuple(values["widths"])})
+    exits = tuple((loss, steps, accuracy) for loss, steps, accuracy in values["exits"])
+    figures = Figures(**{**values, "widths": tuple(values["widths"]), "exits": exits})
     built = stored(folder / HARDWARE, figures.artifact)
     if built is None or "unbuilt" in built:
         return Point(seed, figures, unbuilt=None if built is None else str(built["unbuilt"]))

@@ -34,8 +34,8 @@ model. A method that does not help on the data is shown as it is. What the metho
   Both per sample of the test split (measured in the integer engine; the Verilog's counters equal it).
 - *Cycles*: per sample, samples back to back, at the plan stated above the table (simulated).
 - *LUT*, *block RAM* (in units of 36 kbit): Xilinx 7 cells of the whole design at that plan, of the first seed
-  (synthesized by Yosys; nothing is placed or routed). The weight memory is dense: single zeros save SOPs, but neither
-  bits nor cycles.
+  (synthesized by Yosys; nothing is placed or routed). The weight memory is dense, so that single zeros save SOPs, but
+  neither bits nor cycles; only `slats-sparse` leaves out rows of zeros, which needs very many zeros or few lanes.
 - *Epochs*: of training, all phases together.
 - *Published*: what the method's source reports, of other networks on other data. It is given only where it was read in
   the paper's abstract or in the authors' logs; which of them stands beside it.
@@ -56,8 +56,9 @@ that two runs have in common are trained once, which changes no bit.
 """
 
 MARK = re.compile(r"<!-- data: ([a-z]+) -->\n.*?<!-- end: \1 -->\n", re.DOTALL)
-LEGEND = """The numbers are those of the table; a line goes from the worst to the best seed. The horizontal axes are
-logarithmic.
+EXIT_LABELS = "abcdefghij"
+LEGEND = """The numbers are those of the table, the letters those of the table of early exit; a line goes from the worst
+to the best seed. The horizontal axes are logarithmic.
 """
 
 
@@ -82,6 +83,7 @@ def section(
     parts = [f"## {data.title}\n", _about(data, rows), _table(entries, rows, numbers)]
     if image:
         parts.append(f"![accuracy against bits, SOPs and LUTs]({image})\n\n" + LEGEND)
+    parts.append(_exits(rows))
     if data.name in TARGETS:
         parts.append(_targets(data.name, rows))
     parts += [_methods(entries, recipes), _left_out(entries, points)]
@@ -157,6 +159,28 @@ def _head(figures: Figures) -> str:
     return list(figures.layers)[-1]
 
 
+def _exit_points(rows: Rows) -> list[tuple[float, float, list[float]]]:
+    """Of early exit, by allowed loss: mean steps over the seeds, and their accuracies."""
+    found = [p.figures.exits for row in rows.values() for p in row if p.figures is not None and p.figures.exits]
+    return [
+        (each[0][0], sum(steps for _, steps, _ in each) / len(each), [accuracy for *_, accuracy in each])
+        for each in zip(*found, strict=True)
+    ]
+
+
+def _exits(rows: Rows) -> str:
+    lines = [["", "allowed loss", "mean steps", "accuracy"], ["---", "--:", "--:", "--:"]]
+    for label, (allowed, steps, accuracies) in zip(EXIT_LABELS, _exit_points(rows), strict=False):
+        found = 100 * sum(accuracies) / len(accuracies)
+        lines.append([label, f"{allowed:.1%}", f"{steps:.2f}", f"{found:.2f}"])
+    if len(lines) == 2:
+        return ""
+    return (
+        "Early exit (`exit`), by the loss that is allowed on the held-out training samples; steps and accuracy are "
+        "those of the test split:\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    )
+
+
 def _targets(name: str, rows: Rows) -> str:
     lines = [["target", "reached", ""], ["---", "---", "---"]]
     for target in TARGETS[name]:
@@ -228,5 +252,12 @@ def plots(entries: Sequence[Entry], points: Mapping[str, Sequence[Point]], title
         Panel("weight and membrane bits", dots(lambda row: mean(row, lambda f: f.weight_bits + f.membrane_bits))),
         Panel("SOPs per sample", dots(lambda row: mean(row, lambda f: f.sops))),
         Panel("LUTs", dots(luts)),
+        Panel(
+            "mean steps by early exit",
+            [
+                Dot(label, steps, sum(found) / len(found), min(found), max(found))
+                for label, (_, steps, found) in zip(EXIT_LABELS, _exit_points(rows), strict=False)
+            ],
+        ),
     ]
     return scatter([panel for panel in panels if panel.dots], f"{title}: accuracy against bits, SOPs and LUTs")

@@ -13,10 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from mintaka.artifact import Network, content_hash, load
-from mintaka.compress import CompressError
+from mintaka.compress import CompressError, exit_curve
 from mintaka.data import Dataset, load_dataset, network_inputs
 from mintaka.snn import LayerError, run_fast
 from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
+from mintaka.train.holdout import hold_out
 from mintaka_cosim.bench.cosim import cosim_design
 from mintaka_cosim.methods.figures import (
     FIGURES,
@@ -97,7 +98,7 @@ def train_and_measure(job: Job, say: Say) -> None:
     if known is None or known["artifact"] != content_hash(network):
         say("measuring")
         dataset = load_dataset(recipe.dataset, job.data_root)
-        store(job.folder / FIGURES, key, asdict(_software(trained, network, dataset)))
+        store(job.folder / FIGURES, key, asdict(_software(trained, recipe, network, dataset)))
 
 
 def simulate(job: Job, say: Say) -> None:
@@ -176,7 +177,7 @@ def _train(job: Job, recipe: Recipe, say: Say) -> TrainResult:
     return found
 
 
-def _software(trained: TrainResult, network: Network, dataset: Dataset) -> Figures:
+def _software(trained: TrainResult, recipe: Recipe, network: Network, dataset: Dataset) -> Figures:
     summary = summarize(network)
     accuracy, steps, spikes, sops = _test_split(network, dataset)
     layers = [layer for layer in summary.layers if layer.weight_bits is not None]
@@ -199,7 +200,18 @@ def _software(trained: TrainResult, network: Network, dataset: Dataset) -> Figur
         mean_steps=steps,
         spikes=spikes,
         sops=sops,
+        exits=_exits(recipe, network, dataset),
     )
+
+
+def _exits(recipe: Recipe, network: Network, dataset: Dataset) -> tuple[tuple[float, float, float], ...]:
+    """Of early exit: allowed loss on the held-out samples, mean steps and accuracy on the test split."""
+    _, x, y = hold_out(recipe, dataset)
+    if not len(y) or network.time_steps == 1:
+        return ()
+    held = network_inputs(network, x, dataset.bits), y
+    test = network_inputs(network, dataset.test_x, dataset.bits), dataset.test_y
+    return tuple((point.loss, point.mean_steps, point.accuracy) for point in exit_curve(network, held, test))
 
 
 def _test_split(network: Network, dataset: Dataset) -> tuple[float, float, float, float]:

@@ -10,7 +10,7 @@ from mintaka_cosim.methods.figures import Figures, Point, mean
 Rows = Mapping[str, Sequence[Point]]
 """The points of each method that has figures."""
 
-HALVED = ("slim", "sca", "sd")
+HALVED = ("slim", "sca", "sdsnn")
 QUIETER = ("activity", "activity-membrane")
 
 
