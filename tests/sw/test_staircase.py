@@ -23,6 +23,7 @@ from mintaka.snn.spiking import lif_spikes
 from mintaka.snn.staircase import FAR, THETA, boundaries, staircase
 from mintaka.snn.stepped import stepped_spikes
 from mintaka.train import RecipeError, export, parse_recipe, train
+from mintaka.train.recipe import network_specs
 
 
 def formula(V: np.ndarray, gain: np.ndarray, share: float, most: int) -> np.ndarray:
@@ -174,7 +175,7 @@ def form(**network: Any) -> dict[str, Any]:
         "train": {"float_epochs": 2, "epochs": 3, "batch": 64, "learning_rate": 5e-3},
         "layers": [
             {"name": "hidden", "op": "dense", "units": 32},
-            {"name": "second", "op": "dense", "units": 24, "membrane_rule": "shift"},
+            {"name": "second", "op": "dense", "units": 24, "membrane_rule": "shift", "weight_scale": "step"},
             {"name": "out", "op": "dense", "units": 10},
         ],
     }
@@ -183,6 +184,8 @@ def form(**network: Any) -> dict[str, Any]:
 def test_a_recipe_trains_and_exports_it(tmp_path: Path) -> None:
     """The released way in full: its scale and its membranes; the reference decides as the training saw it."""
     made = parse_recipe(form(weight_scale="mint", membrane_rule="mint"))
+    specs = network_specs(made, load_dataset("digits"))
+    assert [spec.weight_scale for spec in specs] == ["mint", "step", "mint"]
     result = train(made, tmp_path)
     network = export(tmp_path)
     hidden, second = (node.neuron for node in network.nodes[:2])
@@ -200,8 +203,6 @@ def test_a_recipe_trains_and_exports_it(tmp_path: Path) -> None:
 def test_a_head_that_is_read_by_its_membrane_shifts() -> None:
     wrong = form(membrane_rule="mint")
     wrong["layers"][2]["read"] = "membrane"
-    from mintaka.train.recipe import network_specs
-
     with pytest.raises(
         RecipeError, match=r"^the head 'out' is read by its membrane, which knows the membrane_rule 'shift"
     ):

@@ -270,11 +270,17 @@ class _Search(Stage):
     method: Mixed
 
     def begin(self, snn: SNN, task: Task) -> SNN:
-        """What the smallest widths cost of SOPs can be seen only now; say so before the search is trained for."""
+        """What SOPs cost at least can be seen only now; say so before the search is trained for. Weights of one bit are
+        never 0, so the fewest bits need not have the fewest bit-SOPs: each width is tried."""
         if self.method.bit_sops is not None:
-            smallest = judge(snn, self.method.space(snn).all(snn, 0), task.batches, self.method.samples)
-            if self.method.budget.excess(smallest) > 0:
-                raise CompressError(_too_small(smallest, self.method.budget))
+            space, budget = self.method.space(snn), self.method.budget
+            tried = [
+                judge(snn, replace(space, weight_bits=(bits,)).all(snn, 0), task.batches, self.method.samples)
+                for bits in space.weight_bits
+            ]
+            smallest = min(tried, key=budget.excess)
+            if budget.excess(smallest) > 0:
+                raise CompressError(_too_small(smallest, budget))
         snn.register_buffer("search_seed", torch.tensor(task.seed))
         return snn
 
