@@ -50,7 +50,7 @@ def methods(
     Example: [b]mintaka bench methods --data digits --seeds 1,2,3[/b]
     """
     from mintaka.data import load_dataset
-    from mintaka_cosim.methods.table import DATA, entries
+    from mintaka_cosim.methods.table import DATA, entries, recipe_of
     from mintaka_cosim.methods.table import quick as quickened
 
     if data not in DATA:
@@ -60,6 +60,8 @@ def methods(
     wanted = entries(chosen, None if names is None else names.split(","))
     if quick and (out, runs) == (PAGE, RUNS):
         out, runs = Path("runs/bench-methods-quick/compression.md"), Path("runs/bench-methods-quick")
+    for entry in wanted:
+        recipe_of(entry, chosen, numbers[0], recipes)  # or say now what is wrong with it
     check_file("--out", out)
     check_folder("--runs", runs)
     load_dataset(data, data_root)  # or say now that it is missing
@@ -91,25 +93,26 @@ def _measure(
     data_root: Path | None,
     synthesis: bool,
 ) -> dict[str, str]:
-    """All trainings, then all simulations, then the syntheses of the first seed; what failed."""
+    """All trainings, then simulation and synthesis of the first seed, then the other simulations; what failed."""
     from mintaka_cosim.methods.run import Job, simulate, synthesize, train_and_measure
     from mintaka_cosim.methods.work import Task, run_tasks
 
-    def named(what: str, method: str, seed: int) -> str:
+    def name(what: str, method: str, seed: int) -> str:
         return f"{method}-{seed} {what}"
 
-    training, simulating, synthesizing = [], [], []
+    parts: dict[str, list[Task]] = {"training": [], "first": [], "synthesis": [], "others": []}
     for seed in seeds:
         for entry in wanted:
-            job, name = Job(entry, data, seed, folder, recipes, data_root), entry.name
-            after = (named("training", entry.start, seed),) if entry.start else ()
-            trained = named("training", name, seed)
-            training.append(Task(trained, partial(train_and_measure, job), after))
-            simulating.append(Task(named("simulation", name, seed), partial(simulate, job), (trained,)))
+            job, trained = Job(entry, data, seed, folder, recipes, data_root), name("training", entry.name, seed)
+            after = (name("training", entry.start, seed),) if entry.start else ()
+            parts["training"].append(Task(trained, partial(train_and_measure, job), after))
+            simulated = Task(name("simulation", entry.name, seed), partial(simulate, job), (trained,))
+            parts["first" if seed == seeds[0] else "others"].append(simulated)
             if synthesis and seed == seeds[0]:
-                synthesizing.append(Task(named("synthesis", name, seed), partial(synthesize, job), (trained,)))
+                synthesized = Task(name("synthesis", entry.name, seed), partial(synthesize, job), (trained,))
+                parts["synthesis"].append(synthesized)
+    tasks = [task for part in parts.values() for task in part]
     print(f"{data.name}: {len(wanted)} methods, seeds {', '.join(map(str, seeds))}, {jobs} at a time", file=sys.stderr)
-    tasks = [*training, *simulating, *synthesizing]
     with _display(len(tasks)) as listen:
         return run_tasks(tasks, jobs, listen)
 
