@@ -302,6 +302,9 @@ def test_a_method_from_end_to_end(tmp_path: Path) -> None:
     kept = {path for path, when in before.items() if path.stat().st_mtime_ns == when}
     assert {path.name for path in set(before) - kept} <= {"recipe.toml"}
     assert (tmp_path / "page.md").read_text() == text
+    (tmp_path / "page.md").unlink()
+    bench(tmp_path, "--quick", "--page")
+    assert (tmp_path / "page.md").read_text() == text
 
 
 def job(entry: Entry, folder: Path) -> Job:

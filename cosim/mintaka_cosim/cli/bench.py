@@ -41,6 +41,7 @@ def methods(
     recipes: Annotated[Path, typer.Option("--recipes", help="The folder of the recipes.")] = Path("recipes"),
     data_root: Annotated[Path | None, typer.Option("--data-root", help="The data folder.")] = None,
     synthesis: Annotated[bool, typer.Option(help="Synthesize the first seed of each method (a minute each).")] = True,
+    page: Annotated[bool, typer.Option("--page", help="Only write the page, from what is there.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few epochs only, to see that it works.")] = False,
 ) -> None:
     """Train, measure and simulate every compression method; write docs/compression.md.
@@ -64,9 +65,10 @@ def methods(
         recipe_of(entry, chosen, numbers[0], recipes)  # or say now what is wrong with it
     check_file("--out", out)
     check_folder("--runs", runs)
-    load_dataset(data, data_root)  # or say now that it is missing
-    folder = runs / data
-    failed = _measure(wanted, chosen, numbers, jobs, folder, recipes, data_root, synthesis)
+    folder, failed = runs / data, dict[str, str]()
+    if not page:
+        load_dataset(data, data_root)  # or say now that it is missing
+        failed = _measure(wanted, chosen, numbers, jobs, folder, recipes, data_root, synthesis)
     _write(chosen, folder, recipes, out)
     print(f"{shown(out)}: written", file=sys.stderr)
     for task, sentence in failed.items():
