@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from cosim.waiting import die, fail, note, refuse
 from typer.testing import CliRunner
 
 from mintaka.artifact import content_hash, load
@@ -21,7 +21,6 @@ from mintaka.train import RecipeError, to_toml
 from mintaka.train.start import common_phases
 from mintaka_cosim.cli import app
 from mintaka_cosim.cli.bench import parse_seeds
-from mintaka_cosim.cli.support import RequestError
 from mintaka_cosim.methods import page, run
 from mintaka_cosim.methods.figures import (
     FIGURES,
@@ -213,24 +212,6 @@ def test_plots_are_drawings_within_their_edges() -> None:
 # ---- processes
 
 
-def note(folder: Path, name: str, say: run.Say) -> None:
-    say(f"writing {name}")
-    say(f"threads {os.environ['OMP_NUM_THREADS']}")
-    (folder / name).write_text("done")
-
-
-def refuse(say: run.Say) -> None:  # noqa: ARG001
-    raise RequestError("it cannot be")
-
-
-def fail(say: run.Say) -> None:  # noqa: ARG001
-    raise ZeroDivisionError("a defect")
-
-
-def die(say: run.Say) -> None:  # noqa: ARG001
-    os._exit(3)
-
-
 def test_tasks_run_behind_those_that_they_need(tmp_path: Path) -> None:
     events: list[Event] = []
     tasks = [
@@ -245,7 +226,7 @@ def test_tasks_run_behind_those_that_they_need(tmp_path: Path) -> None:
     failed = run_tasks(tasks, 2, events.append)
     assert failed.pop("defect").endswith("ZeroDivisionError: a defect")
     assert failed == {
-        "bad": "it cannot be",
+        "bad": "gone.txt: no such file",
         "behind": "bad failed",
         "far": "behind failed",
         "dead": "its process ended with status 3",
@@ -261,18 +242,11 @@ import sys
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from cosim.test_methods import wait_for_ever
+from cosim.waiting import wait_for_ever
 from mintaka_cosim.methods.work import Task, run_tasks
 if __name__ == "__main__":
     run_tasks([Task("wait", partial(wait_for_ever, Path({folder!r})))], 1, print)
 """
-
-
-def wait_for_ever(folder: Path, say: run.Say) -> None:  # noqa: ARG001
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    (folder / "pids.new").write_text(f"{os.getpid()} {child.pid}")
-    (folder / "pids.new").rename(folder / "pids")
-    child.wait()
 
 
 def alive(pid: int) -> bool:
@@ -288,14 +262,12 @@ def test_nothing_is_left_running_when_stopped(tmp_path: Path) -> None:
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED.format(tests=str(ROOT / "tests"), folder=str(tmp_path)))
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        if (tmp_path / "pids").exists() or parent.poll() is not None:
-            break
+    while not (tmp_path / "pids").exists() and parent.poll() is None:
         time.sleep(0.1)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert all(map(alive, pids))
     parent.send_signal(signal.SIGINT)
-    assert parent.wait(60) != 0
+    assert parent.wait(100) != 0
     assert not any(map(alive, pids))
 
 
@@ -334,6 +306,9 @@ def test_a_method_from_end_to_end(tmp_path: Path) -> None:
     bench(tmp_path, *asked)
     kept = {path for path, when in before.items() if path.stat().st_mtime_ns == when}
     assert {path.name for path in set(before) - kept} <= {"recipe.toml"}
+    assert (tmp_path / "page.md").read_text() == text
+    (tmp_path / "page.md").unlink()
+    bench(tmp_path, "--quick", "--page")
     assert (tmp_path / "page.md").read_text() == text
 
 

@@ -41,6 +41,7 @@ def methods(
     recipes: Annotated[Path, typer.Option("--recipes", help="The folder of the recipes.")] = Path("recipes"),
     data_root: Annotated[Path | None, typer.Option("--data-root", help="The data folder.")] = None,
     synthesis: Annotated[bool, typer.Option(help="Synthesize the first seed of each method (a minute each).")] = True,
+    page: Annotated[bool, typer.Option("--page", help="Only write the page, from what is there.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few epochs only, to see that it works.")] = False,
 ) -> None:
     """Train, measure and simulate every compression method; write docs/compression.md.
@@ -50,7 +51,7 @@ def methods(
     Example: [b]mintaka bench methods --data digits --seeds 1,2,3[/b]
     """
     from mintaka.data import load_dataset
-    from mintaka_cosim.methods.table import DATA, entries
+    from mintaka_cosim.methods.table import DATA, entries, recipe_of
     from mintaka_cosim.methods.table import quick as quickened
 
     if data not in DATA:
@@ -60,11 +61,14 @@ def methods(
     wanted = entries(chosen, None if names is None else names.split(","))
     if quick and (out, runs) == (PAGE, RUNS):
         out, runs = Path("runs/bench-methods-quick/compression.md"), Path("runs/bench-methods-quick")
+    for entry in wanted:
+        recipe_of(entry, chosen, numbers[0], recipes)  # or say now what is wrong with it
     check_file("--out", out)
     check_folder("--runs", runs)
-    load_dataset(data, data_root)  # or say now that it is missing
-    folder = runs / data
-    failed = _measure(wanted, chosen, numbers, jobs, folder, recipes, data_root, synthesis)
+    folder, failed = runs / data, dict[str, str]()
+    if not page:
+        load_dataset(data, data_root)  # or say now that it is missing
+        failed = _measure(wanted, chosen, numbers, jobs, folder, recipes, data_root, synthesis)
     _write(chosen, folder, recipes, out)
     print(f"{shown(out)}: written", file=sys.stderr)
     for task, sentence in failed.items():
@@ -91,25 +95,26 @@ def _measure(
     data_root: Path | None,
     synthesis: bool,
 ) -> dict[str, str]:
-    """All trainings, then all simulations, then the syntheses of the first seed; what failed."""
+    """All trainings, then simulation and synthesis of the first seed, then the other simulations; what failed."""
     from mintaka_cosim.methods.run import Job, simulate, synthesize, train_and_measure
     from mintaka_cosim.methods.work import Task, run_tasks
 
-    def named(what: str, method: str, seed: int) -> str:
+    def name(what: str, method: str, seed: int) -> str:
         return f"{method}-{seed} {what}"
 
-    training, simulating, synthesizing = [], [], []
+    parts: dict[str, list[Task]] = {"training": [], "first": [], "synthesis": [], "others": []}
     for seed in seeds:
         for entry in wanted:
-            job, name = Job(entry, data, seed, folder, recipes, data_root), entry.name
-            after = (named("training", entry.start, seed),) if entry.start else ()
-            trained = named("training", name, seed)
-            training.append(Task(trained, partial(train_and_measure, job), after))
-            simulating.append(Task(named("simulation", name, seed), partial(simulate, job), (trained,)))
+            job, trained = Job(entry, data, seed, folder, recipes, data_root), name("training", entry.name, seed)
+            after = (name("training", entry.start, seed),) if entry.start else ()
+            parts["training"].append(Task(trained, partial(train_and_measure, job), after))
+            simulated = Task(name("simulation", entry.name, seed), partial(simulate, job), (trained,))
+            parts["first" if seed == seeds[0] else "others"].append(simulated)
             if synthesis and seed == seeds[0]:
-                synthesizing.append(Task(named("synthesis", name, seed), partial(synthesize, job), (trained,)))
+                synthesized = Task(name("synthesis", entry.name, seed), partial(synthesize, job), (trained,))
+                parts["synthesis"].append(synthesized)
+    tasks = [task for part in parts.values() for task in part]
     print(f"{data.name}: {len(wanted)} methods, seeds {', '.join(map(str, seeds))}, {jobs} at a time", file=sys.stderr)
-    tasks = [*training, *simulating, *synthesizing]
     with _display(len(tasks)) as listen:
         return run_tasks(tasks, jobs, listen)
 
