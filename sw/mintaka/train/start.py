@@ -18,8 +18,15 @@ from mintaka.train.phases import END, FLOAT, phases
 from mintaka.train.recipe import load_recipe, to_toml
 
 # Keys that say nothing before quantization.
-QUANTIZED_KEYS = ("weight_bits", "weight_scale", "membrane_bits", "membrane_rule", "current_bits")
-QUANTIZED_KEYS += ("epochs", "frozen_share")
+QUANTIZED_KEYS = (
+    "weight_bits",
+    "weight_scale",
+    "membrane_bits",
+    "membrane_rule",
+    "current_bits",
+    "epochs",
+    "frozen_share",
+)
 
 
 def kept_file(phase: str) -> str:
