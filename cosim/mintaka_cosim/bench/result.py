@@ -29,6 +29,7 @@ class CosimResult:
     stalls: Stalls
     seed: int
     lanes: dict[str, int]
+    sparse: tuple[str, ...]
     memory_bits: int
     counts: Counts
     differences: int
@@ -142,6 +143,7 @@ class CosimResult:
             "stalls": asdict(self.stalls),
             "seed": self.seed,
             "lanes": self.lanes,
+            "sparse": list(self.sparse),
             "memory_bits": self.memory_bits,
             "seconds": round(self.seconds, 3),
             "build_seconds": round(self.build_seconds, 3),
