@@ -64,7 +64,7 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
 @pytest.mark.parametrize("share", [0.6, 0.9, 1.0])
 @pytest.mark.parametrize("lanes", [3, 10])
 def test_several_blocks(share: float, lanes: int) -> None:
-    """Words of 32 spikes, of as many as there are lanes, and numbers of several bits; also without any synapse."""
+    """Words of spikes, and numbers of several bits; also without any synapse."""
     pictures = conv_network([3, 40, 6, 2], picture=(3, 4), time_steps=2, kind="counts", bits=2)
     for network in (WIDE, dense_network([70, 20, 10], kind="direct", bits=5, time_steps=2), pictures):
         pruned = with_zeros(network, share, lanes)
