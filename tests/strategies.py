@@ -567,7 +567,7 @@ def with_zeros(network: Network, share: float, seed: int) -> Network:
     rng = np.random.default_rng(seed)
 
     def pruned(node: Node, edge: Edge) -> Edge:
-        if edge.weight is None or (edge.weight.bits == 1 and node.codebook is None):
+        if edge.weight is None or edge.weight.bits == 1:
             return edge
         gone = rng.random(edge.weight.values.shape) < share
         if gone.ndim > 1:

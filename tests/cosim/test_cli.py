@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from contract.samples import coded, newer, stepped
 from cosim.small import DIRECT, call
+from strategies import with_zeros
 
 from mintaka.artifact import run, save
 
@@ -147,6 +148,31 @@ def test_generate_is_deterministic(capsys: Capture, artifact: Path, tmp_path: Pa
     assert str(tmp_path) not in texts[0]
 
 
+def test_sparse_weight_memories(capsys: Capture, samples: Path, tmp_path: Path) -> None:
+    """Every command that plans takes the option, says which layers have one, and simulates what was planned."""
+    path = tmp_path / "pruned.safetensors"
+    save(with_zeros(DIRECT.network, 0.9, 1), path)
+    words = ["--lanes", "hidden1=4,head=6", "--sparse", "hidden1"]
+    done = call(capsys, "generate", path, *words, "--out", tmp_path / "v")
+    assert done.status == 0, done.err
+    assert "13 neurons on 4 lanes, " in done.out
+    facts = json.loads(call(capsys, "generate", path, *words, "--out", tmp_path / "v", "--json").out)
+    assert facts["sparse"] == ["hidden1"]
+    assert (
+        facts["memory_bits"]
+        < json.loads(call(capsys, "show", path, *words[:2], "--json").out)["hardware"]["memory_bits"]
+    )
+    done = call(capsys, "show", path, *words, "--plan")
+    assert "sparse weights in hidden1; " in " ".join(done.out.split())
+    assert "index" in done.out
+    assert json.loads(call(capsys, "show", path, "--lanes", "4", "--json").out)["hardware"]["sparse"] == []
+    done = call(capsys, "cosim", path, "--data", samples, *words, "--json")
+    assert done.status == 0, done.err
+    figures = json.loads(done.out)
+    assert figures["sparse"] == ["hidden1"]
+    assert figures["cycles_as_predicted"] is True
+
+
 def test_generate_a_file_per_module(capsys: Capture, artifact: Path, tmp_path: Path) -> None:
     done = call(capsys, "generate", artifact, "--split", "--top", "eye", "--out", tmp_path / "v", "--json")
     assert done.status == 0
@@ -206,6 +232,8 @@ MISTAKES = {
     "bad lanes": ("generate {t}/network.safetensors --lanes x --out {t}/v", "'x' is not a number"),
     "half lanes": ("generate {t}/network.safetensors --lanes head= --out {t}/v", "'' is not a number"),
     "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
+    "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "'none', but the layers are"),
+    "sparse twice": ("generate {t}/network.safetensors --sparse head,head --out {t}/v", "each layer once"),
     "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "1 to 1024"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
     "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),

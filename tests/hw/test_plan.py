@@ -15,7 +15,7 @@ from strategies import FEATURES, dense_chains, networks, random_inputs
 
 from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, SynapticCurrent, TestVectors, check, run
 from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.plan import LayerPlan, PlanError, StreamLayout, WindowPlan, make_plan
+from mintaka_hw.plan import LayerPlan, MemoryPlan, PlanError, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.plan.layer import REGISTER_STATES
 from mintaka_hw.plan.memory import BLOCK_BITS
 from mintaka_hw.rtl.layer import LayerCore
@@ -204,12 +204,22 @@ def built_bits(layer: LayerPlan) -> int:
 def assert_listed_as_built(layer: LayerPlan) -> None:
     """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows.
 
-    Constants in block RAM are built with a power of two of words. A codebook is gates.
+    Constants in block RAM are built with a power of two of words, stored rows of a sparse memory as two memories where
+    these have fewer. A codebook is gates.
     """
     least = {"rows": 1, "flags": 1, "state": REGISTER_STATES + 1, "current": REGISTER_STATES + 1}
     constants = ("weights", "index", "fanout", "bias", "threshold", "reset_by")
     deep = [m.name in constants and m.bits >= BLOCK_BITS for m in layer.memories]
-    bits = [m.width << (m.depth - 1).bit_length() if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
+
+    def words(memory: MemoryPlan) -> int:
+        whole = 1 << (memory.depth - 1).bit_length()
+        rest = memory.depth - whole // 2
+        upper = 1 << (rest - 1).bit_length()
+        if layer.sparse is None or memory.name != "weights" or upper > whole // 4:
+            return whole
+        return whole // 2 + (0 if rest == 1 else upper if rest * memory.width >= BLOCK_BITS else rest)
+
+    bits = [m.width * words(m) if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
     built = [m.depth >= least.get(m.name, 2) and m.name != "codebook" for m in layer.memories]
     assert built_bits(layer) == sum(b for b, is_built in zip(bits, built, strict=True) if is_built)
 

@@ -65,7 +65,7 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
 @pytest.mark.parametrize("share", [0.6, 0.9, 1.0])
 @pytest.mark.parametrize("lanes", [3, 10])
 def test_several_blocks(share: float, lanes: int) -> None:
-    """Words of 32 spikes, of as many as there are lanes, and numbers of several bits; also without any synapse."""
+    """Words of spikes, and numbers of several bits; also without any synapse."""
     pictures = conv_network([3, 40, 6, 2], picture=(3, 4), time_steps=2, kind="counts", bits=2)
     for network in (WIDE, dense_network([70, 20, 10], kind="direct", bits=5, time_steps=2), pictures):
         pruned = with_zeros(network, share, lanes)
@@ -106,6 +106,16 @@ def test_index_and_rows_are_the_weights(data: st.DataObject, network: Network) -
         assert sorted(sparse.places[sparse.places >= 0].tolist()) == list(range(layer.fan_in))
 
 
+@pytest.mark.parametrize(("share", "two"), [(0.0, True), (0.65, True), (0.6, False)])
+def test_deep_memories_are_split(share: float, two: bool) -> None:
+    """1,000 rows and more of 14 bits: in one memory of a power of two, or in two, whichever has fewer words."""
+    plan = make_plan(with_zeros(WIDE, share, 1), 3, ["hidden1"])
+    layer = plan.layer("hidden1")
+    assert_listed_as_built(layer)
+    text = "".join(module_texts(plan, "top", taps=False).values())
+    assert ("weights_upper" in text) == two
+
+
 def test_cycles_follow_the_stored_rows() -> None:
     """A layer that nobody holds up takes a slot per event with a row, and one per group where there is none."""
     network = with_zeros(dense_network([96, 32, 4], time_steps=4, threshold=60, seed=1), 0.85, 3)
@@ -131,10 +141,10 @@ def test_the_rest_stays_as_it_is(tmp_path: Path) -> None:
     assert module_texts(none, "top", taps=False) == module_texts(auto, "top", taps=False)
     dense, one = (module_texts(make_plan(network, 3, names), "top", taps=False) for names in ((), ["head"]))
     different = {name for name in one if one[name] != dense.get(name)}
-    assert set(one) - set(dense) == {"top__layer_head__replay__index"}
+    assert set(one) - set(dense) == {"top__layer_head__replay__row_index"}
     changed = {name for name in different if name.startswith("top__layer_head")}
     assert different - changed <= {"top"}  # whose header counts the bits of all memories
-    assert "stored rows: " in one["top__layer_head__replay__index"]
+    assert "stored rows: " in one["top__layer_head__replay__row_index"]
     info = generate(make_plan(network, 3, ["head"]), tmp_path).info
     assert [layer["sparse_rows"] is None for layer in info["layers"]] == [True, False]
     index = next(memory for memory in info["stages"][1]["memories"] if memory["name"] == "index")

@@ -107,6 +107,7 @@ def cosim_design(
         stalls=stalls,
         seed=seed,
         lanes=dict(plan.lanes),
+        sparse=plan.sparse,
         memory_bits=plan.memory_bits,
         early_exit=plan.exits,
         counts=sum((o.counts for o in outcomes), Counts()),

@@ -29,6 +29,7 @@ class CosimResult:
     stalls: Stalls
     seed: int
     lanes: dict[str, int]
+    sparse: tuple[str, ...]
     memory_bits: int
     early_exit: bool
     counts: Counts
@@ -144,6 +145,7 @@ class CosimResult:
             "stalls": asdict(self.stalls),
             "seed": self.seed,
             "lanes": self.lanes,
+            "sparse": list(self.sparse),
             "memory_bits": self.memory_bits,
             "seconds": round(self.seconds, 3),
             "build_seconds": round(self.build_seconds, 3),

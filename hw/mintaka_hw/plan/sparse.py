@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-BLOCK_ELEMENTS = 32  # elements that a word of the index speaks for; no more than that are in an entry of the event list
+BLOCK_ELEMENTS = 16  # elements that a word of the index speaks for; no more than that are in an entry of the event list
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
-from mintaka_hw.rtl.table import group_words, lookup, packed, rom, state
+from mintaka_hw.rtl.table import group_words, lookup, packed, rom, split_rom, state
 from mintaka_hw.rtl.windows import WindowReader
 
 
@@ -195,7 +195,7 @@ class LayerCore(wiring.Component):
             stored = [packed(self._encoded(weights), layer.stored_weight_bits) for weights in layer.sparse.rows]
             synapses = (layer.sparse.rows != 0).sum(axis=1).tolist()
             rows = [word | number << width for word, number in zip(stored, synapses, strict=True)] or [0]
-            return rom(m, "weights", rows, width + layer.synapse_bits, row)
+            return split_rom(m, "weights", rows, width + layer.synapse_bits, row)
         rows = []
         for group in range(layer.groups):
             part = layer.weight_rows[group * layer.lanes : (group + 1) * layer.lanes]

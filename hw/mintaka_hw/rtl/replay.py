@@ -207,8 +207,8 @@ class Replay(wiring.Component):
                 "edge": self.entry.edge,
             }
             begins = Signal(init=1)  # the next chunk is the first of its group
-            passed = data.StructLayout({name: len(value) for name, value in (context | marks).items()})
-            m.submodules.index = rows_of = RowIndex(layer, passed)
+            passed = data.StructLayout({name: len(Value.cast(registers[name])) for name in context | marks})
+            m.submodules.row_index = rows_of = RowIndex(layer, passed)
             m.d.comb += [
                 *(rows_of.i.payload[name].eq(value) for name, value in asked.items()),
                 rows_of.i.payload.row.eq(row),

@@ -49,6 +49,23 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value, enab
     return port.data
 
 
+def split_rom(m: Module, name: str, words: list[int], width: int, address: Value) -> Value:
+    """`rom` of any depth: in block RAM as two memories whose depths are powers of two, where that needs fewer words.
+
+    What is read selects between them a cycle later, in front of the reader's own gates.
+    """
+    low = 1 << (len(words).bit_length() - 1)
+    rest = len(words) - low
+    if len(words) * width < BLOCK_BITS or rest == 0 or 2 * (1 << (rest - 1).bit_length()) > low:
+        return rom(m, name, words, width, address)
+    bit = low.bit_length() - 1
+    lower = rom(m, name, words[:low], width, address[:bit])
+    upper = rom(m, f"{name}_upper", words[low:], width, address[: max(1, (rest - 1).bit_length())])
+    is_upper = Signal(name=f"{name}_from_upper", reset_less=True)
+    m.d.sync += is_upper.eq(address[bit])
+    return Mux(is_upper, upper, lower)
+
+
 def lookup(values: np.ndarray, index: Value) -> Value:
     """The constant at `index`, in the same cycle and as gates: no memory. Behind the last constant comes the last."""
     width = table_width(values)
