@@ -25,7 +25,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 help: ## print this
 	@printf 'Mintaka: spiking networks, from training to bit-exact Verilog.\n'
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nAfter `make setup` the command line is %s (try --help).\n' $(BIN)/mintaka
 
 .PHONY: demo
@@ -78,6 +78,13 @@ BENCH ?=
 .PHONY: bench
 bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth train infer simulate" BENCH="--help")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
+
+DATA ?= digits
+METHODS ?=
+SEEDS ?= 1,2,3
+.PHONY: bench-methods
+bench-methods: $(STAMP) ## docs/compression.md (DATA=digits|mnist|watch METHODS=slim,... SEEDS=1,2,3; can be stopped and resumed)
+	$(BIN)/mintaka bench methods --data $(DATA) --seeds $(SEEDS) --jobs $(JOBS) $(if $(METHODS),--methods $(METHODS))
 
 ##@ Housekeeping
 .PHONY: lock

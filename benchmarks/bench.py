@@ -2,7 +2,8 @@
 
     python benchmarks/bench.py [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
 
-Parts: cycles (cycle model), pairs (what two events per cycle would bring), synth (Yosys), train and infer (beside
+Parts: cycles (cycle model), pairs (what two events per cycle would bring), sparse (what a sparse weight
+memory brings), synth (Yosys), train and infer (beside
 snnTorch and SpikingJelly), profile (where our time goes), simulate (samples per second of everything that runs a
 network). Without a part all are measured; one that was interrupted goes on where it stopped.
 """
@@ -17,10 +18,11 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
-from parts import cycles, hotspots, page, pairs, simulators, synthesis, timing
+from mintaka_cosim.synthesis import SynthesisError
+from parts import cycles, hotspots, page, pairs, simulators, sparse, synthesis, timing
 from parts.store import ROOT, Store, say
 
-PARTS = ("cycles", "pairs", "synth", "train", "infer", "profile", "simulate")
+PARTS = ("cycles", "pairs", "sparse", "synth", "train", "infer", "profile", "simulate")
 LANES = (16, 32, 64, 128)
 SAMPLES = {"reference": 100, "fast": 4000, "amaranth": 2, "cocotb": 20, "cpp": 200}
 QUICK_SAMPLES = {"reference": 10, "fast": 200, "cpp": 10}
@@ -63,6 +65,8 @@ def measure(chosen: argparse.Namespace, store: Store) -> None:
         elif part == "pairs":
             samples, training = (2, 2) if chosen.quick else (20, 200)
             pairs.measure(store, samples, conv, chosen.data_root, training)
+        elif part == "sparse":
+            sparse.measure(store, 5 if chosen.quick else 100, chosen.data_root, quick=chosen.quick)
         elif part == "synth":
             synthesis.measure(store, chosen.lanes, chosen.bits, chosen.families, conv, chosen.data_root)
         elif part == "profile":
@@ -95,7 +99,7 @@ def write(chosen: argparse.Namespace) -> int:
     store = Store(chosen.store, chosen.fresh)
     try:
         measure(chosen, store)
-    except (synthesis.SynthesisError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
+    except (SynthesisError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     write_whole(chosen.out, page.render(store).encode())

@@ -19,8 +19,9 @@ import torch
 from contract import files
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import strategies as st
-from strategies import FEATURES, inputs_for, networks
+from strategies import FEATURES, inputs_for, networks, with_zeros
 from sw import nets
+from taken import within
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -49,6 +50,7 @@ from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_cosim.bench.words import pack_beats
 from mintaka_hw.estimate import CyclePrediction, predict_cycles
 from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.plan.network import zeros_problem
 from mintaka_hw.verilog import generate
 
 STRANGER_WORK = 15_000  # synapses times steps times samples that plain Python does in some tens of milliseconds
@@ -68,7 +70,7 @@ STALLS = (RANDOM_STALLS, Stalls(60, 10, 16), Stalls(10, 60, 16), Stalls(80, 80, 
 @dataclass(frozen=True)
 class Case:
     """lanes : by layer. batch : of the fast engine. stalls, seed : of the second run of the Verilog. snn : what the
-    network was exported from, None where it was born as an artifact."""
+    network was exported from, None where it was born as an artifact. sparse : layers with a sparse weight memory."""
 
     network: Network
     inputs: np.ndarray
@@ -77,6 +79,7 @@ class Case:
     stalls: Stalls
     seed: int
     snn: SNN | None = None
+    sparse: tuple[str, ...] = ()
 
 
 class DifferError(AssertionError):
@@ -93,15 +96,20 @@ def cases(draw: st.DrawFn) -> Case:
     that divide nothing included."""
     snn = None
     if draw(st.booleans()):
-        born = draw(nets.cases(*(draw(st.booleans()) for _ in range(3))))
+        born = draw(nets.cases(*(draw(st.booleans()) for _ in range(3)), mint=False))
         snn, inputs, network = born.snn.eval(), born.inputs, to_artifact(born.snn, "net")
     else:
         features = draw(st.one_of(st.just(()), st.just(FEATURES), st.sets(st.sampled_from(FEATURES))))
         network = draw(networks(features=features))
+        share = draw(st.sampled_from((0.0, 0.5, 0.9)))
+        if share:
+            network = with_zeros(network, share, draw(st.integers(0, 2**31 - 1)))
         inputs = draw(inputs_for(network))
     lanes = {node.name: draw(st.integers(1, node.channels)) for node in network.nodes if node.has_synapses}
     batch, seed = draw(st.integers(1, 3)), draw(st.integers(0, 2**31 - 1))
-    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed, snn)
+    able = [] if network.output.margins else [node.name for node in network.nodes if zeros_problem(node) is None]
+    sparse = tuple(name for name in able if draw(st.booleans()))
+    return Case(network, inputs, lanes, batch, draw(st.sampled_from(STALLS)), seed, snn, sparse)
 
 
 # ---------------------------------------------------------------- checks
@@ -118,7 +126,7 @@ class Checked:
 def refusal(case: Case) -> str | None:
     """Why there is no hardware for the case, without names and numbers, or None."""
     try:
-        make_plan(case.network, case.lanes)
+        make_plan(case.network, case.lanes, case.sparse)
     except PlanError as error:
         return re.sub(r"\[[\d, ]*\]", "[...]", re.sub(r"'[^']*'", "'...'", str(error)))
     return None
@@ -136,7 +144,7 @@ def check(case: Case, *, rtl: bool) -> Checked:
             stages.append(stage)
     refused = refusal(case)
     if rtl:
-        plan = make_plan(case.network, case.lanes)
+        plan = make_plan(case.network, case.lanes, case.sparse)
         predicted = predict_cycles(plan, case.inputs, expected)
         for seen in hardware(case, plan, predicted):
             seen.compare(case, plan, expected, predicted)
@@ -149,6 +157,7 @@ def fast_engine(case: Case, expected: Result) -> bool:
     found = run_fast(case.network, case.inputs, trace=True, batch=case.batch)
     same(stage, "logits", expected.logits, found.logits)
     same(stage, "classes", expected.classes, found.classes)
+    same(stage, "steps", expected.steps, found.steps)
     for what in ("sops", "spikes"):
         same_dicts(stage, what, getattr(expected, what), getattr(found, what))
     for name, trace in expected.trace.items():
@@ -193,6 +202,7 @@ def stranger(case: Case, expected: Result) -> bool:
         simulator = Simulator(*files.pull_apart(path))
     outcomes = [simulator.run(sample) for sample in case.inputs]
     same(stage, "logits", expected.logits, np.array([o.logits for o in outcomes]))
+    same(stage, "steps", expected.steps, np.array([o.steps for o in outcomes]))
     same(stage, "classes", expected.classes, np.array([first_of_the_largest(o.logits) for o in outcomes]))
     sops = {name: np.array([o.sops[name] for o in outcomes]) for name in outcomes[0].sops}
     same_dicts(stage, "sops", expected.sops, sops)
@@ -226,14 +236,17 @@ class Seen:
         for layer in plan.layers:
             wanted, actual = expected.trace[layer.name], found.traces[layer.name]
             for field in ("k", "s", "u", "j"):
-                same(stage, f"{field} of '{layer.name}'", getattr(wanted, field), getattr(actual, field))
+                pair = (within(expected.steps, getattr(trace, field)) for trace in (wanted, actual))
+                same(stage, f"{field} of '{layer.name}'", *pair)
             counters = dict(zip(COUNTERS, found.counters[layer.name].T, strict=True))
             same(stage, f"SOPs of '{layer.name}'", expected.sops[layer.name], counters["sops"])
-            same(stage, f"events of '{layer.name}'", predicted.events[layer.name], counters["events"])
+            if not (self.stalled and plan.exits):  # what is begun of steps that do not count depends on the cycle
+                same(stage, f"events of '{layer.name}'", predicted.events[layer.name], counters["events"])
             if not self.stalled:
                 same(stage, f"busy cycles of '{layer.name}'", predicted.busy[layer.name], counters["busy"])
         same(stage, "logits", expected.logits, found.logits)
         same(stage, "classes", expected.classes, found.classes)
+        same(stage, "steps", expected.steps, found.steps)
         same(stage, "cycle counter", found.finished - found.accepted[0], found.cycles)
         if not self.stalled:
             same(stage, "cycles", predicted.result, found.cycles)
@@ -316,11 +329,15 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield replace(case, inputs=case.inputs[:-1])
     if T > 1:
         for steps in sorted({1, T // 2, T - 1}):
-            network = replace(case.network, time_steps=steps)
+            margins = case.network.output.margins[: steps - 1]
+            margins = margins if any(m is not None for m in margins) else ()
+            network = replace(case.network, time_steps=steps, output=replace(case.network.output, margins=margins))
             yield replace(case, network=network, inputs=case.inputs if network.input.static else case.inputs[:, :steps])
     for name, lanes in case.lanes.items():
         if lanes > 1:
             yield replace(case, lanes={**case.lanes, name: 1})
+    for name in case.sparse:
+        yield replace(case, sparse=tuple(each for each in case.sparse if each != name))
 
 
 def keep(case: Case, folder: Path, name: str, sentence: str, *, rtl: bool) -> Path:
@@ -332,7 +349,7 @@ def keep(case: Case, folder: Path, name: str, sentence: str, *, rtl: bool) -> Pa
         born = {"source": case.snn.source, "specs": case.snn.specs, "state": case.snn.state_dict()}
         torch.save(born, folder / f"{name}.pt")
     stalls = [case.stalls.input_percent, case.stalls.output_percent, case.stalls.longest_cycles]
-    facts = {"sentence": sentence, "rtl": rtl, "lanes": case.lanes, "batch": case.batch}
+    facts = {"sentence": sentence, "rtl": rtl, "lanes": case.lanes, "sparse": case.sparse, "batch": case.batch}
     path = folder / f"{name}.json"
     path.write_text(json.dumps({**facts, "stalls": stalls, "seed": case.seed}, indent=2) + "\n")
     return path
@@ -345,7 +362,8 @@ def kept(path: Path) -> tuple[Case, dict[str, Any]]:
     with np.load(path.with_suffix(".npz")) as arrays:
         inputs = arrays["x"]
     snn = _born(path.with_suffix(".pt"), network) if path.with_suffix(".pt").is_file() else None
-    return Case(network, inputs, facts["lanes"], facts["batch"], Stalls(*facts["stalls"]), facts["seed"], snn), facts
+    stalls, sparse = Stalls(*facts["stalls"]), tuple(facts["sparse"])
+    return Case(network, inputs, facts["lanes"], facts["batch"], stalls, facts["seed"], snn, sparse), facts
 
 
 def _born(path: Path, network: Network) -> SNN:

@@ -22,7 +22,9 @@ from mintaka.artifact import (
     Pool,
     SynapticCurrent,
     check,
+    run,
 )
+from mintaka.artifact.reference import lead
 
 HALF = (LeakTerm(1, 1),)
 
@@ -218,5 +220,17 @@ def with_codebook(network: Network, codebook: tuple[int, ...]) -> Network:
         for node in network.nodes
     )
     found = replace(network, nodes=nodes)
+    check(found)
+    return found
+
+
+def with_margins(network: Network, inputs: np.ndarray, *, never: int | None = None) -> Network:
+    """The network with the medians of how far the first class is ahead on `inputs` as margins; none at step `never`."""
+    margins: list[int | None] = []
+    for steps in range(1, network.time_steps):
+        begun = replace(network, time_steps=steps)
+        logits = run(begun, inputs if network.input.static else inputs[:, :steps]).logits
+        margins.append(None if steps - 1 == never else int(np.median(lead(logits))))
+    found = replace(network, output=replace(network.output, margins=tuple(margins)))
     check(found)
     return found

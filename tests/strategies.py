@@ -45,7 +45,19 @@ Shape = tuple[int, ...]
 SEEDS = st.integers(0, 2**32 - 1)
 WEIGHT_STYLES = ("normal", "normal", "normal", "uniform", "sparse", "zero", "max", "min", "ends")
 THRESHOLD_STYLES = ("near", "near", "near", "near", "zero", "dead", "saturated", "ends")
-FEATURES = ("join", "identity", "count", "membrane", "cuba", "refractory", "codebook")  # what came behind format 1.0
+FEATURES = (
+    "join",
+    "identity",
+    "count",
+    "membrane",
+    "cuba",
+    "refractory",
+    "codebook",
+    "exit",
+)  # what came behind format 1.0
+MARGINS = (None, 0, 1, 3, 10, 30, 100, 1000)  # of early exit
+UNBUILT = ("boundaries",)  # what there is no hardware for
+EVERYTHING = (*FEATURES, *UNBUILT)
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 
 
@@ -81,6 +93,11 @@ class Plan:
     pool: Pool | None = None
     join: str | None = None
     others: tuple[tuple[str, int], ...] = ()  # of a join: name and delay of the inputs behind the first
+
+
+def _head(plans: list[Plan]) -> int:
+    """Place of the head."""
+    return next(index for index, plan in enumerate(plans) if plan.name == "head")
 
 
 def leaks() -> st.SearchStrategy[tuple[LeakTerm, ...]]:
@@ -122,7 +139,7 @@ def networks(
     max_hidden : nodes besides the head. max_size : most elements of a flat shape (a (C, H, W) has at most
     3 x 7 x 7). max_steps : largest T.
     weight_bits, membrane_bits : smallest and largest width. max_shift : largest `shift` of an edge.
-    features : which of `FEATURES` may occur (in a chain, neither joins nor identity edges do).
+    features : which of `FEATURES` and `UNBUILT` may occur (in a chain, neither joins nor identity edges do).
     """
     limits = Limits(
         frozenset(ops),
@@ -144,12 +161,17 @@ def networks(
     reads = ["accumulate", *sorted(limits.features & {"count", "membrane"})]
     read = draw(st.sampled_from(reads)) if len(reads) > 1 else reads[0]
     nodes = tuple(_draw_node(draw, limits, source, plans, i, rng, read) for i in range(len(plans)))
+    steps = draw(st.one_of(st.integers(1, min(5, max_steps)), st.integers(1, max_steps)))
+    margins: tuple[int | None, ...] = ()
+    if "exit" in limits.features and steps > 1 and nodes[_head(plans)].size_out > 1 and draw(st.booleans()):
+        drawn = [draw(st.sampled_from(MARGINS)) for _ in range(steps - 1)]
+        margins = tuple(drawn) if drawn != [None] * len(drawn) else ()
     network = Network(
         name=draw(st.sampled_from(("net", "generated network", "W4U4"))),
-        time_steps=draw(st.one_of(st.integers(1, min(5, max_steps)), st.integers(1, max_steps))),
+        time_steps=steps,
         input=source,
         nodes=nodes,
-        output=Output("head", read),
+        output=Output("head", read, margins=margins),
         provenance=draw(st.sampled_from(({}, {"recipe": {"seed": 1, "rate": 0.5}, "note": 'π, \n, "quoted"'}))),
     )
     check(network)
@@ -510,7 +532,26 @@ def _draw_neuron(draw: st.DrawFn, limits: Limits, plan: Plan, scale: float, rng:
         refractory = draw(st.one_of(st.just(0), st.integers(1, 4), st.just(255)))
     if "cuba" in limits.features and draw(st.booleans()):
         current = SynapticCurrent(draw(leaks()), draw(st.integers(*limits.membrane_bits)))
-    return Neuron(threshold, ">", reset, reset_by, leak, bits, refractory, current)
+    boundaries = None
+    if "boundaries" in limits.features and draw(st.booleans()):
+        leak, bits = (), min(bits, draw(st.integers(2, 8)))
+        boundaries = _draw_boundaries(draw, channels, 2**bits - 2, scale, rng)
+    return Neuron(threshold, ">", reset, reset_by, leak, bits, refractory, current, boundaries)
+
+
+def _draw_boundaries(draw: st.DrawFn, channels: int, steps: int, scale: float, rng: np.random.Generator) -> IntTensor:
+    """Ascending rows: near what membranes are, all alike, or at the ends of 32 bits."""
+    style = draw(st.sampled_from(("near", "near", "near", "wide", "same", "ends")))
+    if style == "ends":
+        values = rng.choice([-(2**31), -1, 0, 1, 2**31 - 1], (channels, steps))
+    elif style == "same":
+        values = np.repeat(rng.integers(-2, 3, (channels, 1)), steps, 1)
+    else:
+        values = np.rint(rng.normal(0, scale * (1 if style == "near" else 10) + 0.5, (channels, steps)))
+    values = np.sort(values.clip(-(2**31), 2**31 - 1).astype(np.int64), axis=1)
+    narrowest = max(int(values.max()), int(-values.min() - 1), 0).bit_length() + 1
+    bits = min(32, narrowest + draw(st.integers(0, 3)))
+    return IntTensor(values.astype(storage_dtype(bits)), bits)
 
 
 def _near(draw: st.DrawFn, rng: np.random.Generator, size: int, centre: float, spread: float) -> IntTensor:
@@ -519,3 +560,26 @@ def _near(draw: st.DrawFn, rng: np.random.Generator, size: int, centre: float, s
     narrowest = max(int(values.max()), int(-values.min() - 1), 0).bit_length() + 1
     bits = min(31, narrowest + draw(st.integers(0, 3)))
     return IntTensor(values.astype(storage_dtype(bits)), bits)
+
+
+def with_zeros(network: Network, share: float, seed: int) -> Network:
+    """The network with so many of its single weights at 0, and every other element's in a third of the neurons."""
+    rng = np.random.default_rng(seed)
+
+    def pruned(edge: Edge) -> Edge:
+        if edge.weight is None or edge.weight.bits == 1:
+            return edge
+        gone = rng.random(edge.weight.values.shape) < share
+        if gone.ndim > 1:
+            gone[: -(-len(gone) // 3), rng.integers(2) :: 2] = True
+        return replace(edge, weight=replace(edge.weight, values=np.where(gone, 0, edge.weight.values)))
+
+    nodes = [
+        node
+        if node.codebook is not None and 0 not in node.codebook
+        else replace(node, inputs=tuple(pruned(edge) for edge in node.inputs))
+        for node in network.nodes
+    ]
+    found = replace(network, nodes=tuple(nodes), vectors=None)
+    check(found)
+    return found

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mintaka.artifact import Input, Network, load
+from mintaka.compress import share_weights
 from mintaka.data import load_dataset
 from mintaka.snn import SNN, DenseSpec, NeuronSpec, Spec, parse_leak, to_artifact
 from mintaka.train import load_recipe
@@ -25,12 +26,13 @@ LEARNING_RATE = 2e-3
 
 @dataclass(frozen=True)
 class Shape:
-    """784-`hidden`-10 with `steps` time steps, `bits` of weights and membranes."""
+    """784-`hidden`-10 with `steps` time steps, `bits` of weights and membranes; `places`: of those in codebooks."""
 
     kind: str  # "rate": spikes, each step other ones; "direct": pixels of 8 bits, the same at every step
     hidden: int = 128
     steps: int = 8
     bits: int = 4
+    places: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def trained(shape: Shape, given: Images, batch: int, steps: int) -> Network:
     optimizer = adam(snn)
     for x, y in batches(shape, given, batch, max(1, steps)):
         training_step(snn, optimizer, x, y)
+    if shape.places is not None:
+        share_weights(snn, shape.places)
     return to_artifact(snn.eval(), f"784-{shape.hidden}-10")
 
 

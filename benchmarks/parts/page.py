@@ -18,6 +18,7 @@ model, resources from synthesis. No clock rate is claimed: that takes place and 
 WHAT = {
     "cycles": "Cycles and lane utilisation",
     "pairs": "Two events per cycle",
+    "sparse": "A sparse weight memory",
     "synth": "Resources after synthesis",
     "train": "A training step",
     "infer": "Inference in software",
@@ -33,6 +34,7 @@ def render(store: Store) -> str:
     sections = {
         "cycles": _cycles,
         "pairs": _pairs,
+        "sparse": _sparse,
         "synth": _synthesis,
         "train": _train,
         "infer": _infer,
@@ -123,6 +125,33 @@ def _pairs(points: list[Values]) -> str:
         a second kind of gather, replay, cycle model and proof; the lists of convolutions are short, and gain less.
     """
     return paragraph(text) + table(columns, rows, left=2)
+
+
+def _sparse(points: list[Values]) -> str:
+    rows, costs = [], []
+    for point in points:
+        v = point["values"]
+        dense, sparse = v["dense"], v["sparse"]
+        if "LUT" in dense:
+            cells = [f"{found[key]:,.10g}" for key in ("LUT", "FF", "BRAM") for found in (dense, sparse)]
+            costs.append([f"{v['zeros']:.1%}", f"{v['lanes']}", *cells])
+            continue
+        cells = [f"{found['bits']:,}" for found in (dense, sparse)] + [f"{sparse['bits'] / dense['bits']:.2f}"]
+        cells += [f"{found['busy']:,.0f}" for found in (dense, sparse)] + [f"{sparse['busy'] / dense['busy']:.2f}"]
+        rows.append([f"{v['zeros']:.1%}", f"{v['lanes']}", f"{sparse['rows'] / dense['rows']:.2f}", *cells])
+    text = """
+        784-128-10 (direct input of 8 bits, T = 4, 4-bit weights) pruned by `slats`, its hidden layer with a dense and
+        with a sparse weight memory. Rows are those with a weight that is not 0; bits are those of weights, index,
+        fan-out table and event list; cycles those in which the layer is occupied, per image (MNIST test images, exact
+        model).
+    """
+    columns = ["zeros", "lanes", "rows kept", "bits, dense", "bits, sparse", "ratio"]
+    found = paragraph(text) + table([*columns, "cycles, dense", "cycles, sparse", "ratio"], rows, left=0)
+    if not costs:
+        return found
+    text = "The layer core's resources (xc7), dense / sparse."
+    heads = [f"{what}, {kind}" for what in ("LUT", "FF", "BRAM") for kind in ("dense", "sparse")]
+    return found + "\n" + paragraph(text) + table(["zeros", "lanes", *heads], costs, left=0)
 
 
 def _synthesis(points: list[Values]) -> str:

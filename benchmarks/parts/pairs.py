@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from mintaka.artifact import Network, content_hash, run
-from mintaka_hw.estimate.cycles import parts_of, stage_frames, windows_of
+from mintaka_cosim.synthesis import SCRIPTS, cells, module_of, resources
+from mintaka_hw.estimate.cycles import stage_frames
+from mintaka_hw.estimate.lists import parts_of, windows_of
 from mintaka_hw.plan import EdgePlan, make_plan
 from mintaka_hw.verilog import generate
 from parts.cycles import spikes_at_tenth
 from parts.networks import convolutional
 from parts.store import Store, Values, sources, version
-from parts.synthesis import SCRIPTS, cells, module_of, resources
 
 MODEL = ("hw", "sw/mintaka/artifact")
 LANES = 64

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mintaka.artifact import LeakTerm, Network, Node, network_bounds, signals
+from mintaka.artifact import Integrator, LeakTerm, Network, Neuron, Node, network_bounds, signals
 from mintaka.artifact.reference import current
 
 
@@ -49,6 +49,7 @@ class Summary:
     input_shape: tuple[int, ...]
     input_bits: int
     classes: int
+    margins: tuple[int | None, ...]
     layers: tuple[LayerSummary, ...]
 
     @property
@@ -77,6 +78,7 @@ def summarize(network: Network) -> Summary:
         input_shape=network.input.shape,
         input_bits=network.input.bits,
         classes=network.classes,
+        margins=network.output.margins,
         layers=tuple(
             _layer(network, node, bounds[node.name].k.signed_bits if node.name in bounds else None)
             for node in network.nodes
@@ -93,6 +95,13 @@ def leak_text(leak: tuple[LeakTerm, ...]) -> str:
         value = f"(V >> {term.shift})" if term.shift else "V"
         text += (" - " if term.sign < 0 else " + ") + value
     return text.removeprefix(" + ").strip() or "0"
+
+
+def kept_text(state: Neuron | Integrator) -> str:
+    """What the membrane keeps: its leak, or that boundaries say it."""
+    if isinstance(state, Neuron) and state.boundaries is not None:
+        return f"by {2 * state.membrane_max} boundaries"
+    return leak_text(state.leak)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -148,7 +157,7 @@ def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
         k_bits=k_bits,
         threshold=None if neuron is None else (int(neuron.threshold.values.min()), int(neuron.threshold.values.max())),
         reset=None if neuron is None else neuron.reset,
-        leak=None if state is None else leak_text(state.leak),
+        leak=None if state is None else kept_text(state),
         weight_memory_bits=weight_memory_bits,
         membrane_memory_bits=prod(node.shape_out) * state_bits,
         max_sops=max_sops(network, node),

@@ -40,10 +40,11 @@ def lif(
     bits: int = 8,
     refractory: int = 0,
     current: SynapticCurrent | None = None,
+    boundaries: IntTensor | None = None,
 ) -> Neuron:
     reset = "zero" if reset_by is None else "subtract"
     back = None if reset_by is None else tensor(reset_by, bits)
-    return Neuron(tensor(threshold, bits), ">", reset, back, leak, membrane_bits, refractory, current)
+    return Neuron(tensor(threshold, bits), ">", reset, back, leak, membrane_bits, refractory, current, boundaries)
 
 
 def one_neuron(neuron: Neuron, weights: Any, *, bias: Any = None, steps: int = 4, **source: Any) -> Network:
@@ -153,6 +154,63 @@ def coded() -> Network:
     )
     network = Network("coded", 4, Input("x", (4,), "spikes", 1), nodes, Output("head"))
     x = np.random.default_rng(5).integers(0, 2, (3, 4, 4)).astype(np.uint8)
+    return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
+def early() -> Network:
+    """What format 1.3 brought: margins of early exit. Its test vectors stop after steps 0, 2 and 3."""
+    W = tensor([[3, -2, 1, 0], [-2, 3, 0, 1], [1, 1, -3, 2]], 3)
+    V = tensor([[2, -1, -1], [-1, 2, -1], [0, -1, 3]], 3)
+    nodes = (
+        Node("a", "dense", (Edge("x", 0, W),), (4,), (3,), None, lif([2, 2, 2], leak=HALF)),
+        Node("head", "dense", (Edge("a", 0, V),), (3,), (3,)),
+    )
+    network = Network("early", 4, Input("x", (4,), "spikes", 1), nodes, Output("head", margins=(2, None, 1)))
+    x = np.random.default_rng(11).integers(0, 2, (12, 4, 4)).astype(np.uint8)
+    return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
+def stepped() -> Network:
+    """What format 1.3 brought: membranes that are stored by boundaries, of a LIF and of a refractory CUBA layer."""
+    W = tensor([[3, -2, 0, 1], [1, 1, -3, 2], [0, 2, 2, -1]], 4)
+    V = tensor([[5, 1, 2], [-2, 3, 3]], 4)
+    current = SynapticCurrent(HALF, 4)
+    nodes = (
+        Node(
+            "a",
+            "dense",
+            (Edge("x", 0, W), Edge("a", 1, tensor([1, -1, 2], 3), op="identity")),
+            (4,),
+            (3,),
+            None,
+            lif(
+                [3, 2, 4],
+                leak=(),
+                membrane_bits=3,
+                boundaries=tensor([[-4, -2, -1, 1, 3, 5], [-1, -1, 0, 1, 2, 2], [-128, -3, -1, 2, 4, 127]]),
+            ),
+        ),
+        Node(
+            "b",
+            "dense",
+            (Edge("a", 0, V),),
+            (3,),
+            (2,),
+            None,
+            lif(
+                [4, 3],
+                reset_by=[3, 5],
+                leak=(),
+                membrane_bits=2,
+                refractory=1,
+                current=current,
+                boundaries=tensor([[-1, 2], [-300, 1]], 10),
+            ),
+        ),
+        Node("head", "dense", (Edge("b", 0, tensor([[3, -1], [-2, 2]], 3)),), (2,), (2,)),
+    )
+    network = Network("stepped", 6, Input("x", (4,), "spikes", 1), nodes, Output("head"))
+    x = np.random.default_rng(5).integers(0, 2, (3, 6, 4)).astype(np.uint8)
     return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
 
 

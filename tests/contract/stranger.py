@@ -20,10 +20,13 @@ Trace = dict[str, list[dict[str, list[int]]]]  # node -> step -> "k", "s", "u", 
 
 @dataclass
 class Outcome:
-    """One sample's results. `sums` holds, by node and edge, the smallest and largest sum seen before any shift, and
+    """One sample's results; `logits`, `sops` and `steps` of the steps it took, `trace` of all.
+
+    `sums` holds, by node and edge, the smallest and largest sum seen before any shift, and
     `currents`, by node, the smallest and largest synaptic current J before it is stored."""
 
     logits: list[int] = field(default_factory=list)
+    steps: int = 0
     sops: dict[str, int] = field(default_factory=dict)
     trace: Trace = field(default_factory=dict)
     sums: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
@@ -44,6 +47,7 @@ class Simulator:
         self.nodes: list[Json] = document["nodes"]
         self.head: str = document["output"]["node"]
         self.read: str = document["output"]["read"]
+        self.margins: list[int | None] = document["output"].get("margins", [])
         self.shapes = {self.input["name"]: self.input["shape"]} | {n["name"]: n["shape_out"] for n in self.nodes}
         self.tensors = {name: values.tolist() for name, values in tensors.items()}
         self.wires = {
@@ -116,6 +120,7 @@ class Simulator:
         J = {n["name"]: dict.fromkeys(positions(n["shape_out"]), 0) for n in self.nodes}
         fired: dict[tuple[str, Place], int] = {}  # the step of the last spike
         total = dict.fromkeys(positions(self.shapes[self.head]), 0)
+        sops: dict[str, int] = {}
         out = Outcome(sops=dict.fromkeys(self.wires, 0), trace={n: [] for n in self.wires})
         for t in range(self.steps):
             x = (sample if direct else sample[t]).tolist()
@@ -167,7 +172,13 @@ class Simulator:
                 now[name_] = spikes
                 out.trace[name_].append(log)
             before = now
-        out.logits = [total[place] for place in positions(self.shapes[self.head])]
+            if not out.steps:
+                margin = self.margins[t] if t < len(self.margins) else None
+                ordered = sorted(total.values(), reverse=True)
+                if t == self.steps - 1 or (margin is not None and ordered[0] - ordered[1] >= margin):
+                    out.logits = [total[place] for place in positions(self.shapes[self.head])]
+                    out.steps, sops = t + 1, dict(out.sops)
+        out.sops = sops
         return out
 
     def current(
@@ -200,6 +211,9 @@ class Simulator:
         V = K
         if s:
             V = 0 if neuron["reset"] == "zero" else K - self.per_channel(neuron["reset_by"], place)
+        if "boundaries" in neuron:
+            row = self.tensors[neuron["boundaries"]["tensor"]][place[0]]
+            return s, sum(1 for b in row if b <= V) - len(row) // 2
         return s, store(V, neuron["leak"], neuron["membrane_bits"])
 
 

@@ -9,6 +9,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def keys(value: Any) -> Iterator[str]:
 def test_every_field_is_documented() -> None:
     text = (ROOT / "docs" / "artifact.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r'"(\w+)":', text))
-    for network in (samples.everything(), samples.newer()):
+    made = (samples.everything(), samples.newer(), samples.coded(), samples.early(), samples.stepped())
+    for network in made:
         assert set(keys(to_document(network)[0])) <= documented
 
 
@@ -220,8 +222,9 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text[text.index("### Ports") :]
     documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
-    cuba = samples.lif([4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
-    network = samples.one_neuron(cuba, [[5, -2, 3]])
+    cuba = samples.lif([4, 4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
+    made = samples.one_neuron(cuba, [[5, -2, 3], [1, 2, -3]])
+    network = replace(made, output=replace(made.output, margins=(1,) * (made.time_steps - 1)))
     design = generate(make_plan(network), tmp_path, taps=True)
     verilog = design.verilog.read_text()
     ports = verilog.partition(f"module {design.top} (\n")[2].partition(");")[0]

@@ -19,9 +19,9 @@ from contract import files, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from strategies import FEATURES, networks
+from strategies import EVERYTHING, networks
 
-from mintaka.artifact import ArtifactError, Network, content_hash, load, run, save
+from mintaka.artifact import ArtifactError, Edge, Network, content_hash, load, run, save
 
 Json = dict[str, Any]
 
@@ -163,8 +163,38 @@ def test_a_codebook_makes_a_file_1_2(tmp_path: Path) -> None:
     assert refused(path) == "node 'a' has the unknown field 'codebook'"
 
 
+def test_margins_make_a_file_1_3(tmp_path: Path) -> None:
+    path, early = tmp_path / "net.safetensors", samples.early()
+    save(early, path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.3"
+    assert document["output"]["margins"] == [2, None, 1]
+    assert load(path).output == early.output
+    document["format"] = "1.2"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert refused(path) == "the document, 'output' has the unknown field 'margins'"
+
+
+def test_boundaries_make_a_file_1_3(tmp_path: Path) -> None:
+    """Loaded again they are the same network; a file that says 1.2 is refused, as by a reader of 1.2."""
+    path, stepped = tmp_path / "net.safetensors", samples.stepped()
+    save(stepped, path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.3"
+    assert [node["neuron"]["boundaries"] for node in document["nodes"][:2]] == [
+        {"tensor": "a.boundaries", "bits": 8},
+        {"tensor": "b.boundaries", "bits": 10},
+    ]
+    assert (tensors["a.boundaries"].shape, tensors["b.boundaries"].dtype) == ((3, 6), np.int16)
+    assert stepped.vectors is not None
+    assert (run(load(path), stepped.vectors.inputs).logits == stepped.vectors.logits).all()
+    document["format"] = "1.2"
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert refused(path) == "node 'a', 'neuron' has the unknown field 'boundaries'"
+
+
 @settings(suppress_health_check=[*HealthCheck])
-@given(network=networks(features=FEATURES))
+@given(network=networks(features=EVERYTHING))
 def test_round_trip_of_generated_networks_of_later_formats(tmp_path: Path, network: Network) -> None:
     path = tmp_path / "net.safetensors"
     digest = save(network, path)
@@ -279,8 +309,8 @@ def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.2: update Mintaka"),
-        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.2"),
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.3: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.3"),
         ("1", "its format version is '1', which is none"),
         ("١.0", "its format version is '١.0', which is none"),
         (1.0, "its format version is 1.0, which is none"),
@@ -654,6 +684,77 @@ def test_every_rule_of_codebooks_has_its_sentence(tmp_path: Path, change: Change
     assert reason in refused(path)
 
 
+EARLY_RULES: list[tuple[Change, str]] = [
+    (set_in("output", "margins", to=[]), "'output': 'margins' is [], not a list of integers and nulls"),
+    (set_in("output", "margins", to=[1, 2.0, 3]), "'margins' is [1, 2.0, 3], not a list of integers and nulls"),
+    (set_in("output", "margins", to=[1, 2]), "the output has 2 margins; of 4 time steps 3 can end early"),
+    (
+        set_in("output", "margins", to=[1, -2, 3]),
+        "the output's margin of step 1 is -2; 0 to 2199023255552 are possible",
+    ),
+    (set_in("output", "margins", to=[2**41 + 1, 2, 3]), "the output's margin of step 0 is 2199023255553; 0 to"),
+    (set_in("output", "margins", to=[None] * 3), "the output's margins are all null: leave them out"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), EARLY_RULES, ids=[reason[:60] for _, reason in EARLY_RULES])
+def test_every_rule_of_margins_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.early(), path)
+    document, tensors = files.pull_apart(path)
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
+STEPPED_RULES: list[tuple[Change, str]] = [
+    (
+        set_in("nodes", 0, "neuron", "leak", to=[{"sign": 1, "shift": 1}]),
+        "node 'a' has boundaries, which say what the membrane keeps, so its leak must be empty",
+    ),
+    (
+        array("a.boundaries", lambda a: a[:, :4]),
+        "node 'a', boundaries has shape [3, 4], not [3, 6]",
+    ),
+    (
+        set_in("nodes", 0, "neuron", "membrane_bits", to=4),
+        "node 'a', boundaries has shape [3, 6], not [3, 14]",
+    ),
+    (
+        set_in("nodes", 0, "neuron", "membrane_bits", to=9),
+        "node 'a' stores membranes in 9 bits; with boundaries at most 8 are possible",
+    ),
+    (
+        array("a.boundaries", lambda a: a[:, ::-1]),
+        "node 'a': the boundaries of channel 0 are not ascending",
+    ),
+    (set_in("nodes", 0, "neuron", "boundaries", "bits", to=4), "node 'a', boundaries holds -128, outside -8..7 of"),
+    (set_in("nodes", 0, "neuron", "boundaries", to=None), "node 'a', 'neuron', 'boundaries' is null, but a tensor is"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), STEPPED_RULES, ids=[reason[:60] for _, reason in STEPPED_RULES])
+def test_every_rule_of_boundaries_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.stepped(), path)
+    document, tensors = files.pull_apart(path)
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
+def test_margins_of_a_single_logit() -> None:
+    network = samples.early()
+    head = dataclasses.replace(
+        network.nodes[1], shape_out=(1,), inputs=(Edge("a", 0, samples.tensor([[2, -1, -1]], 3)),)
+    )
+    alone = dataclasses.replace(network, nodes=(network.nodes[0], head))
+    with pytest.raises(
+        ArtifactError, match=r"^the output has margins, but a single logit has no second to be ahead of$"
+    ):
+        save(alone, "x.safetensors")
+
+
 def test_a_codebook_where_there_are_no_weights() -> None:
     network = samples.newer()
     veto = dataclasses.replace(network.nodes[2], codebook=(1,))
@@ -903,7 +1004,7 @@ def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
 
 
 @settings(LITTLE, max_examples=16 * settings().max_examples)
-@given(network=st.one_of(networks(max_size=8), networks(max_size=8, features=FEATURES)), data=st.data())
+@given(network=st.one_of(networks(max_size=8), networks(max_size=8, features=EVERYTHING)), data=st.data())
 def test_mutations_behind_the_hash(tmp_path: Path, network: Network, data: st.DataObject) -> None:
     path = tmp_path / "net.safetensors"
     save(network, path)

@@ -403,3 +403,29 @@ def test_a_trace_has_j_only_where_there_is_one() -> None:
     assert network.vectors is not None
     traces = run(network, network.vectors.inputs, trace=True).trace
     assert {name: trace.j is not None for name, trace in traces.items()} == {"lif": False, "cuba": True, "head": False}
+
+
+# ---------------------------------------------------------------- boundaries
+
+
+def test_boundaries_by_hand() -> None:
+    """U is -3 plus the number of boundaries that V has reached; one at which V stands is reached."""
+    neuron = samples.lif([9], leak=(), membrane_bits=3, boundaries=samples.tensor([[-4, -2, -1, 1, 3, 8]]))
+    network = samples.one_neuron(neuron, [[7, -2, 1]], steps=7)
+    x = [[1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1]]
+    trace = run(network, np.array([x], np.uint8), trace=True).trace["a"]
+    assert trace.s is not None
+    assert trace.u is not None
+    assert trace.k[0, :, 0].tolist() == [7, 3, 10, -2, -3, 6, 3]
+    assert trace.s[0, :, 0].tolist() == [0, 0, 1, 0, 0, 0, 0]
+    assert trace.u[0, :, 0].tolist() == [2, 2, 0, -1, -2, 2, 2]
+
+
+def test_boundaries_behind_a_reset_by_subtraction() -> None:
+    """V = K - R of a spike: 10 - 4 = 6 reaches two of three boundaries above 0 and all below."""
+    neuron = samples.lif(
+        [5], reset_by=[4], leak=(), membrane_bits=3, boundaries=samples.tensor([[-9, -8, -7, 2, 6, 7]])
+    )
+    trace = run(samples.one_neuron(neuron, [[10]], steps=2), np.ones((1, 2, 1), np.uint8), trace=True).trace["a"]
+    assert trace.u is not None
+    assert trace.u[0, :, 0].tolist() == [2, 3]

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, dense_chains, inputs_for, networks
+from strategies import EVERYTHING, dense_chains, inputs_for, networks
 
 from mintaka.artifact import Network, check_inputs, run, signals
 from mintaka.artifact.document import format_version
@@ -43,14 +43,17 @@ def test_nothing_new_unless_asked(network: Network, chain: Network) -> None:
 def test_variety_of_what_came_later() -> None:
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=500, database=None)
     @given(st.data())
     def look(data: st.DataObject) -> None:
-        network = data.draw(networks(features=FEATURES))
+        network = data.draw(networks(features=EVERYTHING))
         result = run(network, data.draw(inputs_for(network)))
         seen[network.output.read] += 1
         seen["newer"] += format_version(network) > (1, 0)
         index = {node.name: i for i, node in enumerate(network.nodes)}
+        seen["exit"] += bool(network.output.margins)
+        seen["stops early"] += int((result.steps < network.time_steps).sum())
+        seen["goes on with margins"] += bool(network.output.margins) and int((result.steps == network.time_steps).sum())
         for i, node in enumerate(network.nodes):
             seen["identity"] += any(edge.op == "identity" for edge in node.inputs)
             seen["identity conv"] += node.op == "conv2d" and any(edge.op == "identity" for edge in node.inputs)
@@ -75,6 +78,7 @@ def test_variety_of_what_came_later() -> None:
             if node.neuron is not None:
                 seen[node.neuron.kind] += 1
                 spikes = result.spikes[node.name].sum()
+                seen["boundaries", node.neuron.kind] += node.neuron.boundaries is not None
                 seen["refractory"] += bool(node.neuron.refractory and spikes)
                 seen["cuba spikes"] += bool(node.neuron.current is not None and spikes)
 
@@ -83,7 +87,8 @@ def test_variety_of_what_came_later() -> None:
     wanted |= {"join of the step before", "latch", "join of a later node", "count of counts", "counts cross synapses"}
     wanted |= {"refractory", "cuba spikes", ("join", 2), ("join", 3), ("join", 4)}
     wanted |= {"codebook with 0", "codebook without 0", "full codebook", "entry that no weight is"}
-    wanted |= {"more than 16 entries", "one entry"}
+    wanted |= {"more than 16 entries", "one entry", "exit", "stops early", "goes on with margins"}
+    wanted |= {("boundaries", "lif"), ("boundaries", "cuba")}
     assert {name for name in wanted if seen[name] < 5} == set()
     assert seen["newer"] > 300
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from handmade import dense_network, graph_network, neuron_network, picture_network, with_codebook
+from strategies import with_zeros
 
 from mintaka.artifact import LeakTerm, Network
 from mintaka.artifact.document import input_dtype
@@ -63,6 +64,11 @@ CODED = Case(
     with_codebook(dense_network((20, 13, 6), weight_bits=8, threshold=40, membrane_bits=8, seed=8), (-77, -9, 30, 101)),
     {"hidden1": 5, "head": 4},
     0.4,
+)
+PRUNED = (  # with sparse weight memories: several edges, spikes and numbers of several bits, words of several chunks
+    Case(with_zeros(GRAPH.network, 0.8, 1), GRAPH.lanes, 0.2),
+    Case(with_zeros(DIRECT.network, 0.8, 2), DIRECT.lanes, 0.4),
+    Case(with_zeros(dense_network((70, 50, 6), threshold=3, seed=9), 0.9, 3), {"hidden1": 40, "head": 3}, 0.2),
 )
 CASES = {
     "direct": DIRECT,

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cosim.small import CASES, COUNTS, DIRECT, SPIKES
+from handmade import dense_network
+from strategies import random_inputs, with_zeros
 
 from mintaka.artifact import ArtifactError, Node, run
 from mintaka_cosim.bench import RANDOM_STALLS, CosimError, Stalls, cosim, cosim_design, simulate
@@ -78,6 +80,19 @@ def test_fast_bench_counts_and_cycles(name: str) -> None:
     assert (result.latency_cycles > 0).all()
     assert result.interval_cycles > 0
     assert all(0 < part <= 1 for part in result.utilisation.values())
+
+
+def test_sparse_weight_memories() -> None:
+    """Every value, back to back with the predicted cycles, and under stalls."""
+    network = with_zeros(dense_network((70, 13, 6), time_steps=3, threshold=3, seed=1), 0.8, 2)
+    plan = make_plan(network, {"hidden1": 3, "head": 2}, ["hidden1", "head"])
+    x = random_inputs(network, samples=24, seed=1, rate=0.2)
+    free = cosim(network, plan, x, taps=True)
+    assert free.verified, free.sentence
+    assert free.cycles_as_predicted is True
+    assert free.sparse == ("hidden1", "head")
+    stalled = cosim(network, plan, x, taps=True, stalls=RANDOM_STALLS, seed=3)
+    assert stalled.bit_exact, stalled.sentence
 
 
 def test_fast_bench_under_stalls_is_slower_and_equal() -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.sim import Simulator
 from handmade import conv_network, dense_network
 
 import bench
+import quantization
 from mintaka.data import DataError
+from mintaka_cosim import synthesis
 from mintaka_hw.plan import make_plan
-from parts import page, pairs, synthesis, timing
+from parts import page, pairs, timing
 from parts.store import Store
 
 
@@ -33,6 +38,16 @@ def test_cycles_are_those_of_the_model(tmp_path: Path) -> None:
     assert f"| hidden | 64 | 2 | {hidden['events'] / 2 / 8:,.1f} | {hidden['busy'] / 8:,.1f} |" in text
     assert "`synth` (resources after synthesis)" in text
     assert " cores" in text
+
+
+def test_sparse_memories_are_compared(tmp_path: Path) -> None:
+    text = run(tmp_path, "sparse")
+    (path,) = (tmp_path / "store/sparse").glob("cycles-*.json")
+    found = json.loads(path.read_text())["values"]
+    dense, sparse = found["dense"], found["sparse"]
+    assert 0 < sparse["rows"] < dense["rows"]
+    assert sparse["slots"] <= sparse["busy"] <= dense["busy"]
+    assert f"| {found['zeros']:.1%} | 8 | {sparse['rows'] / dense['rows']:.2f} | {dense['bits']:,} |" in text
 
 
 def test_profile_shares_are_all_of_the_time(tmp_path: Path) -> None:
@@ -153,3 +168,35 @@ def test_an_error_is_one_sentence(
     assert bench.main(["cycles", "--out", str(tmp_path / "page.md")]) == 2
     assert capsys.readouterr().err == "bench: there is no MNIST\n"
     assert not (tmp_path / "page.md").exists()
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_both_membrane_rules_of_the_area_table_compute_what_they_stand_for(bits: int) -> None:
+    """With the boundaries of V >> 1 both give the same; with others the second counts those that V has reached."""
+    most = 2 ** (bits - 1) - 1
+    halves = [2 * u for u in range(-most + 1, most + 1)]
+    others = sorted(np.random.default_rng(bits).integers(-40, 40, 2 * most).tolist())
+    values = [-2048, -200, *range(-45, 46), 200, 2047]
+    shifted = _simulated(*quantization.shift_and_clip(bits), values, [])
+    assert shifted == [max(-most, min(most, v >> 1)) for v in values]
+    assert _simulated(*quantization.compare(bits), values, halves) == shifted
+    found = _simulated(*quantization.compare(bits), values, others)
+    assert found == [sum(v >= b for b in others) - most for v in values]
+
+
+def _simulated(m: Module, ports: list[Signal], values: list[int], steps: list[int]) -> list[int]:
+    V, *boundaries, U = ports
+    found = []
+
+    async def bench(ctx: Any) -> None:
+        for boundary, value in zip(boundaries, steps, strict=True):
+            ctx.set(boundary, value)
+        for value in values:
+            ctx.set(V, value)
+            await ctx.delay(1e-9)
+            found.append(ctx.get(U))
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return found

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.samples import coded, newer
+from contract.samples import coded, newer, stepped
 from cosim.small import DIRECT, call
+from strategies import with_zeros
 
 from mintaka.artifact import run, save
 
@@ -73,6 +74,21 @@ def test_show_of_codebooks(capsys: Capture, tmp_path: Path) -> None:
     assert [(memories["weights"], memories["codebook"]) for memories in found] == [(2 * 10 * 2, 4 * 8), (3 * 6, 5 * 3)]
 
 
+def test_membranes_by_boundaries_are_shown_and_not_built(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "stepped.safetensors"
+    save(stepped(), path)
+    done = call(capsys, "show", path, "--graph", tmp_path / "net.svg")
+    assert done.status == 0
+    assert all(
+        words in done.out for words in ("by 6 boundaries", "by 2 boundaries", "hardware: none, because node 'a'")
+    )
+    assert "leak by 6 boundaries" in (tmp_path / "net.svg").read_text()
+    done = call(capsys, "generate", path, "--out", tmp_path / "verilog")
+    assert done.status == 1
+    assert done.err.startswith("mintaka: node 'a' stores its membranes by boundaries, for which there is no hardware")
+    assert not (tmp_path / "verilog").exists()
+
+
 def test_show(capsys: Capture, artifact: Path) -> None:
     done = call(capsys, "show", artifact)
     assert done.status == 0
@@ -130,6 +146,31 @@ def test_generate_is_deterministic(capsys: Capture, artifact: Path, tmp_path: Pa
         texts.append(Path(facts["verilog"]).read_text())
     assert texts[0] == texts[1]
     assert str(tmp_path) not in texts[0]
+
+
+def test_sparse_weight_memories(capsys: Capture, samples: Path, tmp_path: Path) -> None:
+    """Every command that plans takes the option, says which layers have one, and simulates what was planned."""
+    path = tmp_path / "pruned.safetensors"
+    save(with_zeros(DIRECT.network, 0.9, 1), path)
+    words = ["--lanes", "hidden1=4,head=6", "--sparse", "hidden1"]
+    done = call(capsys, "generate", path, *words, "--out", tmp_path / "v")
+    assert done.status == 0, done.err
+    assert "13 neurons on 4 lanes, " in done.out
+    facts = json.loads(call(capsys, "generate", path, *words, "--out", tmp_path / "v", "--json").out)
+    assert facts["sparse"] == ["hidden1"]
+    assert (
+        facts["memory_bits"]
+        < json.loads(call(capsys, "show", path, *words[:2], "--json").out)["hardware"]["memory_bits"]
+    )
+    done = call(capsys, "show", path, *words, "--plan")
+    assert "sparse weights in hidden1; " in " ".join(done.out.split())
+    assert "index" in done.out
+    assert json.loads(call(capsys, "show", path, "--lanes", "4", "--json").out)["hardware"]["sparse"] == []
+    done = call(capsys, "cosim", path, "--data", samples, *words, "--json")
+    assert done.status == 0, done.err
+    figures = json.loads(done.out)
+    assert figures["sparse"] == ["hidden1"]
+    assert figures["cycles_as_predicted"] is True
 
 
 def test_generate_a_file_per_module(capsys: Capture, artifact: Path, tmp_path: Path) -> None:
@@ -191,6 +232,8 @@ MISTAKES = {
     "bad lanes": ("generate {t}/network.safetensors --lanes x --out {t}/v", "'x' is not a number"),
     "half lanes": ("generate {t}/network.safetensors --lanes head= --out {t}/v", "'' is not a number"),
     "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
+    "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "'none', but the layers are"),
+    "sparse twice": ("generate {t}/network.safetensors --sparse head,head --out {t}/v", "each layer once"),
     "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "1 to 1024"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
     "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),

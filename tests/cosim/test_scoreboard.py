@@ -128,7 +128,7 @@ def job(tmp_path: Path) -> Job:
     expected = run(DIRECT.network, DIRECT.inputs(2), trace=True)
     empty = np.zeros((2, 1, 1), np.uint32)
     return Job(
-        tmp_path, design.info, 0, NO_STALLS, 10, empty, expected.trace, expected.logits, expected.sops
+        tmp_path, design.info, 0, NO_STALLS, 10, empty, expected.trace, expected.logits, expected.steps, expected.sops
     )  # the chunk begins at sample 10
 
 

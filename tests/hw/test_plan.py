@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from strategies import FEATURES, dense_chains, networks, random_inputs
 
 from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, SynapticCurrent, TestVectors, check, run
 from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.plan import LayerPlan, PlanError, StreamLayout, WindowPlan, make_plan
+from mintaka_hw.plan import LayerPlan, MemoryPlan, PlanError, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.plan.layer import REGISTER_STATES
 from mintaka_hw.plan.memory import BLOCK_BITS
 from mintaka_hw.rtl.layer import LayerCore
@@ -141,6 +142,20 @@ def test_one_step_needs_no_membranes() -> None:
     }
 
 
+def test_membranes_by_boundaries_are_refused() -> None:
+    network = SMALL
+    neuron = network.nodes[0].neuron
+    assert neuron is not None
+    steps = IntTensor(np.zeros((network.nodes[0].channels, 2 * neuron.membrane_max), np.int8), 2)
+    first = replace(network.nodes[0], neuron=replace(neuron, leak=(), boundaries=steps))
+    sentence = (
+        f"node '{first.name}' stores its membranes by boundaries, for which there is no hardware: each lane would need "
+        f'{2 * neuron.membrane_max} comparators; train it with membrane_rule = "shift"'
+    )
+    with pytest.raises(PlanError, match=f"^{re.escape(sentence)}$"):
+        make_plan(replace(network, nodes=(first, *network.nodes[1:])))
+
+
 def test_deep_chains_are_predicted() -> None:
     """A core asks the one before it: 600 of them are more calls than Python allows unasked."""
     network = dense_network([2] * 600, time_steps=1)
@@ -189,12 +204,22 @@ def built_bits(layer: LayerPlan) -> int:
 def assert_listed_as_built(layer: LayerPlan) -> None:
     """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows.
 
-    Constants in block RAM are built with a power of two of words. A codebook is gates.
+    Constants in block RAM are built with a power of two of words, stored rows of a sparse memory as two memories where
+    these have fewer. A codebook is gates.
     """
     least = {"rows": 1, "flags": 1, "state": REGISTER_STATES + 1, "current": REGISTER_STATES + 1}
-    constants = ("weights", "fanout", "bias", "threshold", "reset_by")
+    constants = ("weights", "index", "fanout", "bias", "threshold", "reset_by")
     deep = [m.name in constants and m.bits >= BLOCK_BITS for m in layer.memories]
-    bits = [m.width << (m.depth - 1).bit_length() if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
+
+    def words(memory: MemoryPlan) -> int:
+        whole = 1 << (memory.depth - 1).bit_length()
+        rest = memory.depth - whole // 2
+        upper = 1 << (rest - 1).bit_length()
+        if layer.sparse is None or memory.name != "weights" or upper > whole // 4:
+            return whole
+        return whole // 2 + (0 if rest == 1 else upper if rest * memory.width >= BLOCK_BITS else rest)
+
+    bits = [m.width * words(m) if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
     built = [m.depth >= least.get(m.name, 2) and m.name != "codebook" for m in layer.memories]
     assert built_bits(layer) == sum(b for b, is_built in zip(bits, built, strict=True) if is_built)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mintaka.artifact import ConvGeometry, Input, Integrator, LeakTerm, Network, Pool, Signal, SynapticCurrent, run
 from mintaka.artifact.document import input_dtype
 from mintaka.compress.sharing import share_weights, sharing_layers
+from mintaka.snn.exact import slope
 from mintaka.snn.graph import flow
 from mintaka.snn.layers import Head, Recorder, Spiking
 from mintaka.snn.network import SNN
@@ -152,6 +153,17 @@ def _edge(
     return [EdgeSpec(name, delay, (kernel, kernel), geometry, _shift(draw))]
 
 
+@st.composite
+def with_mint(draw: st.DrawFn, spec: Spec) -> Spec:
+    """Some layers learn their scale, or store their membranes, as MINT does."""
+    if isinstance(spec, PoolSpec | JoinSpec):
+        return spec
+    scale, neuron = draw(st.sampled_from(["step", "step", "mint"])), spec.neuron
+    if isinstance(neuron, NeuronSpec) and slope(neuron.leak) > 0 and draw(st.integers(0, 3)) == 0:
+        neuron = replace(neuron, membrane_bits=min(neuron.membrane_bits, 8), membrane_rule="mint")
+    return replace(spec, neuron=neuron, weight_scale=scale)
+
+
 @dataclass
 class Case:
     snn: SNN
@@ -163,9 +175,12 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True) -> Case:
-    """A quantized network in some state of training, and inputs for it; `graph`: not only a sequence of layers."""
+def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True, mint: bool = True) -> Case:
+    """A quantized network in some state of training, and inputs for it; `graph`: not only a sequence of layers;
+    `mint`: its scales and membrane rule, too (for the latter there is no hardware)."""
     source, specs = draw((graphs if graph else stacks)(images, newer))
+    if mint:
+        specs = [draw(with_mint(spec)) for spec in specs]
     steps = draw(st.one_of(st.integers(1, 6), st.integers(1, 16)))
     snn = SNN(source, steps, specs, seed=draw(st.integers(0, 2**31)))
     rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))

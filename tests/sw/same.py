@@ -7,7 +7,7 @@ from mintaka.artifact import Result
 
 def assert_same(expected: Result, actual: Result) -> None:
     """Every field, dtype, key and number."""
-    pairs = [("logits", expected.logits, actual.logits), ("classes", expected.classes, actual.classes)]
+    pairs = [(what, getattr(expected, what), getattr(actual, what)) for what in ("logits", "classes", "steps")]
     for what in ("sops", "spikes"):
         a, b = getattr(expected, what), getattr(actual, what)
         assert list(a) == list(b), what

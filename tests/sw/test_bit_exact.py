@@ -97,6 +97,7 @@ def test_variety() -> None:
                 seen["dead" if share == 0 else "saturated" if share == 1 else "alive"] += 1
                 seen["membrane", neuron.membrane_bits] += 1
                 seen["reset", neuron.reset] += 1
+                seen["boundaries", neuron.reset, neuron.kind] += neuron.boundaries is not None
                 seen["refractory", neuron.kind] += bool(neuron.refractory and spikes[node.name].any())
                 seen[neuron.kind] += 1
 
@@ -105,6 +106,7 @@ def test_variety() -> None:
     wanted |= {"alive", "dead", "saturated", ("join", "own"), ("refractory", "lif"), ("refractory", "cuba")}
     wanted |= {("identity", "", 0), ("identity", "", 1), ("identity", "own", 1), (None, "own", 1), (None, "", 1)}
     wanted |= {("weight", bits) for bits in range(1, 9)} | {("membrane", bits) for bits in range(2, 17)}
+    wanted |= {("boundaries", reset, kind) for reset in ("zero", "subtract") for kind in ("lif", "cuba")}
     wanted |= {"shared", "shared by several edges", "shared, without 0"}
     wanted |= {("steps", T) for T in (1, 2, 3, 4, 5, 6, "more")} | {("reset", "zero"), ("reset", "subtract")}
     assert {name for name in wanted if seen[name] < 3} == set()

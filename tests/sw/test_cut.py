@@ -64,7 +64,7 @@ def test_cutting_is_masking(images: bool, graph: bool, data: st.DataObject) -> N
     snn = case.snn.eval()
     for layer in snn.layers:
         if isinstance(layer, Spiking | Head):  # a learned step moves, the shifts that were chosen from it stay
-            layer.synapses.quantizer.log_step.data += data.draw(st.sampled_from([0.0, 1.5]))
+            layer.synapses.quantizer.learned.data += data.draw(st.sampled_from([0.0, 1.5]))
     keep = draw_keep(data, snn)
     kept = kept_by(snn, keep)
     if not data.draw(st.booleans()):  # the float network: with these weights its sums are exact in any order, too

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, inputs_for, networks
+from strategies import EVERYTHING, inputs_for, networks
 from sw.same import assert_same
 
 from mintaka.artifact import (
@@ -42,7 +42,7 @@ def test_equals_reference(data: st.DataObject) -> None:
 @settings(max_examples=300)
 @given(st.data())
 def test_equals_reference_in_what_1_1_brings(data: st.DataObject) -> None:
-    network = data.draw(networks(features=FEATURES, max_hidden=6))
+    network = data.draw(networks(features=EVERYTHING, max_hidden=6))
     x = data.draw(inputs_for(network, samples=(1, 5)))
     assert_same(run(network, x, trace=True), run_fast(network, x, trace=True, batch=data.draw(st.integers(1, 5))))
     assert_same(run(network, x), run_fast(network, x))
@@ -116,7 +116,7 @@ def test_convolution_of_every_size_is_exact(samples: int) -> None:
     assert_same(run(network, x, trace=True), run_fast(network, x, trace=True))
 
 
-@given(st.one_of(networks(), networks(features=FEATURES)))
+@given(st.one_of(networks(), networks(features=EVERYTHING)))
 def test_groups_come_after_what_they_read(network: Network) -> None:
     done = {network.input.name}
     for group in groups_in_order(network):

@@ -83,3 +83,48 @@ def test_signs_flip_rows_and_their_gradients(bits: int) -> None:
     for ours, plain in zip(*found, strict=True):
         assert ours is not None
         torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_levels_of_mint(bits: int) -> None:
+    """q = round(clip(tanh(w) / alpha, -1, 1) Q), alpha from 2 mean|w| / sqrt(Q) on; the step is alpha / Q."""
+    quantizer = WeightQuantizer(bits, "mint")
+    w = torch.randn(64, 64, generator=torch.Generator().manual_seed(bits)) / 8
+    quantizer.start(w)
+    W = quantizer(quantizer.shaped(w)).detach()
+    Q = max(1, 2 ** (bits - 1) - 1)
+    alpha = 2 * w.abs().mean() / Q**0.5
+    torch.testing.assert_close(quantizer.alpha.detach(), alpha)
+    torch.testing.assert_close(quantizer.step(w).detach(), alpha / Q)
+    assert quantizer.log_of_step() == pytest.approx(float((alpha / Q).log()))
+    if bits == 1:
+        assert W.unique().tolist() == [-1, 1]
+        return
+    torch.testing.assert_close(W, ((torch.tanh(w) / alpha).clamp(-1, 1) * Q).round())
+
+
+def test_gradients_of_mint() -> None:
+    """Straight through the rounding, through tanh and clip as they are; alpha's divided by sqrt(numel Q)."""
+    values = torch.tensor([-2.0, -0.3, 0.1, 0.25, 0.9])
+    found = []
+    for ours in (True, False):
+        w = values.clone().requires_grad_()
+        quantizer = WeightQuantizer(3, "mint")
+        quantizer.alpha.data.fill_(0.5)
+        if ours:
+            out = quantizer(quantizer.shaped(w)) * quantizer.step(w)
+        else:
+            alpha = quantizer.alpha
+            x = (torch.tanh(w) / alpha).clamp(-1, 1) * 3
+            out = (x + (x.round() - x).detach()) * alpha / 3
+        (out * torch.tensor([1.0, 2, -1, 3, 1])).sum().backward()
+        found.append((out.detach(), w.grad, quantizer.alpha.grad))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert found[1][2] is not None
+    torch.testing.assert_close(found[0][2], found[1][2] / (5 * 3) ** 0.5)
+
+
+def test_scales_are_checked() -> None:
+    with pytest.raises(ValueError, match="learned as step or mint, not 'log'"):
+        WeightQuantizer(4, "log")

@@ -212,11 +212,13 @@ def recipe(*methods: dict[str, Any], **changes: Any) -> Recipe:
 
 SLIM = {"method": "slim", "remove": 0.5, "sparse_epochs": 2, "epochs": 1, "strength": 1e-2}
 SCA = {"method": "sca", "remove": 0.5, "search_epochs": 3, "epochs": 1, "at": "qat", "scope": "layer"}
+SDSNN = {"method": "sdsnn", "remove": 0.5, "search_epochs": 6, "patience": 1, "epochs": 1, "scope": "layer"}
 METHODS: dict[str, list[dict[str, Any]]] = {
     "slim": [SLIM],
     "slim-then-small": [SLIM | {"scope": "layer", "sparse_epochs": 1}, {"method": "small", "epochs": 3}],
     "random": [{"method": "random", "remove": 0.5, "epochs": 2, "multiple": 4}],
     "sca": [SCA],
+    "sdsnn": [SDSNN],
     "pca": [{"method": "pca", "variance": 0.8, "epochs": 3}],
     "twice": [SLIM | {"remove": 0.3}, SCA | {"remove": 0.3}],
 }
@@ -265,7 +267,10 @@ def test_methods_of_one_kind_have_names_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("methods", "sentence"),
     [
-        ([{"method": "slin", "epochs": 1}], "compress[0].method is 'slin'; possible: slim, sca, pca, random, small"),
+        (
+            [{"method": "slin", "epochs": 1}],
+            "compress[0].method is 'slin'; possible: slim, sca, sdsnn, pca, random, small",
+        ),
         ([{"epochs": 1}], "compress[0].method is missing; possible: slim"),
         ([SLIM | {"streng": 1}], "the key 'compress[0].streng' is unknown; did you mean 'compress[0].strength'?"),
         ([SLIM | {"remove": 1.0}], "'compress[0].remove' is 1.0, but input should be less than 1"),

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mintaka_cosim.bench.layout import LayerPorts
+from mintaka_cosim.bench.layout import LayerPorts, Layout
 from mintaka_cosim.bench.recording import per_sample
 from mintaka_cosim.bench.scoreboard import Scoreboard
 from mintaka_cosim.bench.words import split_fields
@@ -79,8 +79,10 @@ class InputDriver:
 class OutputSink:
     """Takes logits, with random pauses, and hands them to the scoreboard."""
 
-    def __init__(self, dut: Any, pauses: Pauses, scoreboard: Scoreboard) -> None:
+    def __init__(self, dut: Any, layout: Layout, pauses: Pauses, scoreboard: Scoreboard) -> None:
         self._dut, self._pauses, self._scoreboard = dut, pauses, scoreboard
+        self._exits, self._time_steps = layout.exits, layout.time_steps
+        self.steps: list[int] = []
         self._ready = True
         self.finished: list[int] = []
         self.cycles: list[int] = []
@@ -96,6 +98,8 @@ class OutputSink:
         last = bool(int(dut.o_last.value))
         self._scoreboard.logit(dut.o_logit.value.to_signed(), int(dut.o_class.value) if last else None)
         if last:
+            self.steps.append(int(dut.o_steps.value) if self._exits else self._time_steps)
+            self._scoreboard.stopped(self.steps[-1])
             self.finished.append(cycle)
             self.cycles.append(int(dut.o_cycles.value))
         return True
@@ -133,3 +137,19 @@ class LayerMonitor:
             latest = per_sample(np.array(self.totals[-2:]))[-1]
             self._scoreboard.counted(self._layer.name, int(latest[0]))
         return tapped or done
+
+
+class RestartMonitor:
+    """Watches the end of each sample of a design with early exit; it comes behind the monitors of the layers."""
+
+    def __init__(self, dut: Any, scoreboard: Scoreboard) -> None:
+        self._dut, self._scoreboard = dut, scoreboard
+
+    def drive(self) -> None:
+        """A monitor drives nothing."""
+
+    def sample(self, cycle: int) -> bool:  # noqa: ARG002
+        restart = bool(int(self._dut.restart.value))
+        if restart:
+            self._scoreboard.restarted()
+        return restart

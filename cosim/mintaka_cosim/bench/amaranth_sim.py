@@ -11,7 +11,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.sim import Simulator
 
 from mintaka.artifact import Trace
-from mintaka_cosim.bench.recording import COUNTERS, Recording, per_sample
+from mintaka_cosim.bench.recording import COUNTERS, Recording, in_samples, per_sample
 from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
 from mintaka_hw.plan import LayerPlan, Plan
 from mintaka_hw.rtl import Accelerator
@@ -26,7 +26,8 @@ class SimulationTimeoutError(RuntimeError):
 class _Seen:
     """Raw observations, in the order in which they were made."""
 
-    beats: list[tuple[int, int, int, int]] = field(default_factory=list)  # logit, class, o_cycles, cycle
+    beats: list[tuple[int, ...]] = field(default_factory=list)  # logit, class, o_cycles, cycle, steps
+    ends: dict[str, list[int]] = field(default_factory=dict)  # with early exit, by layer: taps up to each sample's end
     accepted: list[int] = field(default_factory=list)
     counters: dict[str, list[list[int]]] = field(default_factory=dict)
     taps: dict[str, list[list[list[int]]]] = field(default_factory=dict)
@@ -58,7 +59,8 @@ def simulate_amaranth(
     async def stream(ctx: Any, limit: int | None) -> None:
         """Run until every logit came, or for `limit` cycles."""
         nonlocal seen, cycles
-        seen = _Seen(counters={x.name: [] for x in plan.layers}, taps={x.name: [] for x in plan.layers})
+        names = [layer.name for layer in plan.layers]
+        seen = _Seen(ends={n: [] for n in names}, counters={n: [] for n in names}, taps={n: [] for n in names})
         source, sink = random.Random(seed), random.Random(seed + 1)
         position, offered = 0, False
         for cycle in range(max_cycles if limit is None else limit):
@@ -73,18 +75,21 @@ def simulate_amaranth(
                 seen.accepted.append(cycle)
             if ready and ctx.get(top.o_valid):
                 last = bool(ctx.get(top.o_last))
-                seen.beats.append((ctx.get(top.o_logit), ctx.get(top.o_class), ctx.get(top.o_cycles), cycle))
+                steps = ctx.get(top.o_steps) if plan.exits else plan.network.time_steps
+                seen.beats.append((ctx.get(top.o_logit), ctx.get(top.o_class), ctx.get(top.o_cycles), cycle, steps))
                 if last != (len(seen.beats) % plan.network.classes == 0):
                     raise AssertionError(f"o_last is {last} on logit {len(seen.beats)} (seed {seed})")
             for layer in plan.layers:
                 _observe(ctx, top, layer, seen)
+                if plan.exits and ctx.get(top.restart):
+                    seen.ends[layer.name].append(len(seen.taps[layer.name]))
             await ctx.tick()
             if accepted:
                 position, offered = position + 1, False
             cycles = cycle + 1
-            steps = len(inputs) * plan.network.time_steps
+            frames = 0 if plan.exits else len(inputs) * plan.network.time_steps
             if len(seen.beats) == len(inputs) * plan.network.classes and all(
-                len(seen.taps[layer.name]) >= steps * layer.states for layer in plan.layers
+                len(seen.taps[layer.name]) >= frames * layer.states for layer in plan.layers
             ):
                 return  # a layer that is read with a delay only may end after the logits
         if limit is None:
@@ -127,13 +132,14 @@ def _observe(ctx: Any, top: Accelerator, layer: LayerPlan, seen: _Seen) -> None:
 
 def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
     network = plan.network
-    out = np.array(seen.beats, np.int64).reshape(N, network.classes, 4)
+    out = np.array(seen.beats, np.int64).reshape(N, network.classes, 5)
     traces = {}
     for layer in plan.layers:
-        words = seen.taps[layer.name][: N * network.time_steps * layer.states]
+        words = network.time_steps * layer.states
+        taps = np.array(seen.taps[layer.name], np.int64)  # (words, fields, lanes)
+        taps = in_samples(taps, seen.ends[layer.name][:N], words) if plan.exits else taps[: N * words]
         shape = network.time_steps, layer.windows, layer.groups, layer.node.shape_out
-        parts = zip(tapped(layer), zip(*words, strict=True), strict=True)
-        found = {name: arrange(np.array(part, np.int64), *shape) for name, part in parts}
+        found = {name: arrange(taps[:, field], *shape) for field, name in enumerate(tapped(layer))}
         traces[layer.name] = Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))
     return Recording(
         logits=out[:, :, 0],
@@ -141,6 +147,7 @@ def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
         accepted=np.array(seen.accepted[:N], np.int64),
         finished=out[:, -1, 3],
         cycles=out[:, -1, 2],
+        steps=out[:, -1, 4],
         counters={x.name: per_sample(np.array(seen.counters[x.name], np.int64)[:N]) for x in plan.layers},
         total_cycles=cycles,
         traces=traces,

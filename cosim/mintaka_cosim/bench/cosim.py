@@ -107,7 +107,9 @@ def cosim_design(
         stalls=stalls,
         seed=seed,
         lanes=dict(plan.lanes),
+        sparse=plan.sparse,
         memory_bits=plan.memory_bits,
+        early_exit=plan.exits,
         counts=sum((o.counts for o in outcomes), Counts()),
         differences=sum(o.differences for o in outcomes),
         first_difference=next((o.difference for o in outcomes if o.difference is not None), None),
@@ -132,7 +134,8 @@ def simulate(
 ) -> Result:
     """What the generated Verilog computes for `inputs`, in the reference's form; nothing is compared.
 
-    trace : return every layer's K, spikes and membranes. Raises as `cosim` does.
+    trace : return every layer's K, spikes and membranes; of a sample that stopped early those of the steps that the
+        layer had begun by then. Raises as `cosim` does.
     """
     check_inputs(network, inputs)
     plan = lanes if isinstance(lanes, Plan) else make_plan(network, lanes)
@@ -148,9 +151,12 @@ def simulate(
             for index, part in enumerate(chunks)
         ]
         found = join(run_parallel(jobs, runner, [sim / "progress" for sim in sims], len(inputs), progress))
-    spikes = {n: t.s.reshape(len(inputs), -1).sum(1) for n, t in found.traces.items() if t.s is not None}
+    taken = np.arange(network.time_steps) < found.steps[:, None]
+    spikes = {
+        n: (t.s.reshape(*taken.shape, -1).sum(2) * taken).sum(1) for n, t in found.traces.items() if t.s is not None
+    }
     sops = {name: rows[:, 0] for name, rows in found.counters.items()}
-    return Result(found.logits, found.classes, sops, spikes, found.traces if trace else {})
+    return Result(found.logits, found.classes, sops, spikes, found.steps, found.traces if trace else {})
 
 
 @dataclass
@@ -188,6 +194,7 @@ class _Chunk:
             _beats(self.design, self.inputs),
             expected.trace,
             expected.logits,
+            expected.steps,
             expected.sops,
         )
         done = verify.run(built, job, self.processes, resets=resets)
@@ -214,13 +221,16 @@ class _Chunk:
 
 
 def compare(found: Recording, expected: Result, head: str, first: int) -> list[Difference]:
-    """Every logit, class and SOP count that differs. `first`: number of the first sample."""
+    """Every logit, class, number of steps and SOP count that differs. `first`: number of the first sample."""
     differences = []
     for sample, klass in np.argwhere(found.logits != expected.logits).tolist():
         wanted, actual = ({"logit": int(a[sample, klass])} for a in (expected.logits, found.logits))
         differences.append(Difference(first + sample, head, wanted, actual, neuron=klass))
     for sample in np.flatnonzero(found.classes != expected.classes).tolist():
         wanted, actual = ({"class": int(a[sample])} for a in (expected.classes, found.classes))
+        differences.append(Difference(first + sample, head, wanted, actual))
+    for sample in np.flatnonzero(found.steps != expected.steps).tolist():
+        wanted, actual = ({"steps": int(a[sample])} for a in (expected.steps, found.steps))
         differences.append(Difference(first + sample, head, wanted, actual))
     for name, rows in found.counters.items():
         for sample in np.flatnonzero(rows[:, 0] != expected.sops[name]).tolist():

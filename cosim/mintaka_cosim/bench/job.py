@@ -109,6 +109,7 @@ class Job:
     beats: np.ndarray
     traces: dict[str, Trace]
     logits: np.ndarray
+    steps: np.ndarray
     sops: dict[str, np.ndarray]
 
     @property
@@ -122,7 +123,7 @@ class Job:
         """Into `folder`, which exists."""
         text = {"info": self.info, "seed": self.seed, "stalls": asdict(self.stalls), "first": self.first}
         (self.folder / "job.json").write_text(json.dumps(text))
-        arrays = {"beats": self.beats, "logits": self.logits}
+        arrays = {"beats": self.beats, "logits": self.logits, "steps": self.steps}
         for name, trace in self.traces.items():
             parts = {"k": trace.k, "s": trace.s, "u": trace.u, "j": trace.j}
             arrays |= {f"{part}/{name}": values for part, values in parts.items() if values is not None}
@@ -151,6 +152,7 @@ def read_job() -> Job:
         beats=found["beats"],
         traces=traces,
         logits=found["logits"],
+        steps=found["steps"],
         sops={name: found[f"sops/{name}"] for name in layers},
     )
 

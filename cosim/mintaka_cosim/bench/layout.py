@@ -50,7 +50,10 @@ class LayerPorts:
 
 @dataclass(frozen=True)
 class Layout:
-    """elements, bits, order: of one input beat. beats: per frame; a sample is one frame of direct input, else T."""
+    """elements, bits, order: of one input beat. beats: per frame; a sample is one frame of direct input, else T.
+
+    exits : samples may stop early: with the last logit comes how many steps there were, and a port says when one ends.
+    """
 
     top: str
     time_steps: int
@@ -61,6 +64,7 @@ class Layout:
     static: bool
     classes: int
     logit_width: int
+    exits: bool
     layers: tuple[LayerPorts, ...]
 
     @property
@@ -113,5 +117,6 @@ def layout_of(info: dict[str, Any]) -> Layout:
         static=source["kind"] == "direct",
         classes=info["output"]["classes"],
         logit_width=info["output"]["logit_width"],
+        exits=bool(info["output"]["margins"]),
         layers=layers,
     )

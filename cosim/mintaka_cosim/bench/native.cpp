@@ -4,8 +4,9 @@
 // usage: top STIMULUS OUT PROGRESS [WAVES], the last only of a build that traces
 // STIMULUS: 64-bit header {samples, beats per sample, words per beat, classes, patience, input stall %, output
 //           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
-// OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, logits...}; a last one {cycles}.
+// OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, steps, logits...}; a last one {cycles}.
 // OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}, the totals of all samples so far.
+// OUT/<layer>.ends: of a design with early exit, 64-bit words: the size of the taps at the end of each sample, in bytes.
 // OUT/<layer>.taps: per tapped cycle the 32-bit words of its fields, k first.
 
 #include <cinttypes>
@@ -47,6 +48,7 @@ struct File {
     template <typename T> void get(T* values, size_t count) {
         if (std::fread(values, sizeof(T), count, handle) != count) fail(path + " is too short");
     }
+    int64_t size() const { return std::ftell(handle); }
     void close() {
         if (std::fclose(handle)) fail("cannot write " + path);
     }
@@ -141,6 +143,10 @@ int main(int argc, char** argv) {
     MINTAKA_LAYERS(OPEN)
 #define OPEN_TAPS(L, NAME) File taps_##L(out + "/" NAME ".taps", "wb");
     MINTAKA_TAPPED(OPEN_TAPS)
+#if MINTAKA_EXITS
+#define OPEN_ENDS(L, NAME) File ends_##L(out + "/" NAME ".ends", "wb");
+    MINTAKA_TAPPED(OPEN_ENDS)
+#endif
 
 #if VM_TRACE
     context->traceEverOn(true);
@@ -205,9 +211,14 @@ int main(int argc, char** argv) {
                 fail("sample " + std::to_string(received) + ": o_last is " + std::to_string(top->o_last) + " with logit " +
                      std::to_string(logits.size()) + " of " + std::to_string(classes));
             if (logits.size() == classes) {
-                const int64_t row[4] = {static_cast<int64_t>(top->o_class), static_cast<int64_t>(top->o_cycles),
-                                        accepted[received], static_cast<int64_t>(cycle - start)};
-                file.put(row, 4);
+#if MINTAKA_EXITS
+                const int64_t steps = top->o_steps;
+#else
+                const int64_t steps = 0;
+#endif
+                const int64_t row[5] = {static_cast<int64_t>(top->o_class), static_cast<int64_t>(top->o_cycles),
+                                        accepted[received], static_cast<int64_t>(cycle - start), steps};
+                file.put(row, 5);
                 file.put(logits.data(), logits.size());
                 logits.clear();
                 if (++received % 64 == 0) {
@@ -232,6 +243,14 @@ int main(int argc, char** argv) {
         event = true;                                   \
     }
         MINTAKA_TAPS(TAP)
+#if MINTAKA_EXITS
+#define END(L, NAME)                             \
+    if (top->restart) {                          \
+        const int64_t size = taps_##L.size();    \
+        ends_##L.put(&size, 1);                  \
+    }
+        MINTAKA_TAPPED(END)
+#endif
         if (event) last_event = cycle;
         if (cycle - last_event > patience)
             fail("nothing happened for " + std::to_string(patience) + " cycles: " + std::to_string(sent / beats) +
@@ -249,6 +268,10 @@ int main(int argc, char** argv) {
     }
 #define CLOSE_TAPS(L, NAME) taps_##L.close();
     MINTAKA_TAPPED(CLOSE_TAPS)
+#if MINTAKA_EXITS
+#define CLOSE_ENDS(L, NAME) ends_##L.close();
+    MINTAKA_TAPPED(CLOSE_ENDS)
+#endif
     top->final();
 #if VM_TRACE
     trace.close();

@@ -14,7 +14,7 @@ from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.job import Stalls
 from mintaka_cosim.bench.layout import LayerPorts, Layout
 from mintaka_cosim.bench.processes import Processes
-from mintaka_cosim.bench.recording import COUNTERS, Recording, per_sample
+from mintaka_cosim.bench.recording import COUNTERS, Recording, in_samples, per_sample
 from mintaka_cosim.bench.words import arrange, unpack_fields, word_count
 
 HARNESS = Path(__file__).with_name("native.cpp")
@@ -47,6 +47,7 @@ def ports_header(layout: Layout) -> str:
         [
             "#pragma once",
             f"#define MINTAKA_LOGIT_WIDTH {layout.logit_width}",
+            f"#define MINTAKA_EXITS {int(layout.exits)}",
             listed("MINTAKA_LAYERS", [row(layer) for layer in layout.layers]),
             listed("MINTAKA_TAPPED", [row(layer) for layer in layout.tapped]),
             listed("MINTAKA_TAPS", [row(layer, name, str(layer.lanes * width)) for layer, name, width in fields]),
@@ -93,7 +94,7 @@ def run(
 
 def _read(folder: Path, layout: Layout, samples: int) -> Recording:
     words = np.fromfile(folder / "samples.bin", "<i8")
-    rows = words[:-1].reshape(samples, 4 + layout.classes)
+    rows = words[:-1].reshape(samples, 5 + layout.classes)
     counters = {
         layer.name: per_sample(
             _first(np.fromfile(folder / f"{layer.name}.counters", "<i8").reshape(-1, len(COUNTERS)), samples, layer)
@@ -101,12 +102,13 @@ def _read(folder: Path, layout: Layout, samples: int) -> Recording:
         for layer in layout.layers
     }
     return Recording(
-        logits=rows[:, 4:].astype(np.int64),
+        logits=rows[:, 5:].astype(np.int64),
         classes=rows[:, 0].copy(),
         accepted=rows[:, 2].copy(),
         finished=rows[:, 3].copy(),
         cycles=rows[:, 1].copy(),
         counters=counters,
+        steps=rows[:, 4].copy() if layout.exits else np.full(samples, layout.time_steps),
         total_cycles=int(words[-1]),
         traces={layer.name: _read_taps(folder, layout, layer, samples) for layer in layout.tapped},
     )
@@ -122,7 +124,11 @@ def _first(rows: np.ndarray, wanted: int, layer: LayerPorts) -> np.ndarray:
 def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, samples: int) -> Trace:
     counts = {name: word_count(layer.lanes * width) for name, (width, _) in layer.fields.items()}
     rows = np.fromfile(folder / f"{layer.name}.taps", "<u4").reshape(-1, sum(counts.values()))
-    rows = _first(rows, samples * layout.time_steps * layer.words, layer)
+    words = layout.time_steps * layer.words
+    if layout.exits:
+        ends = np.fromfile(folder / f"{layer.name}.ends", "<i8") // (4 * rows.shape[1])
+        rows = in_samples(rows, _first(ends, samples, layer).tolist(), words)
+    rows = _first(rows, samples * words, layer)
     found: dict[str, np.ndarray] = {}
     begin = 0
     for name, (width, signed) in layer.fields.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,9 @@ class Recording:
     accepted, finished : int64 (N,), cycle in which the sample's first beat was accepted and its last logit taken.
     cycles : int64 (N,), the design's own `o_cycles` of the last logit.
     counters : by layer, int64 (N, 3): sops, events, busy cycles.
-    total_cycles : simulated cycles. traces : by layer, as the reference's (empty without taps).
+    steps : int64 (N,), the steps that each sample took.
+    total_cycles : simulated cycles. traces : by layer, as the reference's (empty without taps); of a sample that
+        stopped early whatever steps the layer had done by then, and zeros.
     """
 
     logits: np.ndarray
@@ -34,6 +37,7 @@ class Recording:
     finished: np.ndarray
     cycles: np.ndarray
     counters: dict[str, np.ndarray]
+    steps: np.ndarray
     total_cycles: int
     traces: dict[str, Trace] = field(default_factory=dict)
 
@@ -48,9 +52,21 @@ def join(parts: list[Recording]) -> Recording:
         finished=np.concatenate([p.finished for p in parts]),
         cycles=np.concatenate([p.cycles for p in parts]),
         counters={n: np.concatenate([p.counters[n] for p in parts]) for n in parts[0].counters},
+        steps=np.concatenate([p.steps for p in parts]),
         total_cycles=sum(p.total_cycles for p in parts),
         traces=traces,
     )
+
+
+def in_samples(rows: np.ndarray, ends: list[int], words: int) -> np.ndarray:
+    """Rows of all samples one after the other, with the number of rows up to each sample's end: (N * words, ...).
+
+    A sample has at most `words`; where it has less, zeros follow.
+    """
+    found = np.zeros((len(ends), words, *rows.shape[1:]), rows.dtype)
+    for sample, (begin, end) in enumerate(pairwise([0, *ends])):
+        found[sample, : end - begin] = rows[begin:end]
+    return found.reshape(-1, *rows.shape[1:])
 
 
 def _joined(parts: list[Trace]) -> Trace:

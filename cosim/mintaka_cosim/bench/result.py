@@ -29,7 +29,9 @@ class CosimResult:
     stalls: Stalls
     seed: int
     lanes: dict[str, int]
+    sparse: tuple[str, ...]
     memory_bits: int
+    early_exit: bool
     counts: Counts
     differences: int
     first_difference: Difference | None
@@ -138,10 +140,12 @@ class CosimResult:
             "differences": self.differences,
             "first_difference": None if first is None else {**asdict(first), "sentence": str(first)},
             "resets": self.resets,
+            "early_exit": self.early_exit,
             "taps": self.taps,
             "stalls": asdict(self.stalls),
             "seed": self.seed,
             "lanes": self.lanes,
+            "sparse": list(self.sparse),
             "memory_bits": self.memory_bits,
             "seconds": round(self.seconds, 3),
             "build_seconds": round(self.build_seconds, 3),
@@ -153,6 +157,7 @@ class CosimResult:
                 "latency_cycles": self.first_latency_cycles,
                 "queued_latency_cycles": float(self.latency_cycles.mean()),
                 "sops_per_sample": self.sops_per_sample,
+                "steps_per_sample": float(self.recording.steps.mean()),
                 "layers": {
                     name: {
                         "sops_per_sample": float(self.sops[name].mean()),

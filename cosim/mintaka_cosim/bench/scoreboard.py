@@ -22,7 +22,7 @@ class Scoreboard:
     """Expects the first `samples` of a job, in order.
 
     Every layer advances on its own (layers work on different steps and samples at once): its taps come group by
-    group, step by step, sample by sample.
+    group, step by step, sample by sample. With early exit a sample's taps end where it restarts the design.
     """
 
     def __init__(self, job: Job, samples: int) -> None:
@@ -32,7 +32,7 @@ class Scoreboard:
         self._taps = dict.fromkeys((layer.name for layer in job.layout.tapped), 0)
         self._done = dict.fromkeys(self._layers, 0)
         self._logits: list[int] = []
-        self._received = 0
+        self._received = self._restarts = 0
         self.counts = Counts()
 
     @property
@@ -44,11 +44,11 @@ class Scoreboard:
     def complete(self) -> bool:
         """True once everything expected has come: all logits, taps and counters of all samples."""
         steps = self._job.layout.time_steps
-        return (
-            self._received == self._samples
-            and all(done == self._samples for done in self._done.values())
-            and all(taps == self._samples * steps * self._layers[n].words for n, taps in self._taps.items())
-        )
+        if self._job.layout.exits:
+            tapped = self._restarts == self._samples
+        else:
+            tapped = all(taps == self._samples * steps * self._layers[n].words for n, taps in self._taps.items())
+        return self._received == self._samples and all(done == self._samples for done in self._done.values()) and tapped
 
     @property
     def missing(self) -> str:
@@ -80,10 +80,32 @@ class Scoreboard:
             for field, wanted in expected.items():
                 if values[field][lane] != wanted[lane]:
                     self._differs(sample, step, name, neurons[lane], lane, expected, values)
+        if step >= self._job.steps[sample]:
+            return  # equal, but behind the sample's last step
         self.counts.sums += end - begin
         self.counts.spikes += (end - begin) * ("s" in values)
         self.counts.membranes += (end - begin) * ("u" in values)
         self.counts.currents += (end - begin) * ("j" in values)
+
+    def restarted(self) -> None:
+        """The end of a sample of a design with early exit: all layers have done its steps."""
+        sample = self._restarts
+        if sample >= self._samples:
+            return
+        for name, taps in self._taps.items():
+            words, taken = self._layers[name].words, int(self._job.steps[sample])
+            done = (taps - sample * self._job.layout.time_steps * words) // words
+            if done < taken:
+                raise MismatchError(self._difference(sample, name, {"steps": taken}, {"steps": done}))
+            self._taps[name] = (sample + 1) * self._job.layout.time_steps * words
+        self._restarts += 1
+
+    def stopped(self, steps: int) -> None:
+        """The steps that the sample took whose last logit has just come."""
+        sample = self._received - 1
+        wanted = int(self._job.steps[sample])
+        if steps != wanted:
+            raise MismatchError(self._difference(sample, self._head, {"steps": wanted}, {"steps": steps}))
 
     def _differs(
         self,

@@ -13,7 +13,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from mintaka_cosim.bench.agents import Agent, InputDriver, LayerMonitor, OutputSink, Pauses
+from mintaka_cosim.bench.agents import Agent, InputDriver, LayerMonitor, OutputSink, Pauses, RestartMonitor
 from mintaka_cosim.bench.job import Job, read_job
 from mintaka_cosim.bench.recording import COUNTERS
 from mintaka_cosim.bench.scoreboard import MismatchError, Scoreboard
@@ -31,18 +31,20 @@ class Bench:
     driver: InputDriver
     sink: OutputSink
     monitors: list[LayerMonitor]
+    restarts: list[RestartMonitor]
 
     @property
     def agents(self) -> list[Agent]:
-        return [self.driver, self.sink, *self.monitors]
+        return [self.driver, self.sink, *self.monitors, *self.restarts]
 
 
 def bench(dut: Any, job: Job, samples: int, rng: random.Random) -> Bench:
     scoreboard = Scoreboard(job, samples)
     longest = job.stalls.longest_cycles
     driver = InputDriver(dut, job.beats[:samples], Pauses(job.stalls.input_percent, longest, rng))
-    sink = OutputSink(dut, Pauses(job.stalls.output_percent, longest, rng), scoreboard)
-    return Bench(scoreboard, driver, sink, [LayerMonitor(dut, layer, scoreboard) for layer in job.layout.layers])
+    sink = OutputSink(dut, job.layout, Pauses(job.stalls.output_percent, longest, rng), scoreboard)
+    monitors = [LayerMonitor(dut, layer, scoreboard) for layer in job.layout.layers]
+    return Bench(scoreboard, driver, sink, monitors, [RestartMonitor(dut, scoreboard)] if job.layout.exits else [])
 
 
 async def reset(dut: Any) -> None:
@@ -117,6 +119,7 @@ async def stream(dut: Any) -> None:
         report["accepted"] = [cycle - origin for cycle in parts.driver.accepted]
         report["finished"] = [cycle - origin for cycle in parts.sink.finished]
         report["cycles"] = parts.sink.cycles
+        report["steps"] = parts.sink.steps
         report["counters"] = {
             layer.name: monitor.totals[: len(job.beats)]
             for layer, monitor in zip(job.layout.layers, parts.monitors, strict=True)

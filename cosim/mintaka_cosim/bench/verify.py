@@ -113,5 +113,6 @@ def _recording(job: Job, report: dict[str, Any]) -> Recording:
         finished=integers("finished"),
         cycles=integers("cycles"),
         counters={name: per_sample(np.array(rows, np.int64)) for name, rows in report["counters"].items()},
+        steps=integers("steps"),
         total_cycles=report["total_cycles"],
     )

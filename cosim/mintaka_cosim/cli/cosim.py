@@ -12,11 +12,13 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     RequestError,
+    SparseOption,
     check_file,
     check_folder,
     console,
     emit_json,
     parse_lanes,
+    parse_sparse,
     progress_bar,
     shown,
     warn,
@@ -26,10 +28,9 @@ from mintaka_cosim.cli.support import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from mintaka.artifact import Network
     from mintaka.data import Dataset
     from mintaka_cosim.bench import CosimResult, Stalls
-    from mintaka_hw.plan import Lanes
+    from mintaka_hw.plan import Plan
 
 
 def cosim(
@@ -39,6 +40,7 @@ def cosim(
         int | None, typer.Option("--samples", min=1, help="The first N samples of the test split (default: all).")
     ] = None,
     lanes: LanesOption = "auto",
+    sparse: SparseOption = "none",
     taps: Annotated[
         bool, typer.Option("--taps", help="Compare every spike, membrane and K, not only logits and counters.")
     ] = False,
@@ -67,9 +69,10 @@ def cosim(
     from mintaka.data import load_dataset, network_inputs
     from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, wave_format
     from mintaka_cosim.bench import cosim as simulate_and_compare
+    from mintaka_hw.plan import make_plan
 
     network = load(artifact)
-    wanted = parse_lanes(lanes)
+    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     dataset = load_dataset(data)
     available = len(dataset.test_x)
     if samples is not None and samples > available:
@@ -86,7 +89,7 @@ def cosim(
     with progress_bar("co-simulating", quiet=json) as progress:
         result = simulate_and_compare(
             network,
-            wanted,
+            plan,
             inputs,
             taps=taps,
             stalls=mode,
@@ -96,7 +99,7 @@ def cosim(
         )
     figures = save_figures(result, path, dataset, len(inputs))
     if waves is not None:
-        figures["waves"] = _write_waves(network, wanted, inputs[:waves_samples], mode, seed, waves, quiet=json)
+        figures["waves"] = _write_waves(plan, inputs[:waves_samples], mode, seed, waves, quiet=json)
     if json:
         emit_json(figures)
     else:
@@ -107,13 +110,12 @@ def cosim(
 
 
 def _write_waves(
-    network: Network, lanes: Lanes, inputs: np.ndarray, stalls: Stalls, seed: int, path: Path, *, quiet: bool
+    plan: Plan, inputs: np.ndarray, stalls: Stalls, seed: int, path: Path, *, quiet: bool
 ) -> dict[str, Any]:
     from mintaka_cosim.bench import write_waves
-    from mintaka_hw.plan import make_plan
 
     with progress_bar("tracing the waves", quiet=quiet):
-        found = write_waves(make_plan(network, lanes), inputs, path, stalls=stalls, seed=seed)
+        found = write_waves(plan, inputs, path, stalls=stalls, seed=seed)
     if not found.bit_exact:
         warn(f"the samples in {shown(path)} differ from the reference")
     layouts = [str(each) for each in found.layouts]
@@ -161,6 +163,8 @@ def _print(figures: dict[str, Any], path: Path) -> None:
         f"{interval:,.1f} cycles per sample, latency {latency:,} (simulated; {model[figures['cycles_as_predicted']]})"
     )
     out.print(f"{figures['sops_per_sample']:,.1f} SOPs per sample (counted by the hardware)")
+    if figures["early_exit"]:
+        out.print(f"{figures['steps_per_sample']:.2f} steps per sample: early exit")
     if figures["resets"]:
         out.print(f"{figures['resets']} resets in mid-sample, each followed by equal values")
     table = Table(box=None, pad_edge=False)

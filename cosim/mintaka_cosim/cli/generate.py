@@ -11,10 +11,12 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    SparseOption,
     check_folder,
     console,
     emit_json,
     parse_lanes,
+    parse_sparse,
     shown,
 )
 
@@ -23,6 +25,7 @@ def generate(
     artifact: ArtifactArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder for the Verilog and design.json.", metavar="DIR")],
     lanes: LanesOption = "auto",
+    sparse: SparseOption = "none",
     taps: Annotated[
         bool, typer.Option("--taps", help="Bring every spike, membrane and K out as ports, for verification.")
     ] = False,
@@ -41,7 +44,7 @@ def generate(
     from mintaka_hw.verilog import generate as generate_verilog
 
     network = load(artifact)
-    plan = make_plan(network, parse_lanes(lanes))
+    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     check_folder("--out", out)
     design = generate_verilog(plan, out, taps=taps, split=split, top=top)
     cycles = None
@@ -55,6 +58,7 @@ def generate(
         "design": str(out / "design.json"),
         "top": design.top,
         "lanes": dict(plan.lanes),
+        "sparse": list(plan.sparse),
         "memory_bits": plan.memory_bits,
         "taps": taps,
         "estimated_cycles_per_sample": cycles,
@@ -66,6 +70,8 @@ def generate(
     more = f" and {len(design.parts)} files of inner modules" if split else ""
     say.print(f"{shown(design.verilog)}{more}: module {design.top}, {plan.memory_bits:,} bits of memory")
     for layer in plan.layers:
-        say.print(f"  {layer.name}: {layer.node.size_in} inputs, {layer.node.size_out} neurons on {layer.lanes} lanes")
+        rows = "" if layer.sparse is None else f", {len(layer.sparse.rows):,} of {layer.fan_in * layer.groups:,} rows"
+        neurons = f"{layer.node.size_out} neurons on {layer.lanes} lanes"
+        say.print(f"  {layer.name}: {layer.node.size_in} inputs, {neurons}{rows}")
     if cycles is not None:
         say.print(f"  {cycles:,.1f} cycles per sample (estimated, on the artifact's test vectors)")

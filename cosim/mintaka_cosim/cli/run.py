@@ -12,11 +12,13 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    SparseOption,
     check_file,
     console,
     emit_json,
     load_inputs,
     parse_lanes,
+    parse_sparse,
     progress_bar,
     shown,
     written,
@@ -45,11 +47,13 @@ def run(
     ] = Backend.REFERENCE,
     trace: Annotated[bool, typer.Option("--trace", help="Also every layer's K, spikes and membranes.")] = False,
     lanes: LanesOption = "auto",
+    sparse: SparseOption = "none",
     json: JsonOption = False,
 ) -> None:
     """Run samples through an artifact.
 
-    OUT.npz holds int64 arrays: logits (N, classes), classes (N,), sops (N,) and sops/LAYER (N,). With --trace, per
+    OUT.npz holds int64 arrays: logits (N, classes), classes (N,), steps (N,), the time steps that each sample took,
+    sops (N,) and sops/LAYER (N,). With --trace, per
     layer, k/LAYER (of the head the running sums), spikes/LAYER and membranes/LAYER, each (N, T, ...).
 
     Example: [b]mintaka run runs/demo/network.safetensors --input x.npz --backend rtl --out y.npz[/b]
@@ -59,25 +63,28 @@ def run(
     network = load(artifact)
     inputs = load_inputs(input_, network)
     check_file("--out", out)
-    result = _compute(network, inputs, backend, trace, lanes, quiet=json)
+    result = _compute(network, inputs, backend, trace, lanes, sparse, quiet=json)
     arrays = result_arrays(result)
     _save(out, arrays)
     facts: dict[str, Any] = {
         "backend": backend.value,
         "samples": len(inputs),
         "sops_per_sample": float(result.total_sops.mean()),
+        "steps_per_sample": float(result.steps.mean()),
         "out": str(out),
         "arrays": {name: list(values.shape) for name, values in arrays.items()},
     }
     if json:
         emit_json(facts)
     else:
-        console().print(
-            f"{len(inputs):,} samples by {backend.value}: {facts['sops_per_sample']:,.1f} SOPs per sample; {shown(out)}"
-        )
+        early = f", {result.steps.mean():.2f} of {network.time_steps} steps" if network.output.margins else ""
+        sops = f"{facts['sops_per_sample']:,.1f} SOPs{early} per sample"
+        console().print(f"{len(inputs):,} samples by {backend.value}: {sops}; {shown(out)}")
 
 
-def _compute(network: Network, inputs: np.ndarray, backend: Backend, trace: bool, lanes: str, *, quiet: bool) -> Result:
+def _compute(
+    network: Network, inputs: np.ndarray, backend: Backend, trace: bool, lanes: str, sparse: str, *, quiet: bool
+) -> Result:
     if backend is Backend.REFERENCE:
         from mintaka.artifact import run as run_reference
 
@@ -87,14 +94,16 @@ def _compute(network: Network, inputs: np.ndarray, backend: Backend, trace: bool
 
         return run_fast(network, inputs, trace=trace)
     from mintaka_cosim.bench import simulate
+    from mintaka_hw.plan import make_plan
 
+    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     with progress_bar("simulating the Verilog", quiet=quiet) as progress:
-        return simulate(network, inputs, lanes=parse_lanes(lanes), trace=trace, progress=progress)
+        return simulate(network, inputs, lanes=plan, trace=trace, progress=progress)
 
 
 def result_arrays(result: Result) -> dict[str, np.ndarray]:
     """What OUT.npz holds."""
-    arrays = {"logits": result.logits, "classes": result.classes, "sops": result.total_sops}
+    arrays = {"logits": result.logits, "classes": result.classes, "steps": result.steps, "sops": result.total_sops}
     arrays |= {f"sops/{name}": values for name, values in result.sops.items()}
     for name, values in result.trace.items():
         parts = {"k": values.k, "spikes": values.s, "membranes": values.u}

@@ -12,10 +12,12 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     RequestError,
+    SparseOption,
     check_file,
     console,
     emit_json,
     parse_lanes,
+    parse_sparse,
     shown,
     written,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 def show(
     artifact: ArtifactArgument,
     lanes: LanesOption = "auto",
+    sparse: SparseOption = "none",
     plan: Annotated[bool, typer.Option("--plan", help="List the widths and memories of the accelerator.")] = False,
     graph: Annotated[
         Path | None,
@@ -47,7 +50,7 @@ def show(
 
     network = load(artifact)
     summary = summarize(network)
-    made, problem = _plan(network, lanes)
+    made, problem = _plan(network, lanes, sparse)
     if plan and made is None:
         raise RequestError(f"--plan: {problem}")
     if graph is not None:
@@ -67,15 +70,15 @@ def show(
         console().print(f"picture: {shown(graph)}")
 
 
-def _plan(network: Network, lanes: str) -> tuple[Plan | None, str | None]:
+def _plan(network: Network, lanes: str, sparse: str) -> tuple[Plan | None, str | None]:
     """The plan, or why there is none: an artifact may hold more than the hardware can do yet."""
     from mintaka_hw.plan import PlanError, make_plan
 
-    wanted = parse_lanes(lanes)
+    wanted, left_out = parse_lanes(lanes), parse_sparse(sparse)
     try:
-        return make_plan(network, wanted), None
+        return make_plan(network, wanted, left_out), None
     except PlanError as error:
-        if wanted != "auto":
+        if wanted != "auto" or (left_out and left_out != "auto"):
             raise
         return None, str(error)
 
@@ -86,7 +89,8 @@ def _hardware(plan: Plan | None, problem: str | None) -> dict[str, Any]:
     if plan is None:
         return {"plan": None, "problem": problem}
     stages = [stage.to_json() for stage in listing(plan)]
-    return {"plan": dict(plan.lanes), "stages": stages, "memory_bits": plan.memory_bits, "problem": None}
+    facts = {"plan": dict(plan.lanes), "sparse": list(plan.sparse), "stages": stages}
+    return {**facts, "memory_bits": plan.memory_bits, "problem": None}
 
 
 def _print(path: str, network: Network, summary: Summary, hardware: dict[str, Any], *, whole: bool) -> None:
@@ -101,9 +105,13 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     kind = {"direct": "direct (the same at every step)", "spikes": "spikes", "counts": "counts per step"}
     out.print(
         f"input {_shape(summary.input_shape)}, {summary.input_bits} bits, {kind[summary.input_kind]}; "
-        f"{summary.time_steps} time steps; {summary.classes} classes\n",
+        f"{summary.time_steps} time steps; {summary.classes} classes",
         soft_wrap=True,
     )
+    if summary.margins:
+        margins = ", ".join("none" if margin is None else str(margin) for margin in summary.margins)
+        out.print(f"early exit: margins {margins}", soft_wrap=True)
+    out.print()
     table = Table(box=None, pad_edge=False)
     for name in ("layer", "op", "reads", "out", "weights", "W bits", "SOPs at most"):
         table.add_column(name, justify="right" if name in ("weights", "W bits", "SOPs at most") else "left")
@@ -135,7 +143,8 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
         out.print(f"hardware: none, because {escape(hardware['problem'])}")
     else:
         lanes = ", ".join(f"{name} {number}" for name, number in hardware["plan"].items())
-        out.print(f"hardware: lanes {lanes}; {hardware['memory_bits']:,} bits of memory")
+        sparse = f"; sparse weights in {', '.join(hardware['sparse'])}" if hardware["sparse"] else ""
+        out.print(f"hardware: lanes {lanes}{sparse}; {hardware['memory_bits']:,} bits of memory")
     if whole:
         _print_plan(hardware)
     if network.provenance:

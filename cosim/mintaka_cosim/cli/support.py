@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mintaka.artifact import Network
-    from mintaka_hw.plan import Lanes
+    from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
 
@@ -26,6 +26,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 ArtifactArgument = Annotated[Path, typer.Argument(help="The artifact, a .safetensors file.", metavar="ARTIFACT")]
 LanesOption = Annotated[
     str, typer.Option(help="Lanes: a number for every layer, 'auto', or LAYER=NUMBER,...", metavar="N|auto|LAYER=N,...")
+]
+SparseOption = Annotated[
+    str,
+    typer.Option(
+        help="Layers whose weight memory leaves out rows of zeros: 'auto' (where it gets smaller), 'none', or names.",
+        metavar="auto|none|LAYER,...",
+    ),
 ]
 
 
@@ -44,6 +51,7 @@ USER_ERRORS = frozenset(
         "PlanError",
         "RecipeError",
         "ReportError",
+        "SynthesisError",
         "ToolchainError",
         "TrainError",
         "RequestError",
@@ -141,6 +149,16 @@ def _lane_number(number: str, text: str) -> int:
         return int(number)
     except ValueError:
         raise RequestError(f"--lanes {text}: '{number}' is not a number; wanted is N, auto or LAYER=N,...") from None
+
+
+def parse_sparse(text: str) -> Sparse:
+    """`none`, `auto` or `hidden,head`."""
+    if text in ("auto", "none"):
+        return "auto" if text == "auto" else ()
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise RequestError(f"--sparse {text}: wanted is auto, none or LAYER,... with each layer once")
+    return tuple(names)
 
 
 def load_inputs(path: Path, network: Network) -> np.ndarray:

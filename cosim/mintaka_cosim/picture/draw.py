@@ -15,7 +15,12 @@ SMALL, NORMAL, NAME, TITLE = 10.5, 11.5, 13.0, 18.0
 LINE, TRACK = 15.0, 16.0
 HEAD = 104.0
 KINDS = {"weights": "weights", "state": "state", "current": "state", "bias": "tables", "threshold": "tables"}
-KINDS |= {"reset_by": "tables", "fanout": "tables", "codebook": "tables"}  # everything else holds words on their way
+KINDS |= {
+    "reset_by": "tables",
+    "fanout": "tables",
+    "index": "tables",
+    "codebook": "tables",
+}  # everything else holds words on their way
 LEGEND = (("weights", "weights"), ("state", "state"), ("lists", "lists and queues"), ("tables", "tables"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds
 from mintaka.artifact.document import input_dtype
-from mintaka_cosim.summary import leak_text
+from mintaka_cosim.summary import kept_text, leak_text
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Plan, StageListing, listing
 from mintaka_hw.plan.network import ASSUMED_RATE
@@ -124,7 +124,7 @@ def _node(network: Network, node: Node, k_bits: int | None) -> NodeFacts:
         lines.append(f"{node.neuron.kind.upper()}: K {k_bits} bits, U {node.neuron.membrane_bits} bits")
         if current is not None:
             lines.append(f"current of {current.bits} bits, leak {leak_text(current.leak)}")
-        lines.append(f"leak {leak_text(node.neuron.leak)}, reset {reset}")
+        lines.append(f"leak {kept_text(node.neuron)}, reset {reset}")
         if node.neuron.refractory:
             lines[-1] += f", silent {node.neuron.refractory}"
     elif node.integrator is not None:

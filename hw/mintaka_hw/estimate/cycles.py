@@ -9,8 +9,10 @@ import numpy as np
 
 from mintaka.artifact import Result, run
 from mintaka.artifact.reference import join, pool2d
-from mintaka_hw.estimate.layer import EventLists, LayerModel
+from mintaka_hw.estimate.layer import LayerModel
+from mintaka_hw.estimate.lists import event_lists, parts_of, windows_of
 from mintaka_hw.estimate.models import (
+    ExitModel,
     ForkModel,
     JoinModel,
     LogitModel,
@@ -20,7 +22,8 @@ from mintaka_hw.estimate.models import (
     WindowModel,
     Wire,
 )
-from mintaka_hw.plan import EdgePlan, JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
+from mintaka_hw.estimate.sparse import SparseLayerModel, walks
+from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
 
 # The models ask one another, so that a chain of cores makes a chain of calls; all in Python, none needs the C stack.
 CALLS_PER_LINK = 50
@@ -54,50 +57,6 @@ class CyclePrediction:
         return float(self.events[name].sum() / max(1, self.busy[name].sum()))
 
 
-def event_lists(edge: EdgePlan, x: np.ndarray) -> EventLists:
-    """x: frames of unsigned integers, (M, C, H, W) or (M, N)."""
-    lists, chunk = edge.lists, edge.chunk_elements
-    if edge.window_buffer is None:
-        words = lists.split(lists.flat(x))
-        events, chunks = np.bitwise_count(words).sum((1, 2)), _chunks(words, chunk)
-        return EventLists(events.tolist(), chunks.sum(1).tolist(), np.maximum(chunks, 1).tolist())
-    parts = [_by_slot(part, edge.mask_bits) for part in parts_of(edge.window_buffer, x)]
-    events = windows_of(edge.window_buffer, [np.bitwise_count(part).sum(1) for part in parts]).sum(1)
-    chunks = windows_of(edge.window_buffer, [_chunks(np.moveaxis(part, 1, -1), chunk) for part in parts])
-    word_cycles = [[m for m in row if m] or [1] for row in chunks.tolist()]
-    return EventLists(events.tolist(), chunks.sum(1).tolist(), word_cycles)
-
-
-def parts_of(window: WindowPlan, x: np.ndarray) -> list[np.ndarray]:
-    """The channels (M, C', H, W) of each section's part of the frames x (M, C, H, W), or (M, C) of 1x1 pixels."""
-    pixels = x.reshape(len(x), -1, window.incoming.rows, window.incoming.cols)
-    none = np.zeros_like(pixels[:, :1])
-    with_none = np.concatenate([pixels, none], axis=1)
-    parts = [with_none[:, [-1 if c is None else c for c in part]] for part in window.channels]
-    return parts * (window.sections // len(parts))
-
-
-def _by_slot(part: np.ndarray, masks: int) -> np.ndarray:
-    """What the lanes see of all their conv groups takes one slot: (M, C' * masks, H, W) -> (M, C', H, W)."""
-    M, channels, H, W = part.shape
-    return np.bitwise_or.reduce(part.reshape(M, channels // masks, masks, H, W), axis=2)
-
-
-def _chunks(words: np.ndarray, chunk: int) -> np.ndarray:
-    """Non-zero chunks of each word: (..., elements) -> (...)."""
-    padded = np.pad(words, [(0, 0)] * (words.ndim - 1) + [(0, -words.shape[-1] % chunk)])
-    return padded.reshape(*words.shape[:-1], -1, chunk).any(-1).sum(-1)
-
-
-def windows_of(window: WindowPlan, parts: list[np.ndarray]) -> np.ndarray:
-    """Per section (M, H, W) -> (M * windows * sections, kh * kw): what every window sees, each time it is given."""
-    (pv, ph), (sv, sh) = window.padding, window.stride
-    padded = np.pad(np.stack(parts), ((0, 0), (0, 0), (pv, pv), (ph, ph)))
-    view = np.lib.stride_tricks.sliding_window_view(padded, window.kernel, axis=(2, 3))[:, :, ::sv, ::sh]
-    rows, cols = window.shape_out
-    return np.moveaxis(view[:, :, :rows, :cols], 0, 3).reshape(-1, window.kernel[0] * window.kernel[1])
-
-
 def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None) -> CyclePrediction:
     """The cycles of `inputs` streamed back to back, input always valid and output always ready.
 
@@ -107,13 +66,66 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     network = plan.network
     if result is None:
         result = run(network, inputs, trace=True)
-    N, T = len(inputs), network.time_steps
+    N = len(inputs)
     frames = stage_frames(plan, np.asarray(inputs).astype(np.int64), result)
+    if plan.exits:
+        return _with_exits(plan, frames, result.steps)
+    outs, layers = _components(plan, frames, Wire())
+    beats, wire = _logits(plan, outs[plan.head.name])
+    logits = LogitModel(beats, wire)
+    wire.taken(N * len(beats) - 1)
+    ends = np.array(logits.ends, np.int64)
+    events = {}
+    for name, model in layers.items():
+        model.finish()
+        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
 
+    def of_all(field: str) -> dict[str, np.ndarray]:
+        return {name: np.array(getattr(model, field), np.int64) for name, model in layers.items()}
+
+    return CyclePrediction(ends, of_all("busy"), events, of_all("slots"), of_all("held"))
+
+
+def _with_exits(plan: Plan, frames: dict[str, np.ndarray], steps: np.ndarray) -> CyclePrediction:
+    """Sample by sample, as each begins in components that know nothing of the one before."""
+    network, head = plan.network, plan.head
+    T, K = network.time_steps, network.classes
+    words = plan.input.words * (1 if network.input.static else T)
+    begin = missing = free = 0  # of a sample: its first cycle, words of the one before to be dropped, its logits leave
+    ends: list[int] = []
+    counts: dict[str, list[tuple[int, int, int, int]]] = {layer.name: [] for layer in plan.layers}
+    for sample, taken in enumerate(steps.tolist()):
+        own = {name: x[sample * (len(x) // len(steps)) :][: len(x) // len(steps)] for name, x in frames.items()}
+        source = Wire(missing)
+        outs, layers = _components(plan, own, source)
+        beats, wire = _logits(plan, outs[head.name])
+        model = ExitModel(beats, taken - 1, free, wire)
+        wire.taken(taken * len(beats) - 1)
+        end = max(model.judged, *(layer.finished(taken - 1) for layer in layers.values()))
+        for name, layer in layers.items():
+            counts[name].append(layer.counted(end))
+        number = 0
+        while number < words and source.taken(number) <= end:
+            number += 1
+        ends.append(begin + end + K)
+        begin, missing, free = begin + end + 1, words - number, K
+    rows = {name: np.array(each, np.int64).reshape(-1, 4) for name, each in counts.items()}
+    busy, events, slots, held = ({name: row[:, n] for name, row in rows.items()} for n in range(4))
+    return CyclePrediction(np.array(ends, np.int64), busy, events, slots, held)
+
+
+def _components(
+    plan: Plan, frames: dict[str, np.ndarray], source: Wire
+) -> tuple[dict[str, Wire], dict[str, LayerModel]]:
+    """The models of all stages, fed with the frames of some samples: the wire out of each, and those of the layers.
+
+    source : the input's words.
+    """
+    network, T = plan.network, plan.network.time_steps
     sys.setrecursionlimit(max(sys.getrecursionlimit(), CALLS_PER_LINK * (len(plan.stages) + len(plan.links))))
-    outs = {name: Wire() for name in (network.input.name, *(stage.name for stage in plan.stages))}
+    outs = {network.input.name: source, **{stage.name: Wire() for stage in plan.stages}}
     ins = _links(plan, outs)
-    layers = {}
+    layers: dict[str, LayerModel] = {}
     for stage in plan.stages:
         x = [delayed(frames[edge.node], T) if edge.delay else frames[edge.node] for edge in stage.node.inputs]
         if isinstance(stage, PoolPlan):
@@ -129,20 +141,21 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
                 if edge.window_buffer is not None:
                     wires[port] = _window(edge.window_buffer, x[port], wires[port])[1]
             lists = [event_lists(edge, frame) for edge, frame in zip(stage.edges, x, strict=True)]
-            layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
+            if stage.sparse is None:
+                layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
+            else:
+                layers[stage.name] = SparseLayerModel(stage, lists, walks(stage, x), wires, outs[stage.name])
+    return outs, layers
+
+
+def _logits(plan: Plan, words: Wire) -> tuple[list[int], Wire]:
+    """What logits are taken from: the cycles of each word of a sample (with early exit of a step), and the words."""
     head = plan.head
-    logits = LogitModel(head.logits, outs[head.name]) if head.windows == 1 else LogitOrderModel(head, outs[head.name])
-    outs[head.name].taken(N * head.states - 1)
-    ends = np.array(logits.ends, np.int64)
-    events = {}
-    for name, model in layers.items():
-        model.finish()
-        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
-
-    def of_all(field: str) -> dict[str, np.ndarray]:
-        return {name: np.array(getattr(model, field), np.int64) for name, model in layers.items()}
-
-    return CyclePrediction(ends, of_all("busy"), events, of_all("slots"), of_all("held"))
+    if head.windows == 1:
+        return [head.logits.word_elements] * (head.logits.words - 1) + [head.logits.rest], words
+    ordered = Wire()
+    LogitOrderModel(head, words, ordered)
+    return [1] * head.logits.elements, ordered
 
 
 def stage_frames(plan: Plan, inputs: np.ndarray, result: Result) -> dict[str, np.ndarray]:

@@ -36,7 +36,9 @@ class LayerModel:
         phases = layer.phases
         self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
         self.phases, self.listed = phases.number, phases.listed
-        self.gives_from = phases.number - 1 if layer.is_head else len(phases.passes)  # first phase that gives words
+        self.gives_from = (
+            phases.number - 1 if layer.gives_last_step else len(phases.passes)
+        )  # first phase that gives words
         self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
         self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
         self.events = _per_list(layer, [each.events for each in lists])
@@ -54,6 +56,8 @@ class LayerModel:
         self.busy: list[int] = []  # per sample: cycles occupied
         self.slots: list[int] = []  # per sample: of them, those with a slot
         self.held: list[int] = []  # per sample: of them, those in which only the reader was waited for
+        self.phase_ends: list[int] = []  # last slot of each phase
+        self.log: list[tuple[int, int, int, bool, int]] | None = [] if layer.exits else None
         for wire in words:
             wire.consumer = self
         out.producer = self
@@ -114,41 +118,85 @@ class LayerModel:
         if phase == 0 and number == 0:
             for counter in (self.busy, self.slots, self.held):
                 counter.append(0)
-        self._list(phase, number, self.events[current], self.readable[current])
+        self._list(phase, number, current, self.readable[current])
         self.released.append(self.last_slot)
         if phase == self.listed - 1 and number == self.lists - 1:
             for later in range(self.listed, self.phases):
                 for each in range(self.lists):
-                    self._list(later, each, 0, NEVER)
+                    self._list(later, each, None, NEVER)
 
-    def _list(self, phase: int, number: int, events: int, readable: int) -> None:
-        gives_words, depth = phase >= self.gives_from, self.layer.fifo_depth
+    @property
+    def issued(self) -> np.ndarray:
+        """Slots that carry an event, int64 (lists,)."""
+        return np.array(self.events, np.int64) * self.groups
+
+    def _list(self, phase: int, number: int, which: int | None, readable: int) -> None:
+        """which : number of the list, None where the phase has none. number : its window's and section's."""
+        events = 0 if which is None else self.events[which]
+        gives_words = phase >= self.gives_from
         for state in range(number * self.groups, (number + 1) * self.groups):
-            loaded = max(readable, self.last_slot)
-            first = loaded + 1
-            if phase > 0:
-                first = max(first, self.stored[state] + self.distance)
-            if gives_words:
-                if self.begun >= depth:
-                    room = self.out.taken(self.begun - depth) + 1
-                    self.held[-1] += max(0, room - first)
-                    first = max(first, room)
-                self.begun += 1
-            self.last_slot = first + max(1, events) - 1
-            self.stored[state] = self.last_slot
+            loaded, held = max(readable, self.last_slot), self.held[-1]
+            first = self._first_slot(loaded + 1, state, phase > 0, gives_words)
+            self._group_ends(first + max(1, events) - 1, state, gives_words)
             self.busy[-1] += self.last_slot - loaded
             self.slots[-1] += max(1, events)
-            if gives_words:
-                self.out.offers.append(self.last_slot + self.latency)
+            if self.log is not None:
+                self.log.append((loaded, first, self.last_slot, events > 0, self.held[-1] - held))
+        if number == self.lists - 1:
+            self.phase_ends.append(self.last_slot)
+
+    def _first_slot(self, earliest: int, state: int, follows: bool, gives_word: bool) -> int:
+        """When a group's first slot is issued: its state must be stored, and its word have a place."""
+        first = max(earliest, self.stored[state] + self.distance) if follows else earliest
+        if gives_word:
+            depth = self.layer.fifo_depth
+            if self.begun >= depth:
+                room = self.out.taken(self.begun - depth) + 1
+                self.held[-1] += max(0, room - first)
+                first = max(first, room)
+            self.begun += 1
+        return first
+
+    def _group_ends(self, last_slot: int, state: int, gives_word: bool) -> None:
+        self.last_slot = self.stored[state] = last_slot
+        if gives_word:
+            self.out.offers.append(last_slot + self.latency)
+
+    def finished(self, step: int) -> int:
+        """With early exit: the cycle from which the core says that it has finished that step."""
+        phase = len(self.layer.phases.passes) + step
+        while len(self.phase_ends) <= phase:
+            self._replay_list()
+        return self.phase_ends[phase] + self.latency
+
+    def counted(self, end: int) -> tuple[int, int, int, int]:
+        """With early exit: busy cycles, slots with an event, slots, and held cycles of a sample that ended at `end`."""
+        assert self.log is not None
+        while len(self.released) < len(self.events) and self.last_slot <= end:
+            self._replay_list()
+        end -= 2 if self.layer.is_grouped else 1  # so many cycles behind the slot it is counted
+        busy = events = slots = held = 0
+        for loaded, first, last, carries, waited in self.log:
+            done = max(0, min(last, end) - first + 1)
+            busy += max(0, min(last, end) - loaded)
+            events += done if carries else 0
+            slots += done
+            held += waited if first <= end else 0
+        return busy, events, slots, held
+
+
+def in_order(layer: LayerPlan, parts: list[np.ndarray]) -> np.ndarray:
+    """What is known of every list of each pass and then of the steps, (lists, ...), in the order of their replay."""
+    frames = 1 if layer.phases.merged else layer.time_steps
+    samples = len(parts[-1]) // (layer.lists * (frames if layer.phases.step_edges else 1))
+    by_sample = [part.reshape(samples, -1, layer.lists, *part.shape[1:]) for part in parts]
+    return np.concatenate(by_sample, axis=1).reshape(-1, *parts[0].shape[1:])
 
 
 def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
     """Counts per edge and list as counts per list of all its edges, in the order in which lists are replayed."""
-    frames = 1 if layer.edges[0].source.static else layer.time_steps
-    samples = len(counts[0]) // (layer.lists * frames)
-    by_edge = [np.array(each, np.int64).reshape(samples, -1, layer.lists) for each in counts]
-    phases = layer.phases
-    passes = [by_edge[number] for number in phases.passes]
-    steps = [np.sum([by_edge[number] for number in phases.step_edges], axis=0)] if phases.step_edges else []
-    found: list[int] = np.concatenate([*passes, *steps], axis=1).ravel().tolist()
+    by_edge = [np.array(each, np.int64) for each in counts]
+    passes = [by_edge[number] for number in layer.phases.passes]
+    steps = [np.sum([by_edge[n] for n in layer.phases.step_edges], axis=0)] if layer.phases.step_edges else []
+    found: list[int] = in_order(layer, passes + steps).tolist()
     return found

@@ -15,7 +15,9 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 - pool: takes a window's words as they come and gives the result with the last.
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
   in to out; a deep one two, of which the last word is read ahead.
-- logits: one per cycle; of several pixels once the sample is complete.
+- logits: one per cycle; of several pixels once the sample is complete. With early exit those of every step, and then a
+  cycle to judge; a sample ends when its last step is judged and all layers are done with it: the cycle after, the
+  components begin anew.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Protocol
 
-from mintaka_hw.plan import LayerPlan, Link, StreamLayout, WindowPlan
+from mintaka_hw.plan import LayerPlan, Link, WindowPlan
+
+FOREVER = 10**9  # later than any cycle of a sample
 
 
 class Producer(Protocol):
@@ -41,9 +45,10 @@ class Consumer(Protocol):
 
 
 class Wire:
-    """The words between two components; without a producer, every word is offered from the start."""
+    """The words between two components; without a producer, every word is offered from the cycle `begin`."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int = 0) -> None:
+        self.begin = begin
         self.producer: Producer | None = None
         self.consumer: Consumer | None = None
         self.offers: list[int] = []
@@ -52,7 +57,7 @@ class Wire:
     def offered(self, word: int) -> int:
         """Cycle from which word number `word` is offered."""
         if self.producer is None:
-            return 0
+            return self.begin
         while len(self.offers) <= word:
             self.producer.advance(self)
         return self.offers[word]
@@ -71,10 +76,13 @@ class Wire:
 
 
 class LogitModel:
-    """The serializer: one logit per cycle. `ends`: per sample, the cycle of its last logit."""
+    """The serializer: one logit per cycle. `ends`: per sample, the cycle of its last logit.
 
-    def __init__(self, logits: StreamLayout, words: Wire):
-        self.beats = [logits.word_elements] * (logits.words - 1) + [logits.rest]
+    beats : cycles of each of a sample's words.
+    """
+
+    def __init__(self, beats: list[int], words: Wire):
+        self.beats = beats
         self.ends: list[int] = []
         words.consumer = self
 
@@ -90,23 +98,54 @@ class LogitModel:
 class LogitOrderModel:
     """Logits of several pixels, put in order: a sample's leave one per cycle once it is complete; two banks."""
 
-    def __init__(self, head: LayerPlan, words: Wire):
+    def __init__(self, head: LayerPlan, words: Wire, out: Wire):
         self.words_per_sample, self.logits = head.states, head.logits.elements
-        self.ends: list[int] = []
-        words.consumer = self
+        self.words, self.out = words, out
+        words.consumer, out.producer = self, self
 
     def accept(self, wire: Wire) -> None:
         number = len(wire.takes)
         time = max(wire.offered(number), wire.earliest)
-        if number < len(wire.takes):
-            return
-        sample, place = divmod(number, self.words_per_sample)
+        sample = number // self.words_per_sample
         if sample >= 2:
-            time = max(time, self.ends[sample - 2])  # its last logit was read a cycle before it left
-        wire.takes.append(time)
-        if place == self.words_per_sample - 1:
-            begin = max(time + 1, self.ends[-1] if self.ends else 0)
-            self.ends.append(begin + self.logits)
+            time = max(time, self.out.offered((sample - 1) * self.logits - 1))  # read a cycle before
+        if number == len(wire.takes):
+            wire.takes.append(time)
+
+    def advance(self, wire: Wire) -> None:
+        number = len(wire.offers)
+        sample, place = divmod(number, self.logits)
+        time = wire.taken(number - 1) if number else 0
+        if place == 0:
+            time = max(time, self.words.taken((sample + 1) * self.words_per_sample - 1) + 1)
+        if number == len(wire.offers):
+            wire.offers.append(time + 1)
+
+
+class ExitModel:
+    """Early exit, of one sample: one logit per cycle, and after those of a step a cycle in which they are judged.
+
+    beats : cycles of each of a step's words. stop : the sample's last step. free : first cycle in which a logit can
+    come, as those of the sample before have left. `judged` : the cycle in which the last step is judged.
+    """
+
+    def __init__(self, beats: list[int], stop: int, free: int, words: Wire):
+        self.beats, self.stop, self.free = beats, stop, free
+        self.judged = 0
+        words.consumer = self
+
+    def accept(self, wire: Wire) -> None:
+        number = len(wire.takes)
+        step, place = divmod(number, len(self.beats))
+        if step > self.stop:
+            wire.takes.append(FOREVER)
+            return
+        begin = max(wire.offered(number), wire.earliest, self.free)
+        if number == len(wire.takes):
+            wire.takes.append(begin + self.beats[place] - 1)
+            if place == len(self.beats) - 1:
+                self.judged = wire.takes[-1] + 1
+                self.free = self.judged + 1
 
 
 class ForkModel:

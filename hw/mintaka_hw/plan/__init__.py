@@ -6,8 +6,9 @@ from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link
 from mintaka_hw.plan.listing import StageListing, listing
 from mintaka_hw.plan.memory import MemoryPlan
-from mintaka_hw.plan.network import Lanes, Plan, PlanError, make_plan
+from mintaka_hw.plan.network import Lanes, Plan, PlanError, Sparse, make_plan
 from mintaka_hw.plan.pool import PoolPlan
+from mintaka_hw.plan.sparse import SparseRows
 from mintaka_hw.plan.stream import StreamLayout
 from mintaka_hw.plan.window import WindowPlan
 
@@ -21,6 +22,8 @@ __all__ = [
     "Plan",
     "PlanError",
     "PoolPlan",
+    "Sparse",
+    "SparseRows",
     "StageListing",
     "StreamLayout",
     "WindowPlan",

@@ -9,6 +9,7 @@ from math import ceil, gcd
 import numpy as np
 
 from mintaka.artifact import ConvGeometry, Edge, IntTensor, Node, Signal
+from mintaka_hw.plan.sparse import BLOCK_ELEMENTS, Blocks
 from mintaka_hw.plan.stream import StreamLayout
 from mintaka_hw.plan.window import WindowPlan
 
@@ -22,6 +23,7 @@ class EdgePlan:
     incoming : the stream that it reads. source : what that stream carries.
     offset : number of the edge's first row among the rows of weights of a group.
     lanes : the layer's. sections : its lists per window.
+    blocks : where the weight memory is sparse, how elements are numbered; else each by its row of weights.
 
     A grouped convolution lets the neurons of a conv group see the channels of that group only (an identity edge: one
     channel each). What the lanes of one fold see are the `mask_bits` conv groups that the fold reaches into, side by
@@ -36,6 +38,7 @@ class EdgePlan:
     offset: int
     lanes: int
     sections: int
+    blocks: Blocks | None = None
 
     @property
     def conv(self) -> ConvGeometry | None:
@@ -128,10 +131,54 @@ class EdgePlan:
         """Rows of weights per group: one per element of a list."""
         return 1 if self.is_spread else self.lists.elements
 
+    def number(self, element: int) -> int:
+        """The number in the event list of a list's element, which is the first of a chunk.
+
+        That is its row of weights, its neuron where the edge is spread, or its place among the blocks.
+        """
+        if self.blocks is None:
+            return element if self.is_spread else self.offset + element
+        first = self.blocks.first << self.blocks.place_bits
+        return first + (element if self.element_bits > 1 else self._chunk(element) << self.blocks.place_bits)
+
     @property
-    def elements(self) -> range:
-        """The numbers of its elements in a list: rows of weights, or the neurons' numbers where it is spread."""
-        return range(self.lists.elements) if self.is_spread else range(self.offset, self.offset + self.fan_in)
+    def chunk_numbers(self) -> int:
+        """How far numbers go on from one chunk of a word to the next."""
+        if self.blocks is None or self.element_bits > 1:
+            return self.chunk_elements
+        return 1 << self.blocks.place_bits
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """How far they go on from a word to the next, and from the last word of a pixel."""
+        if self.blocks is None:
+            return self.lists.word_elements, self.lists.rest
+        return self.word_chunks * self.chunk_numbers, ceil(self.lists.rest / self.chunk_elements) * self.chunk_numbers
+
+    def _chunk(self, element: int) -> int:
+        """Which of a list's chunks begins with that element."""
+        pixel, within = divmod(element, self.lists.channels)
+        word, rest = divmod(within, self.lists.word_elements)
+        return pixel * self.pixel_chunks + word * self.word_chunks + rest // self.chunk_elements
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Which of a list's elements is at each place of each block, int64 (blocks, places); -1 for none."""
+        if self.element_bits > 1:
+            size, blocks = BLOCK_ELEMENTS, ceil(self.lists.elements / BLOCK_ELEMENTS)
+            firsts, ends = np.arange(blocks) * size, np.full(blocks, self.lists.elements)
+        else:
+            size, lists = self.chunk_elements, self.lists
+            word_ends = [min((n + 1) * lists.word_elements, lists.channels) for n in range(lists.words_per_pixel)]
+            chunks = [
+                (first, end)
+                for n, end in enumerate(word_ends)
+                for first in range(n * lists.word_elements, end, self.chunk_elements)
+            ]
+            pixels = np.arange(lists.pixels)[:, None, None] * lists.channels
+            firsts, ends = (pixels + np.array(chunks)).reshape(-1, 2).T
+        places = firsts[:, None] + np.arange(size)
+        return np.where(places < ends[:, None], places, -1)[:, : self.lists.elements]
 
     # ---- the event list
 
@@ -142,8 +189,9 @@ class EdgePlan:
 
     @property
     def chunk_elements(self) -> int:
-        """Elements in one entry of the event list: up to 8 spikes, or one multi-bit number or masked element."""
-        return 1 if self.lists.element_bits > 1 else min(CHUNK_ELEMENTS, self.lists.word_elements)
+        """Elements in one entry of the event list: some spikes, or one multi-bit number or masked element."""
+        most = CHUNK_ELEMENTS if self.blocks is None else BLOCK_ELEMENTS
+        return 1 if self.lists.element_bits > 1 else min(most, self.lists.word_elements)
 
     @property
     def chunk_fields(self) -> int:
@@ -159,10 +207,14 @@ class EdgePlan:
         return ceil(self.lists.word_elements / self.chunk_elements)
 
     @property
+    def pixel_chunks(self) -> int:
+        whole = (self.lists.words_per_pixel - 1) * self.word_chunks
+        return whole + ceil(self.lists.rest / self.chunk_elements)
+
+    @property
     def list_depth(self) -> int:
         """Most entries that the edge can add to a list."""
-        whole = (self.lists.words_per_pixel - 1) * self.word_chunks
-        return self.lists.pixels * (whole + ceil(self.lists.rest / self.chunk_elements))
+        return self.lists.pixels * self.pixel_chunks
 
     @property
     def counts_units(self) -> bool:

@@ -13,6 +13,7 @@ from mintaka_hw.plan.edge import EdgePlan
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.phases import Phases
 from mintaka_hw.plan.ranges import Ranges, lane_ranges
+from mintaka_hw.plan.sparse import SparseRows
 from mintaka_hw.plan.stream import StreamLayout
 
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
@@ -32,6 +33,8 @@ class LayerPlan:
     edges : its inputs; an event list holds the events of all of them that meet in it, one after the other.
     bounds : the contract's proven intervals.
     read : of the head, where the logits come from ("accumulate", "count" or "membrane"), else None.
+    exits : samples may stop early, so that the head gives its logits after every step, and operations are counted by
+        steps.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
     is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`). A sample
@@ -45,6 +48,7 @@ class LayerPlan:
     edges: tuple[EdgePlan, ...]
     bounds: NodeBounds
     read: str | None = None
+    exits: bool = False
 
     # ---- what its neurons are
 
@@ -55,6 +59,11 @@ class LayerPlan:
     @property
     def is_head(self) -> bool:
         return self.read is not None
+
+    @property
+    def gives_last_step(self) -> bool:
+        """True for a head whose words leave after the last step only."""
+        return self.is_head and not self.exits
 
     @property
     def fires(self) -> bool:
@@ -168,6 +177,42 @@ class LayerPlan:
     def weight_rows(self) -> np.ndarray:
         """Weights in the order of the lists' elements, int64 (channels, fan_in)."""
         return np.concatenate([edge.weight_rows for edge in self.edges], axis=1)
+
+    @cached_property
+    def sparse(self) -> SparseRows | None:
+        """The stored rows where the weight memory is sparse, else None: it holds a row per group and element."""
+        if any(edge.blocks is None for edge in self.edges):
+            return None
+        most = max(edge.places.shape[1] for edge in self.edges)
+        places = [
+            np.pad(
+                np.where(edge.places < 0, -1, edge.places + edge.offset),
+                ((0, 0), (0, most - edge.places.shape[1])),
+                constant_values=-1,
+            )
+            for edge in self.edges
+        ]
+        return SparseRows(self.weight_rows, self.lanes, np.concatenate(places))
+
+    @property
+    def weight_depth(self) -> int:
+        """Rows in the weight memory."""
+        return self.fan_in * self.groups if self.sparse is None else self.sparse.depth
+
+    @property
+    def blocks(self) -> int:
+        """Words of the index per group; 0 without one."""
+        return 0 if self.sparse is None else len(self.sparse.places)
+
+    @property
+    def spike_places(self) -> int:
+        """Places of the widest chunk of spikes; 0 where all edges bring numbers of several bits."""
+        return max((edge.chunk_fields for edge in self.edges if edge.element_bits == 1), default=0)
+
+    @property
+    def synapse_bits(self) -> int:
+        """Bits of the count of synapses behind a row's weights, in a sparse memory."""
+        return 0 if self.sparse is None else self.sparse.synapse_bits
 
     @property
     def stored_weight_bits(self) -> int:
@@ -318,7 +363,10 @@ class LayerPlan:
 
     @property
     def fanout(self) -> np.ndarray:
-        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,); not for grouped layers."""
+        """Synapses (non-zero weights) of every element of a list, int64 (fan_in,).
+
+        Not for grouped layers; with a sparse memory every row has the number of its own.
+        """
         return (self.weight_rows != 0).sum(axis=0).astype(np.int64)
 
     @property
@@ -353,7 +401,7 @@ class LayerPlan:
 
     @property
     def element_address_bits(self) -> int:
-        return max(1, *((edge.elements[-1]).bit_length() for edge in self.edges))
+        return max(1, *(edge.number(edge.lists.elements - 1).bit_length() for edge in self.edges))
 
     @property
     def memories(self) -> list[MemoryPlan]:
@@ -361,11 +409,14 @@ class LayerPlan:
         P, G = self.lanes, self.groups
         entry = self.element_address_bits + self.chunk_bits + self.edge_bits
         found = [
-            MemoryPlan("weights", self.fan_in * G, P * self.stored_weight_bits),
+            MemoryPlan("weights", self.weight_depth, P * self.stored_weight_bits + self.synapse_bits),
+            MemoryPlan("index", G * self.blocks, 0 if self.sparse is None else self.sparse.index_bits),
             MemoryPlan("codebook", 0 if self.codebook is None else len(self.codebook), self.weight_width),
             MemoryPlan("events", 2**self.ring_bits, entry),
             MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
-            MemoryPlan("fanout", self.fan_in, 0 if self.is_grouped else int(self.fanout.max()).bit_length()),
+            MemoryPlan(
+                "fanout", self.fan_in, 0 if self.is_grouped or self.sparse else int(self.fanout.max()).bit_length()
+            ),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
         for edge in self.edges:
@@ -378,6 +429,8 @@ class LayerPlan:
                 found.append(MemoryPlan(name, G, P * table_width(values)))
         if self.reset_by is not None:
             found.append(MemoryPlan("reset_by", G, P * table_width(self.reset_by)))
+        if self.exits:
+            found.append(MemoryPlan("marks", self.time_steps, COUNTER_WIDTH))
         return [memory for memory in found if memory.bits > 0]
 
     @property

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds, run, signals
+from mintaka.artifact import Edge, Network, Node, NodeBounds, content_hash, network_bounds, run, signals
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link, links
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.pool import PoolPlan
+from mintaka_hw.plan.sparse import BLOCK_ELEMENTS, Blocks
 from mintaka_hw.plan.stream import StreamLayout
 
 INPUT_WORD_BITS = 32
@@ -23,6 +24,7 @@ AUTO_LANES = 32
 ASSUMED_RATE = 0.1
 
 Lanes = int | str | Mapping[str, int]
+Sparse = str | Collection[str]
 
 
 class PlanError(ValueError):
@@ -78,6 +80,11 @@ class Plan:
         return {layer.name: layer.lanes for layer in self.layers}
 
     @property
+    def sparse(self) -> tuple[str, ...]:
+        """The layers with a sparse weight memory."""
+        return tuple(layer.name for layer in self.layers if layer.sparse is not None)
+
+    @property
     def logit_width(self) -> int:
         return self.head.logit_width
 
@@ -87,25 +94,35 @@ class Plan:
         found = [(stage.name, memory) for stage in self.stages for memory in stage.memories]
         if self.head.logit_memory is not None:
             found.append((self.head.name, self.head.logit_memory))
+        if self.exits:
+            found.append((self.head.name, MemoryPlan("kept", self.network.classes, self.logit_width)))
         return found + [(link.target, link.memory) for link in self.links if link.queue]
+
+    @property
+    def exits(self) -> bool:
+        """True where samples may stop before their last step."""
+        return bool(self.network.output.margins)
 
     @property
     def memory_bits(self) -> int:
         return sum(memory.bits for _, memory in self.memories)
 
 
-def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
+def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = ()) -> Plan:
     """Plan the accelerator.
 
     lanes : one number for every layer, a number per layer by name (others are chosen), or "auto": 32 lanes for the
         layer with most synapses and, for the others, the fewest that keep pace with it on the artifact's test vectors
         (at an assumed rate of 10 % where it has none).
+    sparse : names of layers whose weight memory holds only the rows that are not all zero, or "auto": those whose
+        memories get smaller by it, index included.
 
-    Raises PlanError where the hardware has no core for a node, or the lanes make no sense.
+    Raises PlanError where the hardware has no core for a node, the lanes make no sense, or no weight can be left out.
     """
     nodes = _buildable(network)
     chosen = _lanes(network, nodes, lanes)
-    source, bounds = signals(network), network_bounds(network)
+    wanted = _sparse(network, nodes, sparse)
+    bounds = network_bounds(network)
     layouts = _layouts(network, nodes, chosen)
     stages: list[LayerPlan | PoolPlan | JoinPlan] = []
     for node in nodes:
@@ -115,17 +132,64 @@ def make_plan(network: Network, lanes: Lanes = "auto") -> Plan:
         if node.join is not None:
             stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
-        edges: list[EdgePlan] = []
-        sections = sections_of(node, chosen[node.name])
-        for edge in node.inputs:
-            offset = sum(e.fan_in for e in edges)
-            incoming = layouts[edge.node]
-            edges.append(EdgePlan(node, edge, incoming, source[edge.node], offset, chosen[node.name], sections))
-        read = network.output.read if node is network.head else None
-        stages.append(LayerPlan(node, chosen[node.name], network.time_steps, tuple(edges), bounds[node.name], read))
+        stages.append(_layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=node.name in wanted))
+        if sparse == "auto" and not network.output.margins and zeros_problem(node) is None:
+            other = _layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=True)
+            stages[-1] = min(stages[-1], other, key=lambda layer: sum(memory.bits for memory in layer.memories))
     return Plan(
         network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))
     )
+
+
+def _sparse(network: Network, nodes: list[Node], sparse: Sparse) -> frozenset[str]:
+    """The layers that are named, checked."""
+    if isinstance(sparse, str):
+        if sparse != "auto":
+            raise PlanError(f"sparse layers are '{sparse}'; 'auto' or the names of layers are wanted")
+        return frozenset()
+    layers = {node.name: node for node in nodes if node.has_synapses}
+    for name in sparse:
+        if name not in layers:
+            raise PlanError(f"a sparse weight memory is wanted for '{name}', but the layers are {', '.join(layers)}")
+        problem = zeros_problem(layers[name])
+        if problem is not None:
+            raise PlanError(f"layer '{name}' cannot have a sparse weight memory: {problem}")
+        if network.output.margins:
+            raise PlanError(
+                f"layer '{name}' cannot have a sparse weight memory beside early exit: take the margins away, or store "
+                "all rows"
+            )
+    return frozenset(sparse)
+
+
+def zeros_problem(node: Node) -> str | None:
+    """Why no row of weights of that node can be left out, or None."""
+    if not node.has_synapses:
+        return "it has no weights"
+    if any(edge.op == "identity" or (edge.conv is not None and edge.conv.groups > 1) for edge in node.inputs):
+        return "its identity edges and grouped convolutions are stored without zeros as it is"
+    if node.codebook is not None and 0 not in node.codebook:
+        return "no value of its codebook is 0"
+    if node.codebook is None and all(edge.weight is not None and edge.weight.bits == 1 for edge in node.inputs):
+        return "its weights have 1 bit, which cannot be 0"
+    return None
+
+
+def _layer(
+    network: Network, node: Node, lanes: int, layouts: dict[str, StreamLayout], bounds: NodeBounds, *, sparse: bool
+) -> LayerPlan:
+    source, sections = signals(network), sections_of(node, lanes)
+    place_bits = 0
+    if any(layouts[edge.node].element_bits > 1 for edge in node.inputs):
+        place_bits = (BLOCK_ELEMENTS - 1).bit_length()
+    edges: list[EdgePlan] = []
+    for edge in node.inputs:
+        blocks = Blocks(sum(len(e.places) for e in edges), place_bits) if sparse else None
+        offset = sum(e.fan_in for e in edges)
+        edges.append(EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset, lanes, sections, blocks))
+    read = network.output.read if node is network.head else None
+    exits = bool(network.output.margins)
+    return LayerPlan(node, lanes, network.time_steps, tuple(edges), bounds, read, exits)
 
 
 def _layouts(network: Network, nodes: list[Node], lanes: dict[str, int]) -> dict[str, StreamLayout]:
@@ -161,6 +225,11 @@ def _buildable(network: Network) -> list[Node]:
     for node in network.nodes:
         if node.name not in read and node.name != network.output.node:
             raise PlanError(f"node '{node.name}' is read by nothing{within}: remove it")
+        if node.neuron is not None and node.neuron.boundaries is not None:
+            raise PlanError(
+                f"node '{node.name}' stores its membranes by boundaries, for which there is no hardware: each lane "
+                f'would need {2 * node.neuron.membrane_max} comparators; train it with membrane_rule = "shift"'
+            )
     if network.input.name not in read:
         raise PlanError(f"the input '{network.input.name}' is read by nothing{within}: let a node read it")
     if _delays(network).get(network.output.node, network.time_steps) >= network.time_steps:

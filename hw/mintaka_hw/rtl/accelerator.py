@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, DomainRenamer, Module, ResetInserter, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan
 from mintaka_hw.plan.layer import COUNTER_WIDTH
+from mintaka_hw.rtl.exit import EarlyExit, SampleGate
 from mintaka_hw.rtl.join import JoinCore
 from mintaka_hw.rtl.layer import LayerCore, tapped
 from mintaka_hw.rtl.link import Fork, Queue
@@ -29,6 +30,8 @@ class Accelerator(wiring.Component):
         One per beat in class order (of several pixels: channel, row, column). With `o_last`, `o_class` is the argmax
         (lowest index wins) and `o_cycles` the cycles since the first beat after reset was accepted.
     artifact_hash : the first 64 bits of the artifact's content hash
+    o_steps : with margins, and with `o_last`, the steps that the sample took
+    restart : with margins, one cycle in which a sample ends; what was begun behind its last step is dropped
     L_done, L_sops, L_events, L_busy : per layer L, in the cycle of `L_done` the counts of all samples so far
     L_tap_valid, L_tap_k, L_tap_s, L_tap_u, L_tap_j : with `taps`, per layer L, each group of each step: K, and where
         its neurons have them spikes, membranes and synaptic currents
@@ -50,6 +53,8 @@ class Accelerator(wiring.Component):
             "o_cycles": Out(COUNTER_WIDTH),
             "artifact_hash": Out(64),
         }
+        if plan.exits:
+            ports |= {"o_steps": Out(range(plan.network.time_steps + 1)), "restart": Out(1)}
         for layer in plan.layers:
             ports[f"{layer.name}_done"] = Out(1)
             for counter in ("sops", "events", "busy"):
@@ -77,17 +82,23 @@ class Accelerator(wiring.Component):
         cores: dict[str, LayerCore | PoolCore | JoinCore] = {}
         for stage in self.plan.stages:
             core = cores[stage.name] = self._core(stage)
-            m.submodules[f"layer_{stage.name}"] = core  # prefixed: a node may be named "logits"
+            self._add(m, f"layer_{stage.name}", core)  # prefixed: a node may be named "logits"
             if isinstance(core, LayerCore):
                 self._monitor(m, stage.name, core)
         source = stream.Signature(self.plan.input.word_bits).create(path=("input",))
-        self._wire(m, source, cores)
         head = self.plan.head
-        m.submodules.logits = logits = LogitSerializer(head.logits)
+        logits: LogitSerializer | EarlyExit
+        if self.plan.exits:
+            m.submodules.logits = logits = EarlyExit(head.logits, self.plan.network.output.margins)
+            self._wire(m, self._exits(m, logits, source, cores), cores)
+        else:
+            self._wire(m, source, cores)
+            m.submodules.logits = logits = LogitSerializer(head.logits)
         if head.windows == 1:
             wiring.connect(m, cores[head.name].o, logits.i)
         else:
-            m.submodules.order = order = LogitOrder(head)
+            order = LogitOrder(head)
+            self._add(m, "order", order)
             wiring.connect(m, cores[head.name].o, order.i)
             wiring.connect(m, order.o, logits.i)
 
@@ -108,6 +119,29 @@ class Accelerator(wiring.Component):
             m.d.sync += [started.eq(1), self.o_cycles.eq(self.o_cycles + 1)]
         return m
 
+    def _add(self, m: Module, name: str, component: wiring.Component) -> None:
+        """As a submodule; where samples may stop early, one that `restart` resets, but for its totals."""
+        restarted = (
+            DomainRenamer({"total": "sync"})(ResetInserter(self.restart)(component)) if self.plan.exits else None
+        )
+        m.submodules[name] = component if restarted is None else restarted
+
+    def _exits(self, m: Module, logits: EarlyExit, source: Any, cores: dict[str, Any]) -> Any:
+        """Joins everything that takes part in early exit. Returns the input as the cores see it."""
+        layers = [cores[layer.name] for layer in self.plan.layers]
+        for core in layers:
+            m.d.comb += [core.commit.eq(self.restart), core.step.eq(logits.step)]
+        frames = 1 if self.plan.network.input.static else self.plan.network.time_steps
+        m.submodules.gate = gate = SampleGate(self.plan.input.word_bits, frames * self.plan.input.words)
+        self._join(m, source, gate.i)
+        m.d.comb += [
+            logits.finished.eq(Cat(core.finished for core in layers).all()),
+            gate.restart.eq(logits.restart),
+            self.restart.eq(logits.restart),
+            self.o_steps.eq(logits.steps),
+        ]
+        return gate.o
+
     def _core(self, stage: LayerPlan | PoolPlan | JoinPlan) -> LayerCore | PoolCore | JoinCore:
         if isinstance(stage, PoolPlan):
             return PoolCore(stage)
@@ -120,7 +154,8 @@ class Accelerator(wiring.Component):
             out = source if name == plan.network.input.name else cores[name].o
             mine = [link for link in plan.links if link.source == name]
             if len(mine) > 1:
-                m.submodules[f"fork_{name}"] = fork = Fork(mine[0].layout.word_bits, len(mine))
+                fork = Fork(mine[0].layout.word_bits, len(mine))
+                self._add(m, f"fork_{name}", fork)
                 self._join(m, out, fork.i)
                 outs = [getattr(fork, f"o{n}") for n in range(len(mine))]
             else:
@@ -129,7 +164,7 @@ class Accelerator(wiring.Component):
                 if link.queue:
                     delayed = {"frame_words": link.layout.words, "time_steps": plan.network.time_steps}
                     queue = Queue(link.layout.word_bits, link.queue, **(delayed if link.delay else {}))
-                    m.submodules[f"queue_{link.name}"] = queue
+                    self._add(m, f"queue_{link.name}", queue)
                     self._join(m, words, queue.i)
                     words = queue.o
                 target = cores[link.target]

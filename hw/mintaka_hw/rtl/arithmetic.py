@@ -73,3 +73,11 @@ def _compared(a: Value, b: Value) -> tuple[Value, Value]:
     above, same = _compared(a[half:], b[half:])
     below, equal = _compared(a[:half], b[:half])
     return above | (same & below), same & equal
+
+
+def popcount(bits: Value) -> Value:
+    """How many bits are set, as a tree of additions."""
+    if len(bits) == 1:
+        return bits
+    half = len(bits) // 2
+    return popcount(bits[:half]) + popcount(bits[half:])

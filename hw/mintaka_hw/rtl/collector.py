@@ -163,7 +163,7 @@ class Collector(wiring.Component):
     def _picked(self, edge: EdgePlan, bits: Value, lowest: Value) -> tuple[Value, Value]:
         """Of the chunk that `lowest` (one-hot) points at: its first element within the word, and its bits."""
         chunks = chunks_of(edge, bits)
-        offsets = [Mux(lowest[n], n * edge.chunk_elements, 0) for n in range(len(chunks))]
+        offsets = [Mux(lowest[n], n * edge.chunk_numbers, 0) for n in range(len(chunks))]
         return reduce(or_, offsets), reduce(or_, (Mux(lowest[n], chunk, 0) for n, chunk in enumerate(chunks)))
 
 

@@ -8,16 +8,17 @@ import numpy as np
 from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import COUNTER_WIDTH, table_width
-from mintaka_hw.rtl.arithmetic import leaked
+from mintaka_hw.rtl.arithmetic import leaked, popcount
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
-from mintaka_hw.rtl.table import group_words, lookup, packed, rom, state
+from mintaka_hw.rtl.table import group_words, lookup, packed, rom, split_rom, state
 from mintaka_hw.rtl.windows import WindowReader
 
 
@@ -54,6 +55,8 @@ class LayerCore(wiring.Component):
     done : Out(1)
         One cycle per sample. Then `sops`, `events` (slots that carry an event) and `busy` (cycles in which a slot was
         issued or waited) are the totals of all samples since reset, modulo 2^32.
+    commit, step, finished : with early exit. `finished`: step number `step` is done. `commit`: the sample ends after
+        it. The operations of later steps are dropped; `events` and `busy` have them, as far as they were begun.
     tap_valid, tap_k, tap_s, tap_u, tap_j : Out
         Monitor: each group of each step as its result leaves the lanes. What a layer's neurons do not have is missing
         (`tapped`).
@@ -69,6 +72,7 @@ class LayerCore(wiring.Component):
                 "sops": Out(COUNTER_WIDTH),
                 "events": Out(COUNTER_WIDTH),
                 "busy": Out(COUNTER_WIDTH),
+                **({"commit": In(1), "step": In(range(layer.time_steps)), "finished": Out(1)} if layer.exits else {}),
                 "tap_valid": Out(1),
                 **{f"tap_{name}": Out(width * layer.lanes) for name, width in tapped(layer).items()},
             }
@@ -160,8 +164,15 @@ class LayerCore(wiring.Component):
         self._output(m, lanes, replay, stepped, result)
         if layer.is_grouped:
             self._counters(m, replay, slots[2], valids[2], 2, popcount(operations))
+        elif layer.sparse is not None:
+            synapses = weight_word[layer.lanes * layer.stored_weight_bits :]
+            self._counters(m, replay, slots[1], valids[1], 1, synapses)
         else:
             self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
+        if layer.exits:
+            steps = Signal(range(layer.time_steps + 1))
+            m.d.sync += steps.eq(steps + (stepped & self._step_ends(result)))
+            m.d.comb += self.finished.eq(steps > self.step)
         m.d.comb += self.tap_valid.eq(stepped)
         for name in tapped(layer):
             port = lanes.spikes if name == "s" else getattr(lanes, name).as_value()
@@ -175,13 +186,21 @@ class LayerCore(wiring.Component):
         m.d.comb += port.as_value().eq(rom(m, name, words, self.layer.lanes * width, group))
 
     def _weights(self, m: Module, row: Value) -> Value:
-        """The weight memory: row group * fan_in + element holds one weight per lane."""
-        layer = self.layer
+        """The weight memory: row group * fan_in + element holds one weight per lane.
+
+        A sparse one has the rows of `SparseRows`, behind the weights how many of them are not 0.
+        """
+        layer, width = self.layer, self.layer.lanes * self.layer.stored_weight_bits
+        if layer.sparse is not None:
+            stored = [packed(self._encoded(weights), layer.stored_weight_bits) for weights in layer.sparse.rows]
+            synapses = (layer.sparse.rows != 0).sum(axis=1).tolist()
+            rows = [word | number << width for word, number in zip(stored, synapses, strict=True)] or [0]
+            return split_rom(m, "weights", rows, width + layer.synapse_bits, row)
         rows = []
         for group in range(layer.groups):
             part = layer.weight_rows[group * layer.lanes : (group + 1) * layer.lanes]
             rows += [packed(self._encoded(column), layer.stored_weight_bits) for column in part.T]
-        return rom(m, "weights", rows, layer.lanes * layer.stored_weight_bits, row)
+        return rom(m, "weights", rows, width, row)
 
     def _encoded(self, column: list[int]) -> list[int]:
         """Lane weights as stored: their places in the codebook, or two's complement; at 1 bit, 0 is +1 and 1 is -1.
@@ -291,7 +310,7 @@ class LayerCore(wiring.Component):
         m.d.comb += [
             replay.credit.eq(places != 0),
             fifo.w_data.eq(self._word(lanes)),
-            fifo.w_en.eq(stepped & (slot.closing if layer.is_head else 1)),
+            fifo.w_en.eq(stepped & (slot.closing if layer.gives_last_step else 1)),
             self.o.valid.eq(fifo.r_rdy),
             self.o.payload.eq(fifo.r_data),
             fifo.r_en.eq(self.o.ready),
@@ -330,18 +349,40 @@ class LayerCore(wiring.Component):
             then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "ends")]
             m.d.sync += [then[0].eq(occupied), then[1].eq(ends)]
             occupied, ends = then
-        m.d.sync += self.done.eq(ends)
+        if not layer.exits:
+            m.d.sync += self.done.eq(ends)
         event = valid & slot.event
         operations = Mux(event, operations, 0)
         if any(edge.counts_units for edge in layer.edges):
             operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
-        for counter, step in ((self.busy, occupied), (self.events, event), (self.sops, operations)):
-            m.d.sync += counter.eq(counter + step)
+        total = "total" if layer.exits else "sync"
+        for counter, step in ((self.busy, occupied), (self.events, event)):
+            m.d[total] += counter.eq(counter + step)
+        if layer.exits:
+            self._commit(m, operations, valid & slot.last & self._step_ends(slot))
+        else:
+            m.d.sync += self.sops.eq(self.sops + operations)
 
+    def _step_ends(self, slot: Signal) -> Value:
+        """Whether the slot's group is the last one of a step."""
+        return (slot.state == self.layer.states - 1) & (slot.phase == len(self.layer.phases.passes))
 
-def popcount(bits: Value) -> Value:
-    """How many bits are set, as a tree of additions."""
-    if len(bits) == 1:
-        return bits
-    half = len(bits) // 2
-    return popcount(bits[:half]) + popcount(bits[half:])
+    def _commit(self, m: Module, operations: Value, step_ends: Value) -> None:
+        """Operations up to the end of each step; at the end of the sample those of its last step count.
+
+        The domain `total` is the clock's, but outlives the restart between samples.
+        """
+        so_far, after = Signal(COUNTER_WIDTH), Signal(COUNTER_WIDTH)
+        memory = Memory(shape=unsigned(COUNTER_WIDTH), depth=self.layer.time_steps, init=[])
+        m.submodules.marks = memory
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            after.eq(so_far + operations),
+            write.data.eq(after),
+            write.en.eq(step_ends),
+            read.addr.eq(self.step),
+        ]
+        m.d.sync += [so_far.eq(after), write.addr.eq(write.addr + step_ends)]
+        m.d.total += self.done.eq(self.commit)
+        with m.If(self.commit):
+            m.d.total += self.sops.eq(self.sops + read.data)

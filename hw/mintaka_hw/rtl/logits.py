@@ -95,6 +95,12 @@ class LogitOrder(wiring.Component):
         return m
 
 
+def logit_layout(logits: StreamLayout) -> data.StructLayout:
+    """A logit on its way out; with the `last` one of a sample, `winner` is the class."""
+    winner = max(1, (logits.elements - 1).bit_length())
+    return data.StructLayout({"logit": signed(logits.element_bits), "winner": winner, "last": 1})
+
+
 class LogitSerializer(wiring.Component):
     """One comparator finds the argmax while the logits pass; strictly greater wins, so ties go to the lowest index.
 
@@ -107,9 +113,7 @@ class LogitSerializer(wiring.Component):
 
     def __init__(self, logits: StreamLayout):
         self.logits = logits
-        self.layout = data.StructLayout(
-            {"logit": signed(logits.element_bits), "winner": max(1, (logits.elements - 1).bit_length()), "last": 1}
-        )
+        self.layout = logit_layout(logits)
         super().__init__({"i": In(stream.Signature(logits.word_bits)), "o": Out(stream.Signature(self.layout))})
 
     def describe(self) -> dict[str, Any]:

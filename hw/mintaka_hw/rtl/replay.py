@@ -11,7 +11,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.rtl.arithmetic import popcount
 from mintaka_hw.rtl.collector import entry_layout, list_layout, of_edge
+from mintaka_hw.rtl.index import RowIndex
 
 
 def slot_layout(layer: LayerPlan) -> data.StructLayout:
@@ -19,7 +21,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
 
     event : 0 in the slot of an empty list, which adds nothing.
     mask : bit per lane that the event reaches; not there where it always reaches all.
-    weight : row of the weight memory, group * fan_in + element.
+    weight : row of the weight memory: group * fan_in + element, or where it is sparse as its index says.
     plane : the weight counts 2^plane times (bit-plane of a multi-bit element, shift of an edge).
     units : the event stands for 2^units spikes (bit-plane of a pooled count).
     state : where its group's state is kept, window * groups + group.
@@ -32,7 +34,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
         {
             "event": 1,
             "mask": layer.lanes if layer.is_grouped else 0,
-            "weight": max(1, (layer.fan_in * layer.groups - 1).bit_length()),
+            "weight": max(1, (layer.weight_depth - 1).bit_length()),
             "plane": (layer.planes - 1).bit_length(),
             "units": (max((e.element_bits for e in layer.edges if e.counts_units), default=1) - 1).bit_length(),
             "group": max(1, (layer.groups - 1).bit_length()),
@@ -111,7 +113,8 @@ class Replay(wiring.Component):
         # ---- the sequence: which entry of the list for which group comes next
         start, index = Signal(layer.ring_bits), Signal(layer.ring_bits)  # the list's first entry, and the next one
         group = Signal(self.slot.group.shape())
-        row = Signal(self.slot.weight.shape())
+        index_rows = layer.groups * layer.blocks
+        row = Signal(range(max(2, index_rows)) if layer.sparse is not None else self.slot.weight.shape())
         state = Signal(self.slot.state.shape())
         phase = Signal(range(max(2, layer.phases.number)))
         passes = len(layer.phases.passes)
@@ -119,26 +122,28 @@ class Replay(wiring.Component):
         listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
 
         load, finished = Signal(), Signal()
+        walk = load if layer.sparse is None else Signal(name="walk")  # an entry leaves the list
         nothing, chunk_last, list_last, group_last, phase_last = (
             Signal(name=n) for n in ("nothing", "chunk_last", "list_last", "group_last", "phase_last")
         )
         m.d.comb += [
             nothing.eq(~listed | self.list.empty),
             chunk_last.eq(nothing | (index == self.list.last[: layer.ring_bits])),
-            list_last.eq(self._list_last(m, load & chunk_last)),
+            list_last.eq(self._list_last(m, walk & chunk_last)),
             group_last.eq(group == layer.groups - 1),
             phase_last.eq(state == layer.states - 1),
         ]
+        sample_last = chunk_last & phase_last & closing
         next_index = Signal.like(index)
         again = chunk_last & ~list_last  # the list's entries once more, for the next group
         m.d.comb += [next_index.eq(index), self.address.eq(next_index)]
-        m.d.comb += self.take.eq(load & chunk_last & list_last & listed)
-        with m.If(load):
+        m.d.comb += self.take.eq(walk & chunk_last & list_last & listed)
+        with m.If(walk):
             m.d.comb += next_index.eq(Mux(nothing | again, start, index + 1))
             with m.If(chunk_last):
                 m.d.sync += [
                     group.eq(Mux(group_last, 0, group + 1)),
-                    row.eq(Mux(group_last, 0, row + layer.fan_in)),
+                    row.eq(Mux(group_last, 0, row + (layer.fan_in if layer.sparse is None else layer.blocks))),
                     state.eq(Mux(phase_last, 0, state + 1)),
                 ]
                 with m.If(phase_last):
@@ -153,39 +158,83 @@ class Replay(wiring.Component):
         element = Signal(layer.element_address_bits, reset_less=True)
         flags = Signal(layer.chunk_fields, reset_less=True)  # which fields of `bits` are still to come
         edge = Signal(layer.edge_bits, reset_less=True)
+        kept = Signal(layer.spike_places, reset_less=True)  # which places of a chunk of spikes have a stored row
         waiting, lasts, frees, ends = (Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample"))
         occupied = Signal()
         rest = Signal.like(flags)
         m.d.comb += rest.eq(flags & (flags - 1)[: layer.chunk_fields])
         go = Signal()
-        m.d.comb += [
-            self.valid.eq(occupied & go),
-            finished.eq(self.valid & (rest == 0)),
-            load.eq((~occupied | finished) & (~listed | self.readable)),
-        ]
+        m.d.comb += [self.valid.eq(occupied & go), finished.eq(self.valid & (rest == 0))]
         m.d.sync += occupied.eq(load | (occupied & ~finished))
         with m.If(self.valid):
             m.d.sync += [flags.eq(rest), waiting.eq(0)]
-        nonzero = [Cat(field.any() for field in fields_of(e, self.entry.bits)) for e in layer.edges]
-        first_rows: list[Value] = [C(e.offset) if e.is_spread else self.entry.element for e in layer.edges]
-        with m.If(load):
-            m.d.sync += [
-                chunk.event.eq(~nothing),
-                edge.eq(Mux(nothing, 0, self.entry.edge)),
-                chunk.weight.eq(row + Mux(nothing, 0, of_edge(self.entry.edge, first_rows))),
-                element.eq(self.entry.element),
-                chunk.group.eq(group),
-                chunk.state.eq(state),
-                chunk.phase.eq(Mux(phase < passes, phase, passes)),
-                chunk.opening.eq(opening),
-                chunk.closing.eq(closing),
-                bits.eq(self.entry.bits),
-                flags.eq(Mux(nothing, 0, of_edge(self.entry.edge, nonzero))),
-                waiting.eq(nothing | (index == start)),
-                lasts.eq(chunk_last),
-                frees.eq(self.take),
-                ends.eq(chunk_last & phase_last & closing),
+        available, free = ~listed | self.readable, ~occupied | finished
+        context: dict[str, Value] = {
+            "group": group,
+            "state": state,
+            "phase": Mux(phase < passes, phase, passes),
+            "opening": opening,
+            "closing": closing,
+        }
+        marks: dict[str, Value] = {"frees": self.take, "ends": sample_last}
+        registers = {name: chunk[name] for name in ("event", "weight", *context)}
+        registers |= {"edge": edge, "element": element, "bits": bits, "flags": flags, "waiting": waiting}
+        registers |= {"lasts": lasts, "frees": frees, "ends": ends, "kept": kept}
+        if layer.sparse is None:
+            nonzero = [Cat(field.any() for field in fields_of(e, self.entry.bits)) for e in layer.edges]
+            first_rows: list[Value] = [C(e.offset) if e.is_spread else self.entry.element for e in layer.edges]
+            m.d.comb += [
+                load.eq(self._unless_over(m, free & available, load & sample_last)),
+                self.occupied.eq(occupied),
             ]
+            loaded = {
+                "event": ~nothing,
+                "edge": Mux(nothing, 0, self.entry.edge),
+                "weight": row + Mux(nothing, 0, of_edge(self.entry.edge, first_rows)),
+                "element": self.entry.element,
+                **context,
+                "bits": self.entry.bits,
+                "flags": Mux(nothing, 0, of_edge(self.entry.edge, nonzero)),
+                "waiting": nothing | (index == start),
+                "lasts": chunk_last,
+                **marks,
+            }
+        else:
+            asked = {
+                "nothing": nothing,
+                "element": self.entry.element,
+                "bits": self.entry.bits,
+                "edge": self.entry.edge,
+            }
+            begins = Signal(init=1)  # the next chunk is the first of its group
+            passed = data.StructLayout({name: len(Value.cast(registers[name])) for name in context | marks})
+            m.submodules.row_index = rows_of = RowIndex(layer, passed)
+            m.d.comb += [
+                *(rows_of.i.payload[name].eq(value) for name, value in asked.items()),
+                rows_of.i.payload.row.eq(row),
+                rows_of.i.payload.last.eq(chunk_last),
+                *(rows_of.i.payload.context[name].eq(value) for name, value in (context | marks).items()),
+                rows_of.i.valid.eq(available),
+                walk.eq(available & rows_of.i.ready),
+                rows_of.o.ready.eq(free),
+                load.eq(free & rows_of.o.valid),
+                self.occupied.eq(occupied | rows_of.occupied),
+            ]
+            found = rows_of.o.payload
+            loaded = {
+                "event": found.fields.any(),
+                "edge": found.edge,
+                "weight": found.weight,
+                "flags": found.fields,
+                "kept": found.kept,
+                "waiting": begins,
+                "lasts": found.last,
+                **{name: found.context[name] for name in context | marks},
+            }
+            with m.If(load):
+                m.d.sync += begins.eq(found.last)
+        with m.If(load):
+            m.d.sync += [registers[name].eq(value) for name, value in loaded.items()]
 
         # ---- the slot: the chunk's lowest field
         lowest = flags & ~rest
@@ -200,6 +249,9 @@ class Replay(wiring.Component):
         # A field's number is a plane of one element, or one element of several.
         elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
         rows = [Const(0, 1) if e.is_spread else among for e, among in zip(layer.edges, elements, strict=True)]
+        if layer.sparse is not None:
+            before = popcount(kept & (lowest - 1)[: len(kept)]) if len(kept) else Const(0, 1)
+            rows = [Const(0, 1) if e.element_bits > 1 else before for e in layer.edges]
         shifts = [layer.phases.plane_shift(n) for n in range(len(layer.edges))]
         planes = [
             number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
@@ -221,14 +273,22 @@ class Replay(wiring.Component):
             m.d.comb += self.slot.mask.eq(Mux(chunk.event, of_edge(edge, masks), 0))
 
         # ---- when a group may begin
-        gives_word = chunk.closing if layer.is_head else chunk.phase == passes
+        gives_word = chunk.closing if layer.gives_last_step else chunk.phase == passes
         m.d.comb += [
             go.eq(~waiting | ((self.credit | ~gives_word) & ~self._state_pending(m, chunk))),
             self.spend.eq(self.valid & waiting & gives_word),
-            self.occupied.eq(occupied),
         ]
 
         return m
+
+    def _unless_over(self, m: Module, ready: Value, ends: Value) -> Value:
+        """`ready`; with early exit not behind the sample's last chunk, until the restart: no layer runs ahead."""
+        if not self.layer.exits:
+            return ready
+        over = Signal(name="sample_over")
+        with m.If(ends):
+            m.d.sync += over.eq(1)
+        return ready & ~over
 
     def _below(self, phase: Value, limit: int) -> Value:
         return phase == 0 if limit == 1 else phase < limit

@@ -119,7 +119,7 @@ class Sequencer(wiring.Component):
 
     def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
         """A window's pixels say where they are."""
-        elements = [Const(edge.elements[0] + position * edge.lists.channels) for position in range(edge.lists.pixels)]
+        elements = [Const(edge.number(position * edge.lists.channels)) for position in range(edge.lists.pixels)]
         m.d.comb += [
             edge_ends.eq(pixel.last),
             self.o.payload.bits.eq(self._by_planes(edge, pixel.bits)),
@@ -140,22 +140,22 @@ class Sequencer(wiring.Component):
         """All words of a source, one list after the other: they are counted."""
         lists = edge.lists
         number = Signal(range(max(2, lists.words)), name="number")
-        element = Signal(self.layer.element_address_bits, init=edge.elements[0], name="element")
+        element = Signal(self.layer.element_address_bits, init=edge.number(0), name="element")
         m.d.comb += [
             edge_ends.eq(number == lists.words - 1),
             self.o.payload.bits.eq(self._inside(edge, word, edge_ends)),
             self.o.payload.element.eq(element),
         ]
         with m.If(transfer):
-            step: Value = Const(lists.word_elements)
+            step: Value = Const(edge.steps[0])
             if lists.rest < lists.word_elements and lists.pixels > 1:  # a pixel's last word is shorter
                 word_of_pixel = Signal(range(max(2, lists.words_per_pixel)), name="word_of_pixel")
                 pixel_ends = word_of_pixel == lists.words_per_pixel - 1
                 m.d.sync += word_of_pixel.eq(Mux(pixel_ends, 0, word_of_pixel + 1))
-                step = Mux(pixel_ends, lists.rest, lists.word_elements)
+                step = Mux(pixel_ends, edge.steps[1], edge.steps[0])
             m.d.sync += [
                 number.eq(Mux(edge_ends, 0, number + 1)),
-                element.eq(Mux(edge_ends, edge.elements[0], element + step)),
+                element.eq(Mux(edge_ends, edge.number(0), element + step)),
             ]
 
     def _inside(self, edge: EdgePlan, word: Value, is_last: Value) -> Value:

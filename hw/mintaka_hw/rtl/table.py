@@ -28,8 +28,11 @@ def group_words(values: np.ndarray, lanes: int, width: int, padding: int = 0) ->
     return [packed(row, width) for row in padded.reshape(groups, lanes)]
 
 
-def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> Value:
-    """The word at `address`, one cycle later; a single word is just a constant."""
+def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value | None = None) -> Value:
+    """The word at `address`, one cycle later; a single word is just a constant.
+
+    enable : with it the word stays until the next one is asked for.
+    """
     if len(words) == 1:
         return C(words[0], width)
     attributes, depth = {}, len(words)
@@ -41,7 +44,26 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value) -> V
     m.submodules[name] = memory
     port = memory.read_port()
     m.d.comb += port.addr.eq(address)
+    if enable is not None:
+        m.d.comb += port.en.eq(enable)
     return port.data
+
+
+def split_rom(m: Module, name: str, words: list[int], width: int, address: Value) -> Value:
+    """`rom` of any depth: in block RAM as two memories whose depths are powers of two, where that needs fewer words.
+
+    What is read selects between them a cycle later, in front of the reader's own gates.
+    """
+    low = 1 << (len(words).bit_length() - 1)
+    rest = len(words) - low
+    if len(words) * width < BLOCK_BITS or rest == 0 or 2 * (1 << (rest - 1).bit_length()) > low:
+        return rom(m, name, words, width, address)
+    bit = low.bit_length() - 1
+    lower = rom(m, name, words[:low], width, address[:bit])
+    upper = rom(m, f"{name}_upper", words[low:], width, address[: max(1, (rest - 1).bit_length())])
+    is_upper = Signal(name=f"{name}_from_upper", reset_less=True)
+    m.d.sync += is_upper.eq(address[bit])
+    return Mux(is_upper, upper, lower)
 
 
 def lookup(values: np.ndarray, index: Value) -> Value:

@@ -109,6 +109,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
             "read": plan.network.output.read,
             "classes": plan.network.classes,
             "logit_width": plan.logit_width,
+            "margins": list(plan.network.output.margins),
         },
         "layers": [
             {
@@ -117,6 +118,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
                 "lanes": layer.lanes,
                 "groups": layer.groups,
                 "windows": layer.windows,
+                "sparse_rows": None if layer.sparse is None else len(layer.sparse.rows),
                 "shape_in": list(layer.node.shape_in),
                 "shape_out": list(layer.node.shape_out),
                 "fan_in": sum(edge.lists.elements for edge in layer.edges),

@@ -13,6 +13,7 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Value
 from amaranth.hdl._ir import PortDirection  # what `ports` of the back end wants; it has no public name
+from amaranth.hdl._xfrm import TransformedElaboratable  # what a ResetInserter makes; it has no public name
 from amaranth.lib import wiring
 from amaranth.lib.fifo import FIFOInterface
 from amaranth.lib.wiring import In
@@ -47,24 +48,36 @@ class HardwareModule:
 def modules_of(top: wiring.Component, name: str) -> list[HardwareModule]:
     """The top and every component inside, parents first. Module names are `name`, and `name`__stage__part inside."""
     found: list[HardwareModule] = []
-    _convert(Fragment.get(top, None), top, name, (), found)
+    _convert(Fragment.get(top, None), top, name, (), found, ())
     return found
 
 
 def _convert(
-    fragment: Fragment, component: Any, top: str, path: tuple[str, ...], found: list[HardwareModule]
+    fragment: Fragment,
+    component: Any,
+    top: str,
+    path: tuple[str, ...],
+    found: list[HardwareModule],
+    restart: tuple[Port, ...],
 ) -> HardwareModule:
+    """restart : the port that resets what is inside another component beside its `rst`, where there is one."""
     name = _free_name(SEPARATOR.join((top, *path)), {module.name for module in found})
-    module = HardwareModule(name, path, component, ports_of(component), "")
+    module = HardwareModule(name, path, component, (*ports_of(component), *restart), "")
     place = len(found)
     found.append(module)
     for index, (inner, inner_name, where) in enumerate(fragment.subfragments):
         owner = _owner(inner)
         if owner is not None:
-            part = _convert(inner, owner, top, (*path, inner_name), found)
+            part = _convert(inner, owner, top, (*path, inner_name), found, restart or _restart(component, inner))
             fragment.subfragments[index] = (_instance(part), inner_name, where)
     module = found[place] = replace(module, rtlil=_rtlil(fragment, module))
     return module
+
+
+def _restart(component: Any, inner: Fragment) -> tuple[Port, ...]:
+    """A port for the component's signal `restart`, where the fragment inside is reset by it (`ResetInserter`)."""
+    wrapped = any(isinstance(origin, TransformedElaboratable) for origin in inner.origins or ())
+    return (Port("restart", component.restart, is_input=True),) if wrapped else ()
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:

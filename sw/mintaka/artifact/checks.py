@@ -37,6 +37,8 @@ MAX_NODES = 1024
 MAX_EDGES = 64
 MAX_COUNT = 2**16 - 1
 MAX_REFRACTORY = 255
+MAX_MARGIN = 2**41  # no two logits are further apart
+MAX_BOUNDARY_BITS = 8
 
 
 def require(condition: object, sentence: str) -> None:
@@ -313,6 +315,19 @@ def _check_neuron(node: Node, neuron: Neuron, where: str) -> None:
         _check_leak(neuron.current.leak, f"{where}, current")
         bits = neuron.current.bits
         require(2 <= bits <= 16, f"{where} stores synaptic currents in {bits} bits; 2 to 16 are possible")
+    if neuron.boundaries is not None:
+        _check_boundaries(node, neuron, neuron.boundaries, where)
+
+
+def _check_boundaries(node: Node, neuron: Neuron, boundaries: IntTensor, where: str) -> None:
+    bits, most = neuron.membrane_bits, MAX_BOUNDARY_BITS
+    require(bits <= most, f"{where} stores membranes in {bits} bits; with boundaries at most {most} are possible")
+    require(not neuron.leak, f"{where} has boundaries, which say what the membrane keeps, so its leak must be empty")
+    _check_tensor(boundaries, (node.channels, 2 * neuron.membrane_max), f"{where}, boundaries", signed=True)
+    falling = np.diff(boundaries.values.astype(np.int64), axis=1) < 0
+    if falling.any():
+        channel = int(np.argwhere(falling)[0][0])
+        raise ArtifactError(f"{where}: the boundaries of channel {channel} are not ascending")
 
 
 def _check_leak(leak: tuple[LeakTerm, ...], where: str) -> None:
@@ -333,6 +348,7 @@ def _check_output(network: Network) -> None:
     require(output.read in READS, f"the output reads '{output.read}'; possible: {', '.join(READS)}")
     require(output.decide == "argmax", f"the output decides by '{output.decide}'; possible: argmax")
     require(output.ties == "lowest", f"the output breaks ties by '{output.ties}'; possible: lowest")
+    _check_margins(network, output.margins)
     for node in network.nodes:
         if node.name == output.node:
             _check_head(node, output.read)
@@ -340,6 +356,20 @@ def _check_output(network: Network) -> None:
             where = f"node '{node.name}'"
             require(node.integrator is None, f"{where} has a neuron of kind 'li', which is for the head only")
             require(node.neuron is not None, f"{where} has no neuron and is not the output")
+
+
+def _check_margins(network: Network, margins: tuple[int | None, ...]) -> None:
+    if not margins:
+        return
+    most = network.time_steps - 1
+    require(
+        len(margins) == most, f"the output has {len(margins)} margins; of {most + 1} time steps {most} can end early"
+    )
+    require(network.classes > 1, "the output has margins, but a single logit has no second to be ahead of")
+    for step, margin in enumerate(margins):
+        fits = margin is None or 0 <= margin <= MAX_MARGIN
+        require(fits, f"the output's margin of step {step} is {margin}; 0 to {MAX_MARGIN} are possible")
+    require(any(m is not None for m in margins), "the output's margins are all null: leave them out")
 
 
 def _check_head(node: Node, read: str) -> None:

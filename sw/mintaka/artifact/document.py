@@ -47,6 +47,9 @@ def format_version(network: Network) -> tuple[int, int]:
     for node in network.nodes:
         newer |= node.join is not None or node.integrator is not None or any(edge.op for edge in node.inputs)
         newer |= node.neuron is not None and (node.neuron.refractory != 0 or node.neuron.current is not None)
+    later = any(node.neuron is not None and node.neuron.boundaries is not None for node in network.nodes)
+    if later or network.output.margins:
+        return (1, 3)
     if any(node.codebook is not None for node in network.nodes):
         return (1, 2)
     return (1, 1) if newer else (1, 0)
@@ -96,6 +99,8 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
             form["refractory"] = n.refractory
         if n.current is not None:
             form["current"] = {"leak": leak(n.current.leak), "bits": n.current.bits}
+        if n.boundaries is not None:
+            form["boundaries"] = put(f"{node.name}.boundaries", n.boundaries)
         return form
 
     def one(node: Node) -> Json:
@@ -118,13 +123,16 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
         return form
 
     source, output = network.input, network.output
+    head: Json = {"node": output.node, "read": output.read, "decide": output.decide, "ties": output.ties}
+    if output.margins:
+        head["margins"] = list(output.margins)
     document: Json = {
         "format": ".".join(map(str, format_version(network))),
         "name": network.name,
         "time_steps": network.time_steps,
         "input": {"name": source.name, "shape": list(source.shape), "kind": source.kind, "bits": source.bits},
         "nodes": [one(node) for node in network.nodes],
-        "output": {"node": output.node, "read": output.read, "decide": output.decide, "ties": output.ties},
+        "output": head,
         "provenance": network.provenance,
         "vectors": None,
     }
@@ -243,7 +251,7 @@ def from_document(document: Any, tensors: Tensors) -> Network:
     i.end()
     nodes = tuple(_node(f.inner(value, f"node {_label(value, index)}")) for index, value in enumerate(f.list("nodes")))
     o = f.object("output")
-    output = Output(o.text("node"), o.text("read"), o.text("decide"), o.text("ties"))
+    output = Output(o.text("node"), o.text("read"), o.text("decide"), o.text("ties"), _margins(o))
     o.end()
     if output.read in ("count", "membrane"):
         _came_with(1, f, f"the output reads '{output.read}'")
@@ -258,6 +266,15 @@ def from_document(document: Any, tensors: Tensors) -> Network:
     if f.tensors:
         raise ArtifactError(f"the tensor '{min(f.tensors)}' is used by nothing")
     return Network(name, steps, source, nodes, output, provenance, vectors)
+
+
+def _margins(f: Fields) -> tuple[int | None, ...]:
+    if not f.since(3, "margins"):
+        return ()
+    values = f.list("margins")
+    if not values or not all(v is None or type(v) is int for v in values):
+        raise ArtifactError(f"{f.where}: 'margins' is {values!r:.60}, not a list of integers and nulls")
+    return tuple(values)
 
 
 def _label(value: Any, index: int) -> str:
@@ -324,7 +341,10 @@ def _neuron(f: Fields, kind: str) -> Neuron:
         c = f.object("current")
         current = SynapticCurrent(_leak(c), c.integer("bits"))
         c.end()
-    return Neuron(threshold, fire, reset, reset_by, leak, bits, refractory, current)
+    boundaries = None
+    if f.since(3, "boundaries"):
+        boundaries = required(f.int_tensor("boundaries"), f"{f.where}, 'boundaries'")
+    return Neuron(threshold, fire, reset, reset_by, leak, bits, refractory, current, boundaries)
 
 
 def _leak(f: Fields) -> tuple[LeakTerm, ...]:

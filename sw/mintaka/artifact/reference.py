@@ -31,13 +31,20 @@ class Trace:
 
 @dataclass
 class Result:
-    """What a run gives: `logits` (N, classes) int64, `classes` (N,) int64, `sops` by node name, each (N,) int64,
-    `spikes` by spiking node's name, each (N,) int64 (spikes per sample), `trace` by node name (empty unless asked)."""
+    """What a run gives.
+
+    logits : int64 (N, classes), after the last step that a sample took. classes : int64 (N,).
+    sops : by name of a node that sums, int64 (N,), of the steps taken.
+    spikes : by spiking node's name, int64 (N,), of the steps taken.
+    steps : int64 (N,), how many steps each sample took: all of them unless margins let it stop before.
+    trace : by node name (empty unless asked), of all steps as if no sample had stopped.
+    """
 
     logits: np.ndarray
     classes: np.ndarray
     sops: dict[str, np.ndarray]
     spikes: dict[str, np.ndarray]
+    steps: np.ndarray
     trace: dict[str, Trace] = field(default_factory=dict)
 
     @property
@@ -109,11 +116,18 @@ def stored(value: np.ndarray, most: int) -> np.ndarray:
     return np.clip(value, -most, most)
 
 
+def reached(V: np.ndarray, boundaries: np.ndarray) -> np.ndarray:
+    """How many of its channel's boundaries (C, 2 Qu) each V (N, C, ...) has reached."""
+    return np.sum([per_channel(column, V) <= V for column in boundaries.T], axis=0)
+
+
 def fire(K: np.ndarray, neuron: Neuron, silent: np.ndarray | bool = False) -> tuple[np.ndarray, np.ndarray]:
     """From K (N, C, ...) the spikes and the membrane to store, both int64; where `silent`, no spike."""
     s = np.where(silent, 0, per_channel(neuron.threshold.values, K) < K).astype(np.int64)
     after = np.zeros_like(K) if neuron.reset_by is None else K - per_channel(neuron.reset_by.values, K)
     V = np.where(s == 1, after, K)
+    if neuron.boundaries is not None:
+        return s, reached(V, neuron.boundaries.values) - neuron.membrane_max
     return s, stored(leaked(V, neuron.leak), neuron.membrane_max)
 
 
@@ -143,6 +157,12 @@ def per_channel(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     return values.astype(np.int64).reshape(1, -1, *[1] * (like.ndim - 2))
 
 
+def lead(logits: np.ndarray) -> np.ndarray:
+    """How far the largest logit is above the second largest: (N, classes) -> (N,); equal ones are 0 apart."""
+    ordered = np.sort(logits, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
+
+
 def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
     """Run a batch.
 
@@ -157,7 +177,8 @@ def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
     zeros = {n.name: np.zeros((N, *n.shape_out), np.int64) for n in network.nodes}
     states = {name: State(zero, zero, zero) for name, zero in zeros.items()}
     before = {network.input.name: np.zeros((N, *network.input.shape), np.int64), **zeros}
-    logits = zeros[network.output.node]
+    logits = head = zeros[network.output.node]
+    active, taken = np.full(N, True), np.zeros(N, np.int64)  # has not stopped; steps so far
     sops = {n.name: np.zeros(N, np.int64) for n in network.nodes if n.has_synapses}
     spikes = {n.name: np.zeros(N, np.int64) for n in network.nodes if n.neuron is not None}
     steps: dict[str, list[Trace]] = {n.name: [] for n in network.nodes if n.has_synapses}
@@ -180,28 +201,33 @@ def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
                 if t == 0 or not signal[edge.node].static:
                     operations = signal[edge.node].operations(values)
                     used = current(edge, node, operations, (W != 0).astype(np.int64))
-                    sops[node.name] += used.reshape(N, -1).sum(1)
+                    sops[node.name] += active * used.reshape(N, -1).sum(1)
             B = np.zeros_like(summed) if node.bias is None else per_channel(node.bias.values, summed)
             state = states[node.name]
             s = u = j = None
             if node.neuron is not None:
                 K, s = spiking_step(summed, B, node.neuron, state)
                 now[node.name], u, j = s, state.u, None if node.neuron.current is None else state.j
-                spikes[node.name] += s.reshape(N, -1).sum(1)
+                spikes[node.name] += active * s.reshape(N, -1).sum(1)
             elif node.integrator is not None:
                 K = state.u + summed + B
                 state.u = u = stored(leaked(K, node.integrator.leak), node.integrator.membrane_max)
             else:
-                K = logits + summed + B
+                K = head + summed + B
             if node.name == network.output.node:
-                logits = K if s is None else logits + s
+                head = K if s is None else head + s
             if trace:
                 steps[node.name].append(Trace(K, s, u, j))
         before = now
+        logits = np.where(active.reshape(-1, *[1] * (head.ndim - 1)), head, logits)
+        taken += active
+        margin = None if t >= len(network.output.margins) else network.output.margins[t]
+        if margin is not None:
+            active = active & (lead(logits.reshape(N, -1)) < margin)
 
     traces = {name: _stacked(found) for name, found in steps.items() if found}
     logits = logits.reshape(N, -1)
-    return Result(logits, np.argmax(logits, axis=1), sops, spikes, traces)
+    return Result(logits, np.argmax(logits, axis=1), sops, spikes, taken, traces)
 
 
 def _stacked(steps: list[Trace]) -> Trace:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = (1, 2)
+FORMAT_VERSION = (1, 3)
 INPUT_KINDS = ("spikes", "direct", "counts")
 OPS = ("dense", "conv2d", "pool2d", "join")
 EDGE_OPS = ("identity",)
@@ -116,6 +116,8 @@ class Neuron:
 
     refractory : steps of silence after a spike, in which the membrane takes in nothing.
     current : the synaptic current of a CUBA-LIF neuron, None for LIF.
+    boundaries : (C_out, 2 Qu), ascending: U is -Qu plus the number of boundaries that V has reached, instead of
+        clip(leak(V)), and `leak` is empty. None where the leak says what is kept.
     """
 
     threshold: IntTensor
@@ -126,6 +128,7 @@ class Neuron:
     membrane_bits: int
     refractory: int = 0
     current: SynapticCurrent | None = None
+    boundaries: IntTensor | None = None
 
     @property
     def kind(self) -> str:
@@ -217,12 +220,15 @@ class Output:
 
     read : where logits come from. "accumulate": the sum of I + B over the steps. "count": the head's spikes over the
         steps. "membrane": K of the last step, of a head with an `Integrator`.
+    margins : early exit (SEENN-I, Li et al.): after step t a sample stops where the largest logit so far is at least
+        `margins[t]` above the second largest; None: never at that step. One entry per step but the last, or none.
     """
 
     node: str
     read: str = "accumulate"
     decide: str = "argmax"
     ties: str = "lowest"
+    margins: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

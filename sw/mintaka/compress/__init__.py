@@ -8,10 +8,14 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from mintaka.compress.activity import Activity
+from mintaka.compress.binary import Binary, binarize
 from mintaka.compress.choose import Target, choose
 from mintaka.compress.cut import cut_channels, mask_channels
+from mintaka.compress.development import SDSNN
 from mintaka.compress.errors import CompressError
+from mintaka.compress.exits import Exit, ExitPoint, calibrate, exit_curve, with_margins
 from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.mixed import Budget, Mixed, Space, Widths, search_widths
 from mintaka.compress.sharing import Share, share_weights
 from mintaka.compress.soft import SLATS, STDS, zero_share
 from mintaka.compress.sops import SOPs
@@ -28,9 +32,24 @@ from mintaka.compress.structured import (
     small,
 )
 from mintaka.compress.ties import Family, families
+from mintaka.compress.widths import with_widths
 
 AnyMethod = Annotated[
-    Slim | SpikeActivity | PCA | Random | Small | STDS | SLATS | SOPs | Activity | Steps | Share,
+    Slim
+    | SpikeActivity
+    | SDSNN
+    | PCA
+    | Random
+    | Small
+    | STDS
+    | SLATS
+    | SOPs
+    | Activity
+    | Steps
+    | Share
+    | Binary
+    | Mixed
+    | Exit,
     Field(discriminator="method"),
 ]
 METHODS: dict[str, type[Method]] = {
@@ -40,33 +59,47 @@ METHODS: dict[str, type[Method]] = {
 __all__ = [
     "METHODS",
     "PCA",
+    "SDSNN",
     "SLATS",
     "STDS",
     "Activity",
     "AnyMethod",
+    "Binary",
+    "Budget",
     "CompressError",
+    "Exit",
+    "ExitPoint",
     "Family",
     "Method",
+    "Mixed",
     "Phase",
     "Random",
     "SOPs",
     "Share",
     "Slim",
     "Small",
+    "Space",
     "SpikeActivity",
     "Stage",
     "Steps",
     "Target",
     "Task",
+    "Widths",
+    "binarize",
+    "calibrate",
     "choose",
     "cut_channels",
+    "exit_curve",
     "families",
     "mask_channels",
     "prune_inactive",
     "prune_random",
+    "search_widths",
     "share_weights",
     "slim",
     "small",
+    "with_margins",
     "with_steps",
+    "with_widths",
     "zero_share",
 ]

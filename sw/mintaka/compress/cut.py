@@ -139,7 +139,7 @@ def _copy(old: Spiking | Head, new: nn.Module, rows: Tensor, columns: Sequence[T
         assert before.rule is None, "a method's phase ends before channels are cut"
         after.weight.copy_(_part(before.weight, rows, chosen))
         after.mask = None if before.mask is None else _part(before.mask, rows, chosen)
-        after.quantizer.log_step.copy_(before.quantizer.log_step)
+        after.quantizer.learned.copy_(before.quantizer.learned)
         after.input_shift.copy_(before.input_shift)
     if old.codebook is not None:
         code = old.codebook

@@ -98,5 +98,12 @@ class Method(BaseModel):
     def check(self, snn: SNN, task: Task) -> None:
         """Raise CompressError where it is known before training that the method cannot work.
 
-        snn : the recipe's network, untrained, and before any method changed it.
+        snn : the recipe's network, untrained, as the methods before this one are known to leave it (`outlook`).
         """
+
+    def outlook(self, snn: SNN) -> SNN:
+        """What is known before training of the structure behind this method: another one, or `snn` as it is.
+
+        snn : has passed `check`.
+        """
+        return snn

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mintaka.compress.errors import CompressError
 from mintaka.snn.layers import Spiking
 from mintaka.snn.network import SNN, Seen
 
+EMPTY = "the data set is empty"
 Samples = Iterable[tuple[Tensor, Tensor]]
 """Batches of (input, classes)."""
 
@@ -58,9 +60,15 @@ def random_scores(snn: SNN, seed: int) -> dict[str, Tensor]:
     return {name: torch.from_numpy(rng.random(len(layer.norm.gamma))) for name, layer in layers}
 
 
-def firing_rates(snn: SNN, batches: Samples) -> dict[str, Tensor]:
-    """Spikes per neuron and step, averaged over samples, steps and positions: exact counts, divided once."""
-    counts: dict[str, Tensor] = {name: torch.zeros(()) for name in spiking_layers(snn)}
+def firing_rates(snn: SNN, batches: Samples, *, head: bool = False) -> dict[str, Tensor]:
+    """Spikes per neuron and step, averaged over samples, steps and positions: exact counts, divided once.
+
+    head : of the head, too, where it counts its spikes.
+
+    Raises CompressError where there is no sample.
+    """
+    names = [*spiking_layers(snn), *([snn.specs[-1].name] if head and isinstance(snn.head, Spiking) else [])]
+    counts: dict[str, Tensor] = {name: torch.zeros(()) for name in names}
     chances = dict.fromkeys(counts, 0)
     with evaluating(snn), torch.no_grad():
         for x, _ in batches:
@@ -70,7 +78,9 @@ def firing_rates(snn: SNN, batches: Samples) -> dict[str, Tensor]:
                 s = seen.emitted[name]
                 counts[name] = counts[name] + s.sum([0, 1, *range(3, s.ndim)], dtype=torch.float64)
                 chances[name] += s.numel() // s.shape[2]
-    return {name: count / max(1, chances[name]) for name, count in counts.items()}
+    if not all(chances.values()):
+        raise CompressError(f"there are no samples to measure firing rates on: {EMPTY}")
+    return {name: count / chances[name] for name, count in counts.items()}
 
 
 class _Returning(torch.autograd.Function):
@@ -94,6 +104,8 @@ def regrowth_scores(snn: SNN, batches: Samples) -> dict[str, Tensor]:
     """|dL/dgamma| of the network as it is masked, for masked channels as if only their spikes were held back.
 
     (In a layer that reads itself, masked channels reach the others through the recurrence here.)
+
+    Raises CompressError where there is no sample.
     """
     layers = spiking_layers(snn)
     total = {name: torch.zeros(len(layer.norm.gamma), dtype=torch.float64) for name, layer in layers.items()}
@@ -104,10 +116,11 @@ def regrowth_scores(snn: SNN, batches: Samples) -> dict[str, Tensor]:
             mask = layer.mask
             hooks.append(layer.register_forward_hook(lambda _, __, s, mask=mask: _returning(s, mask)))
             layer.mask = None
-    gammas = [layer.norm.gamma for layer in layers.values()]
+    gammas, number = [layer.norm.gamma for layer in layers.values()], 0
     try:
         with evaluating(snn):
             for x, y in batches:
+                number += len(x)
                 loss = F.cross_entropy(snn.scores(snn(x)), y, reduction="sum")
                 for name, grad in zip(layers, torch.autograd.grad(loss, gammas), strict=True):
                     total[name] += grad.double()
@@ -116,6 +129,8 @@ def regrowth_scores(snn: SNN, batches: Samples) -> dict[str, Tensor]:
             hook.remove()
         for name, layer in layers.items():
             layer.mask = masks[name]
+    if not number:
+        raise CompressError(f"there are no samples to measure gradients on: {EMPTY}")
     return {name: value.abs() for name, value in total.items()}
 
 
@@ -123,6 +138,8 @@ def pca_widths(snn: SNN, batches: Samples, variance: float) -> dict[str, int]:
     """How many principal components of each spiking layer's membranes hold this share of their variance.
 
     A sample of the analysis is the K of all channels, averaged over the steps, at one position of one picture.
+
+    Raises CompressError where there is no sample.
     """
     names = list(spiking_layers(snn))
     sums = {name: torch.zeros(()) for name in names}
@@ -139,6 +156,8 @@ def pca_widths(snn: SNN, batches: Samples, variance: float) -> dict[str, int]:
                     sums[name] = sums[name] + K.sum(0)
                     squares[name] = squares[name] + K.T @ K
                     number[name] += len(K)
+    if not all(number.values()):
+        raise CompressError(f"there are no samples to find principal components of: {EMPTY}")
     widths = {}
     for name in names:
         mean = sums[name] / number[name]

@@ -15,6 +15,7 @@ It comes last: a method that changes single weights finds none to change in a la
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -135,6 +136,15 @@ class Share(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_sharing(snn, self.asked)
+
+    def outlook(self, snn: SNN) -> SNN:
+        """With codebooks, though nobody knows yet what they will hold."""
+        new = deepcopy(snn)
+        for name in check_sharing(new, self.asked):
+            layer = sharing_layers(new)[name]
+            nothing = torch.zeros(1)
+            layer.codebook = Codebook(nothing, nothing == 0, [torch.zeros_like(edge.weight) for edge in layer.edges])
+        return new
 
 
 @dataclass(frozen=True)

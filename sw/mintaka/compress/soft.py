@@ -7,11 +7,13 @@ The weight that is used is what is left of the stored one, theta, above a thresh
 so a synapse that is gone may come back. Behind the phase w replaces theta, and what is 0 stays 0 for good, through
 quantization, too: these integers are exactly 0, no synapse in any count.
 
-What it saves in hardware: SOPs (an addition of 0 is none). Cycles and weight bits of the dense weight memory stay.
+What it saves in hardware: SOPs (an addition of 0 is none). Cycles and weight bits of a dense weight memory stay; a
+sparse one (`mintaka generate --sparse`) leaves out what is 0 in all lanes of a group.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from math import pi, sin
 from typing import Annotated, Any, ClassVar, Literal
@@ -72,6 +74,15 @@ def fix_zeros(snn: SNN) -> None:
                     raise CompressError(f"no synapse of layer '{name}' would be left; ask for fewer zeros")
 
 
+def with_zeros(snn: SNN) -> SNN:
+    """A copy whose weights may be 0: it has masks, though nobody knows yet where the zeros will be."""
+    new = deepcopy(snn)
+    for edges in sparse_edges(new).values():
+        for edge in edges:
+            edge.mask = torch.ones_like(edge.weight, dtype=torch.bool)
+    return new
+
+
 def zero_share(snn: SNN) -> float:
     """Share of the weights of `sparse_edges` that are exactly 0: integers once quantized."""
     with torch.no_grad():
@@ -125,6 +136,9 @@ class SoftThreshold(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_zeros(snn)
+
+    def outlook(self, snn: SNN) -> SNN:
+        return with_zeros(snn)
 
 
 class STDS(SoftThreshold):

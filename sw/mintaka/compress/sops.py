@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mintaka.compress.cut import cut_channels, keep_units
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
-from mintaka.compress.soft import check_zeros, fix_zeros
+from mintaka.compress.soft import check_zeros, fix_zeros, with_zeros
 from mintaka.compress.ties import families
 from mintaka.snn.network import SNN, Seen
 from mintaka.snn.synapses import Summing, Synapses
@@ -82,6 +82,9 @@ class SOPs(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_zeros(snn)
+
+    def outlook(self, snn: SNN) -> SNN:
+        return with_zeros(snn)
 
 
 @dataclass(frozen=True)

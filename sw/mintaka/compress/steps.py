@@ -30,9 +30,29 @@ def with_steps(snn: SNN, time_steps: int) -> SNN:
     return new
 
 
+def check_steps(snn: SNN, time_steps: int) -> None:
+    """Raise CompressError where every way from the input to the head is delayed by so many steps or more: its logits
+    would be the same for every sample."""
+    if delay_to_head(snn) >= time_steps:
+        steps = "1 time step" if time_steps == 1 else f"{time_steps} time steps"
+        raise CompressError(
+            f"with {steps} nothing of the input reaches the head '{snn.specs[-1].name}', as every way to it is delayed "
+            f"by {delay_to_head(snn)}: keep at least {delay_to_head(snn) + 1} steps"
+        )
+
+
+def delay_to_head(snn: SNN) -> int:
+    """Fewest delayed edges on a way from the input to the head."""
+    found = {snn.source.name: 0}
+    for spec, edges in zip(snn.specs, snn.edges, strict=True):  # a layer reads earlier ones, and itself
+        found[spec.name] = min(found[edge.source] + edge.delay for edge in edges if edge.source in found)
+    return found[snn.specs[-1].name]
+
+
 def check_alive(snn: SNN, batches: Samples) -> None:
-    """Raise CompressError where a hidden layer fires at no sample: what lies behind it would never change."""
-    for name, rates in firing_rates(snn, batches).items():
+    """Raise CompressError where a layer fires at no sample: what lies behind it, or a head that counts, would never
+    change."""
+    for name, rates in firing_rates(snn, batches, head=True).items():
         if not rates.any():
             steps = "1 time step" if snn.time_steps == 1 else f"{snn.time_steps} time steps"
             raise CompressError(
@@ -56,6 +76,10 @@ class Steps(Method):
         if task.temporal:
             raise CompressError("the data have time steps of their own, which cannot be left out")
         with_steps(snn, self.time_steps)
+        check_steps(snn, self.time_steps)
+
+    def outlook(self, snn: SNN) -> SNN:
+        return with_steps(snn, self.time_steps)
 
 
 @dataclass(frozen=True)

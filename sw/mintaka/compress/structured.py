@@ -56,6 +56,11 @@ class Pruning(Method):
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         prunable(snn, self.target)
 
+    def outlook(self, snn: SNN) -> SNN:
+        if self.scope == "network":
+            return snn  # which layers lose how much is not known
+        return prune_random(snn, self.target, 0)
+
 
 # ---- network slimming
 
@@ -233,6 +238,9 @@ class Small(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         small(snn, self.widths or {}, 0)
+
+    def outlook(self, snn: SNN) -> SNN:
+        return small(snn, self.widths or {}, 0)
 
 
 @dataclass(frozen=True)

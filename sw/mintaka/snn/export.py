@@ -24,6 +24,7 @@ from mintaka.snn.errors import LayerError
 from mintaka.snn.layers import Head, Spiking
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import EdgeSpec, JoinSpec, PoolSpec
+from mintaka.snn.staircase import boundaries
 from mintaka.snn.synapses import UNCHOSEN, Summing
 
 
@@ -99,7 +100,10 @@ def _neuron(layer: Spiking) -> tuple[IntTensor, Neuron]:
     folded = layer.norm.folded()
     spec = layer.neuron
     reset_by = _tensor(folded.reset_by) if spec.reset == "subtract" else None
-    leaks = spec.leak, spec.membrane_bits, spec.refractory, spec.current
+    leak, stairs = spec.leak, None
+    if spec.membrane_rule == "mint":
+        leak, stairs = (), _tensor(boundaries(folded.gain, layer.lif.slope, layer.lif.membrane_max))
+    leaks = leak, spec.membrane_bits, spec.refractory, spec.current, stairs
     return _tensor(folded.bias), Neuron(_tensor(folded.threshold), ">", spec.reset, reset_by, *leaks)
 
 

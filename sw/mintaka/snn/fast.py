@@ -49,6 +49,7 @@ def _joined(parts: list[Result]) -> Result:
         np.concatenate([p.classes for p in parts]),
         {name: np.concatenate([p.sops[name] for p in parts]) for name in first.sops},
         {name: np.concatenate([p.spikes[name] for p in parts]) for name in first.spikes},
+        np.concatenate([p.steps for p in parts]),
         traces,
     )
 
@@ -82,6 +83,7 @@ class _Engine:
         self.rows = all_samples * network.time_steps
         self.found, bounds = signals(network), network_bounds(network)
         self.static = network.input.static
+        self.exits = bool(network.output.margins)
         self.stages: dict[str, Stage] = {}
         for node in network.nodes:
             sums = tuple(i.magnitude for i in bounds[node.name].sums) if node.has_synapses else ()
@@ -95,7 +97,9 @@ class _Engine:
         # Values by source, (T, N, *shape), or (N, *shape) for a direct input (those of the input once they are read).
         self.values: dict[str, Tensor] = {}
         self.totals: dict[tuple[str, int, bool], Tensor] = {}
-        self.counted: dict[int, np.ndarray] = {}  # SOPs of edges that were gathered, by the id of their Synapses
+        # SOPs (N, T) of edges that were gathered, by the id of their Synapses.
+        self.counted: dict[int, np.ndarray] = {}
+        self.active: Tensor | None = None  # where a sample has not stopped, (T, N); None: nothing stops early
         self.k: dict[str, Tensor] = {}
         self.u: dict[str, Tensor] = {}
         self.j: dict[str, Tensor] = {}
@@ -134,16 +138,24 @@ class _Engine:
         if found is None:
             return None
         current, sops = found
-        self.counted[id(synapses)] = sops.reshape(self.samples, -1).sum(1)
+        self.counted[id(synapses)] = sops.reshape(self.samples, -1)
         return current.reshape(self.samples, -1, len(synapses.weight)).transpose(0, 1)
 
     def _total(self, edge: Edge, operations: bool) -> Tensor:
-        """What an edge carries, summed over all steps (of a direct input once): values, or operations. (N, *source)."""
+        """What an edge carries, summed over the steps (of a direct input once): values, or operations. (N, *source).
+
+        The steps are those that a sample took, once that is known.
+        """
         key = (edge.node, edge.delay, operations)
         if key not in self.totals:
             x = self._operations(edge.node) if operations else self._value(edge.node)
             if not self._is_static(edge):
-                x = (x[:-1] if edge.delay else x).sum(0, dtype=dtype_for(self._most(edge)))
+                if self.active is not None:
+                    seen = self.active[edge.delay :]
+                    x = x[: len(seen)] * seen.reshape(*seen.shape, *[1] * (x.ndim - 2)).to(x.dtype)
+                    x = x.sum(0, dtype=dtype_for(self._most(edge)))
+                else:
+                    x = (x[:-1] if edge.delay else x).sum(0, dtype=dtype_for(self._most(edge)))
             self.totals[key] = x
         return self.totals[key]
 
@@ -191,7 +203,7 @@ class _Engine:
             merged = stage.merged([values.flatten(0, 1) for values in x])
             self.values[node.name] = merged.reshape(*x[0].shape[:2], *node.shape_out)
             return
-        if cell is None and not self.trace:
+        if cell is None and not self.trace and not self.exits:
             self.k[node.name] = self._accumulated(stage)[None]
             return
         current, static = self._current(stage, stage.synapses)
@@ -224,14 +236,20 @@ class _Engine:
     def _scanned(self, stage: Stage, current: Tensor, steps: int | None) -> bool:
         """Whether the compiled loop has run these neurons: where it is worth it, and nobody wants K and U."""
         node, cell = stage.node, stage.cell
-        if self.trace or cell is None or self.rows * node.size_out < scan.LEAST_WORK:
+        if self.trace or cell is None or cell.lif.stairs is not None or self.rows * node.size_out < scan.LEAST_WORK:
             return False
         readers = [(n, e) for n in self.network.nodes for e in n.inputs if e.node == node.name]
-        spikes = any(e.delay or self.stages[n.name].cell is not None or not n.has_synapses for n, e in readers)
+        spikes = self.exits or any(
+            e.delay or self.stages[n.name].cell is not None or not n.has_synapses for n, e in readers
+        )
         found = scan.compiled_scan(current, steps, cell, spikes=spikes)
         if found is None:
             return False
         fired, total = found
+        if self.exits:  # which steps count is not known yet
+            assert fired is not None
+            self.values[node.name] = fired
+            return True
         self.totals[node.name, 0, False] = self.totals[node.name, 0, True] = total  # a spike is an operation
         if fired is not None:
             self.values[node.name] = fired
@@ -292,12 +310,18 @@ class _Engine:
     def _result(self) -> Result:
         network, values = self.network, self.values
         sops, spikes, traces = {}, {}, {}
+        logits, steps = self._logits()
+        if self.exits:
+            self.totals.clear()
+            self.active = torch.from_numpy(np.arange(network.time_steps)[:, None] < steps)
         for name, stage in self.stages.items():
             if stage.node.has_synapses:
                 total = np.zeros(self.samples, np.int64)
                 for synapses in stage.synapses:
                     known = self.counted.get(id(synapses))
-                    if known is None:
+                    if known is not None:
+                        known = (known * (np.arange(known.shape[1]) < steps[:, None])).sum(1)
+                    else:
                         known = synapses.sops(self._total(synapses.edge, True), self._most(synapses.edge))
                     total += known
                 sops[name] = total
@@ -312,10 +336,22 @@ class _Engine:
                     None if neuron is None or neuron.current is None else _by_sample(self.j[name]),
                 )
                 traces[name] = Trace(_by_sample(self.k[name]), *s_u_j)
-        head = network.output.node
-        last = self._total(Edge(head, 0), False) if network.output.read == "count" else self.k[head][-1]
-        logits = to_int64(last).reshape(self.samples, -1)
-        return Result(logits, np.argmax(logits, axis=1), sops, spikes, traces)
+        return Result(logits, np.argmax(logits, axis=1), sops, spikes, steps, traces)
+
+    def _logits(self) -> tuple[np.ndarray, np.ndarray]:
+        """The logits of each sample's last step, (N, classes), and how many steps it took."""
+        output, T = self.network.output, self.network.time_steps
+        if not self.exits:
+            last = self._total(Edge(output.node, 0), False) if output.read == "count" else self.k[output.node][-1]
+            return to_int64(last).reshape(self.samples, -1), np.full(self.samples, T)
+        by_step = self.values[output.node].cumsum(0) if output.read == "count" else self.k[output.node]
+        logits = to_int64(by_step).reshape(T, self.samples, -1)
+        best = np.partition(logits[:-1], -2, axis=2)
+        never = np.iinfo(np.int64).max
+        margins = np.array([never if m is None else m for m in output.margins])
+        stops = np.concatenate([best[:, :, -1] - best[:, :, -2] >= margins[:, None], np.ones((1, self.samples), bool)])
+        steps = stops.argmax(0) + 1
+        return logits[steps - 1, np.arange(self.samples)], steps
 
 
 def _by_sample(x: Tensor) -> np.ndarray:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from math import prod
 
 from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal
-from mintaka.artifact.checks import MAX_COUNT, MAX_EDGES, MAX_REFRACTORY
+from mintaka.artifact.checks import MAX_BOUNDARY_BITS, MAX_COUNT, MAX_EDGES, MAX_REFRACTORY
 from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS
 from mintaka.snn.errors import LayerError
 from mintaka.snn.specs import (
@@ -22,6 +22,8 @@ from mintaka.snn.specs import (
 )
 
 RESETS = ("zero", "subtract")
+SCALES = ("step", "mint")
+MEMBRANE_RULES = ("shift", "mint")
 MAX_SHIFT = 15
 
 
@@ -180,6 +182,8 @@ def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
     neuron = spec.neuron
     if not 1 <= spec.weight_bits <= 8:
         raise LayerError(f"{where}: weight_bits is {spec.weight_bits}; 1 to 8 are possible")
+    if spec.weight_scale not in SCALES:
+        raise LayerError(f"{where}: weight_scale is '{spec.weight_scale}'; possible: {', '.join(SCALES)}")
     if not head and not isinstance(neuron, NeuronSpec):
         what = "has no neuron" if neuron is None else "is a leaky integrator, which never fires"
         raise LayerError(f"{where} {what}, but is not the last: only the head may be so")
@@ -192,6 +196,14 @@ def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
         return
     if neuron.reset not in RESETS:
         raise LayerError(f"{where}: reset is '{neuron.reset}'; possible: {', '.join(RESETS)}")
+    if neuron.membrane_rule not in MEMBRANE_RULES:
+        raise LayerError(f"{where}: membrane_rule is '{neuron.membrane_rule}'; possible: {', '.join(MEMBRANE_RULES)}")
+    if neuron.membrane_rule == "mint":
+        if neuron.membrane_bits > MAX_BOUNDARY_BITS:
+            most = f"at most {MAX_BOUNDARY_BITS} are possible with the membrane_rule 'mint'"
+            raise LayerError(f"{where}: membrane_bits is {neuron.membrane_bits}; {most}")
+        if sum(term.sign * 2.0**-term.shift for term in neuron.leak) <= 0:
+            raise LayerError(f"{where}: the membrane_rule 'mint' needs a leak that keeps a share of V above 0")
     if not 0 <= neuron.refractory <= MAX_REFRACTORY:
         raise LayerError(f"{where}: refractory is {neuron.refractory}; 0 to {MAX_REFRACTORY} steps are possible")
     if neuron.current is not None:

@@ -7,6 +7,7 @@ once per sample. With `integer` set, all forward values are the integers of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -22,6 +23,7 @@ from mintaka.snn.norm import MOST, Folded, Norm
 from mintaka.snn.recurrent import recurrent_spikes, transfer
 from mintaka.snn.specs import NeuronSpec
 from mintaka.snn.spiking import lif_spikes
+from mintaka.snn.staircase import staircase
 from mintaka.snn.stepped import stepped_spikes
 from mintaka.snn.surrogate import round_through
 from mintaka.snn.synapses import Summing, Synapses
@@ -109,6 +111,9 @@ class Spiking(Summing):
             current = current.reshape(steps, -1, *current.shape[1:])
         reset_by = folded.reset_by.to(dtype) if self.neuron.reset == "subtract" else None
         G, T, B = folded.gain.to(dtype), folded.threshold.to(dtype), folded.bias.to(dtype)
+        lif = self.lif
+        if self.neuron.membrane_rule == "mint" and self.integer:
+            lif = replace(lif, stairs=staircase(folded.gain, lif.slope, lif.membrane_max, dtype))
         if self.mask is not None:
             T = torch.where(self.mask, T, NEVER)
         repeat = steps if static else None
@@ -116,18 +121,18 @@ class Spiking(Summing):
         if self.own is not None:
             W, conv = self.recurrent_weights(dtype), self.edges[self.own].conv
         if not self.neuron.plain:
-            cell = Cell(self.lif, T, B, reset_by, self.neuron.refractory, self.neuron.current)
+            cell = Cell(lif, T, B, reset_by, self.neuron.refractory, self.neuron.current)
             if record is not None:
                 with torch.no_grad():
                     record.append(scan_cell(current, repeat, cell, None if W is None else transfer(W, conv)).scan)
             return stepped_spikes(current, W, conv, G, cell, repeat)
         if record is not None:
             feedback = None if W is None else transfer(W.detach(), conv)
-            plain = (current.detach(), repeat, self.lif, T.detach(), B.detach(), reset_by)
+            plain = (current.detach(), repeat, lif, T.detach(), B.detach(), reset_by)
             record.append(scan(*plain, membranes=True, feedback=feedback))
         if W is None:
-            return lif_spikes(current, G, T, B, reset_by, self.lif, repeat)
-        return recurrent_spikes(current, W, conv, G, T, B, reset_by, self.lif, repeat)
+            return lif_spikes(current, G, T, B, reset_by, lif, repeat)
+        return recurrent_spikes(current, W, conv, G, T, B, reset_by, lif, repeat)
 
 
 class Pooling(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mintaka.artifact import LeakTerm
 from mintaka.snn.exact import leaked, per_channel, slope
+from mintaka.snn.staircase import Staircase
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class LIF:
     """What neurons of one layer share: leak, largest stored membrane (Qu), reset ("zero" or "subtract").
 
     integer : False in a float network: the leak is not floored and the membrane is not clipped.
+    stairs : how the membrane is stored instead of by the leak's shifts and a clip; None for these.
     """
 
     leak: tuple[LeakTerm, ...]
     membrane_max: int
     reset: str
     integer: bool = True
+    stairs: Staircase | None = None
 
     @property
     def slope(self) -> float:
@@ -33,9 +36,11 @@ class LIF:
         return slope(self.leak)
 
     def store(self, V: Tensor) -> Tensor:
-        """U = clip(leak(V)); a new tensor."""
+        """U = clip(leak(V)), or by the stairs, of V (N, C, ...); a new tensor."""
         if not self.integer:
             return V * self.slope
+        if self.stairs is not None:
+            return self.stairs.store(V)
         return leaked(V, self.leak).clamp_(-self.membrane_max, self.membrane_max)
 
     def step(self, K: Tensor, threshold: Tensor, reset_by: Tensor | None) -> tuple[Tensor, Tensor]:

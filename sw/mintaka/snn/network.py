@@ -8,7 +8,7 @@ from math import log2
 import torch
 from torch import Tensor, nn
 
-from mintaka.artifact import Input, Signal
+from mintaka.artifact import Input, Integrator, Signal
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
 from mintaka.snn.join import Joining
@@ -157,16 +157,22 @@ def _layer(spec: Spec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal]) 
     return Spiking(synapses, neuron, shifts, own)
 
 
+def shift_target(neuron: NeuronSpec | Integrator | None) -> float:
+    """The spread that a direct input's currents are brought near to: the stored membrane's range."""
+    return float(LEAST_SHIFT_TARGET if neuron is None else max(LEAST_SHIFT_TARGET, 2**neuron.membrane_bits))
+
+
 def _synapses(spec: DenseSpec | ConvSpec, edge: EdgeSpec, source: Signal, scale: float) -> Synapses:
-    neuron = spec.neuron
     spread = RECURRENT_SPREAD if edge.source == spec.name else 1.0
-    target = LEAST_SHIFT_TARGET if neuron is None else max(LEAST_SHIFT_TARGET, 2**neuron.membrane_bits)
+    target = shift_target(spec.neuron)
     if edge.op == "identity":
         one = (source.shape[0],)
-        return Synapses(one, source, spec.weight_bits, None, None, float(target), scale, spread)
+        return Synapses(one, source, spec.weight_bits, None, None, target, scale, spread, spec.weight_scale)
     if isinstance(spec, DenseSpec):
         shape, conv = (spec.units, source.size), None
-        return Synapses(shape, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)
+        shift, how = spec.input_shift, spec.weight_scale
+        return Synapses(shape, source, spec.weight_bits, conv, shift, target, scale, spread, how)
     kernel, conv = kernel_of(spec, edge)
     shape4 = (spec.channels, source.shape[0] // conv.groups, *kernel)
-    return Synapses(shape4, source, spec.weight_bits, conv, spec.input_shift, float(target), scale, spread)
+    shift, how = spec.input_shift, spec.weight_scale
+    return Synapses(shape4, source, spec.weight_bits, conv, shift, target, scale, spread, how)

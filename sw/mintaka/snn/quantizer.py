@@ -1,8 +1,14 @@
 """Weights as integers of 1 to 8 bits on a symmetric grid with a learned step.
 
-`W = round(clip(w / step, -Q, Q))`, `Q = 2^(bits-1) - 1`; 1 bit is the sign. The step is learned as a logarithm (LSQ,
-Esser et al. 2020) and starts at MINT's `2 * mean|w| / sqrt(Q)`; its gradient is divided by `sqrt(numel(w) * Q)`.
-Behind a BatchNorm over the integer sums the step cancels out of the forward, so it is never exported.
+`W = round(clip(w / step, -Q, Q))`, `Q = 2^(bits-1) - 1`, halves to even; 1 bit is the sign. There are two ways to the
+step; each starts from `a = 2 * mean|w| / sqrt(Q)`, and its gradient is divided by `sqrt(numel(w) * Q)`:
+
+    "step"    the step itself is learned, as a logarithm, and starts at a (LSQ, Esser et al. 2020)
+    "mint"    alpha is learned and starts at a; step = alpha / Q, and tanh(w) stands for w (MINT, Yin et al. 2024):
+              W = round(clip(tanh(w) / alpha, -1, 1) * Q)
+
+so MINT's grid is finer and clips the larger weights. Gradients pass roundings straight through, tanh and clip as they
+are. Behind a BatchNorm over the integer sums the step cancels out of the forward, so it is never exported.
 """
 
 from __future__ import annotations
@@ -12,6 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from mintaka.snn.graph import SCALES
+
+LEAST_ALPHA = 1e-12  # an update may carry alpha through 0
 
 hardtanh_backward = torch.ops.aten.hardtanh_backward  # the gradient where -most < x < most, in one pass
 
@@ -54,14 +64,27 @@ class _Grid(torch.autograd.Function):
 
 
 class WeightQuantizer(nn.Module):
-    """float32 weights -> integer-valued float32 weights in [-Q, Q], differentiable (straight-through)."""
+    """float32 weights -> integer-valued float32 weights in [-Q, Q], differentiable (straight-through).
 
-    def __init__(self, bits: int) -> None:
+    scale : "step" or "mint", how the step is learned.
+    """
+
+    def __init__(self, bits: int, scale: str = "step") -> None:
         super().__init__()
         if not 1 <= bits <= 8:
             raise ValueError(f"weights have 1 to 8 bits, not {bits}")
-        self.bits = bits
-        self.log_step = nn.Parameter(torch.zeros(()))
+        if scale not in SCALES:
+            raise ValueError(f"the scale of weights is learned as {' or '.join(SCALES)}, not '{scale}'")
+        self.bits, self.mint = bits, scale == "mint"
+        if self.mint:
+            self.alpha = nn.Parameter(torch.ones(()))
+        else:
+            self.log_step = nn.Parameter(torch.zeros(()))
+
+    @property
+    def learned(self) -> nn.Parameter:
+        """The one parameter: alpha, or the logarithm of the step."""
+        return self.alpha if self.mint else self.log_step
 
     @property
     def most(self) -> int:
@@ -70,16 +93,27 @@ class WeightQuantizer(nn.Module):
 
     def start(self, w: Tensor) -> None:
         """Set the step from the weights that quantization starts with."""
-        mean = max(float(w.detach().abs().mean()), 1e-12)
-        self.log_step.data.fill_(log(2 * mean / sqrt(self.most)))
+        first = 2 * max(float(w.detach().abs().mean()), 1e-12) / sqrt(self.most)
+        self.learned.data.fill_(first if self.mint else log(first))
+
+    def log_of_step(self) -> float:
+        """The natural logarithm of the step."""
+        if self.mint:
+            return log(max(LEAST_ALPHA, abs(float(self.alpha.detach()))) / self.most)
+        return float(self.log_step.detach())
+
+    def shaped(self, w: Tensor) -> Tensor:
+        """What stands for the weights in front of the grid."""
+        return torch.tanh(w) if self.mint else w
 
     def step(self, w: Tensor) -> Tensor:
         """The step as a number, with its scaled gradient."""
-        log_step: Tensor = _ScaledGradient.apply(self.log_step, 1 / sqrt(w.numel() * self.most))  # type: ignore[no-untyped-call]
-        return log_step.exp()
+        learned: Tensor = _ScaledGradient.apply(self.learned, 1 / sqrt(w.numel() * self.most))  # type: ignore[no-untyped-call]
+        return learned.abs().clamp(min=LEAST_ALPHA) / self.most if self.mint else learned.exp()
 
     def forward(self, w: Tensor, step: Tensor | None = None, sign: Tensor | None = None) -> Tensor:
-        """`step` replaces the learned one, where another edge of the same sum owns it; `sign` (C_out,) flips rows."""
+        """w as `shaped`. `step` replaces the learned one, where another edge of the same sum owns it; `sign` (C_out,)
+        flips rows."""
         step = self.step(w) if step is None else step
         W: Tensor = _Grid.apply(w, step, sign, self.most, self.bits)  # type: ignore[no-untyped-call]
         return W

@@ -17,6 +17,8 @@ class NeuronSpec:
 
     refractory : steps of silence after a spike.
     current : leak and stored width of the synaptic current of CUBA-LIF; None for LIF.
+    membrane_rule : how the membrane is stored: "shift" (the leak's shifts, then a clip), or "mint" (tanh and rounding,
+        as released with MINT; `mintaka.snn.staircase`).
     """
 
     membrane_bits: int
@@ -24,6 +26,7 @@ class NeuronSpec:
     reset: str
     refractory: int = 0
     current: SynapticCurrent | None = None
+    membrane_rule: str = "shift"
 
     @property
     def plain(self) -> bool:
@@ -57,6 +60,7 @@ class DenseSpec:
     neuron : what the neurons are. The head, which is the last layer, says by it how it is read (`read_of`): None sums
         over the steps, a neuron counts its spikes, an `Integrator` keeps a membrane.
 
+    weight_scale : how the step of the weights is learned, "step" or "mint" (`mintaka.snn.quantizer`).
     edges : what it reads; None is the layer before. Behind a direct input comes the first edge only, a recurrence
         (an edge from the layer itself, delay 1) never first.
     """
@@ -67,6 +71,7 @@ class DenseSpec:
     neuron: NeuronSpec | Integrator | None
     input_shift: int | None = None  # None: chosen from the first batch, where the input is direct
     edges: tuple[EdgeSpec, ...] | None = None
+    weight_scale: str = "step"
 
     op = "dense"
 
@@ -83,6 +88,7 @@ class ConvSpec:
     neuron: NeuronSpec | Integrator | None
     input_shift: int | None = None
     edges: tuple[EdgeSpec, ...] | None = None
+    weight_scale: str = "step"
 
     op = "conv2d"
 

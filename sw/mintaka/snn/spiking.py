@@ -59,12 +59,15 @@ class _Spikes(torch.autograd.Function):
 
 
 def kept(K: Tensor, s: Tensor, theta: Tensor | None, R: Tensor | None, lif: LIF) -> Tensor:
-    """Where dU/dK is not 0 (there it is the leak's slope): 1 or 0 at each step, (T, N, C, ...).
+    """dU/dK in units of the leak's slope, at each step (T, N, C, ...): 1 or 0, or with stairs the slope of theirs.
 
     theta, R : per channel, shaped (C, 1, ...); theta None where s is not [K > theta] alone (refractory neurons).
     """
     if not lif.integer:
         return 1 - s if lif.reset == "zero" else torch.ones_like(s)
+    if lif.stairs is not None:
+        keep = lif.stairs.passing(torch.addcmul(K, s, K if R is None else R, value=-1))
+        return keep.addcmul_(keep, s, value=-1) if lif.reset == "zero" else keep
     if theta is not None and lif.reset == "zero" and len(lif.leak) == 1 and lif.leak[0].sign > 0:
         # The usual case in two passes: K does not fire, and K >> shift is from -Qu to Qu.
         unit = 2 ** lif.leak[0].shift

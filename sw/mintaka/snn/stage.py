@@ -15,6 +15,7 @@ from mintaka.snn.exact import EXACT64, conv2d, dense, dtype_for, per_channel, po
 from mintaka.snn.gather import Gather
 from mintaka.snn.lif import LIF
 from mintaka.snn.packed import Packed, pack
+from mintaka.snn.staircase import Staircase
 
 
 def to_int64(x: Tensor) -> np.ndarray:
@@ -135,6 +136,10 @@ def make_stage(node: Node, network: Network, found: dict[str, Signal], sums: tup
         # A threshold beyond every possible K may be large: held to the range, it compares the same and stays exact.
         threshold = torch.from_numpy(neuron.threshold.values.astype(np.float64)).clamp(-magnitude - 1, magnitude + 1)
     bias, threshold, reset_by = (None if v is None else v.to(dtype) for v in (bias, threshold, reset_by))
-    lif = LIF(state.leak, state.membrane_max, "zero" if neuron is None else neuron.reset)
+    stairs = None
+    if neuron is not None and neuron.boundaries is not None:
+        steps = torch.from_numpy(neuron.boundaries.values.astype(np.float64)).clamp(-magnitude - 1, magnitude + 1)
+        stairs = Staircase(steps.to(dtype))
+    lif = LIF(state.leak, state.membrane_max, "zero" if neuron is None else neuron.reset, stairs=stairs)
     refractory, current = (0, None) if neuron is None else (neuron.refractory, neuron.current)
     return Stage(node, synapses, dtype, None, Cell(lif, threshold, bias, reset_by, refractory, current))

@@ -35,6 +35,7 @@ class Synapses(nn.Module):
         `quantizer` makes integers.
     input_shift : right shift of a direct input's exact sum; chosen from the first batch where it is not given.
     scale : constant factor on the weights, so that beside an edge with large inputs learning moves both alike.
+    weight_scale : how the step of the weights is learned (`mintaka.snn.quantizer`).
     spread : of the initial weights, uniform in +-spread / sqrt(fan_in); those of identity are positive, so that a
         shortcut begins with passing on what it reads.
 
@@ -57,13 +58,14 @@ class Synapses(nn.Module):
         shift_target: float,
         scale: float = 1.0,
         spread: float = 1.0,
+        weight_scale: str = "step",
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape))
         self.fan_in = self.weight[0].numel()
         most = spread / sqrt(self.fan_in)
         nn.init.uniform_(self.weight, 0.0 if len(shape) == 1 else -most, most)
-        self.quantizer = WeightQuantizer(bits)
+        self.quantizer = WeightQuantizer(bits, weight_scale)
         self.source, self.conv, self.shift_target, self.scale = source, conv, shift_target, scale
         chosen = (UNCHOSEN if input_shift is None else input_shift) if source.static else 0
         self.register_buffer("input_shift", torch.tensor(chosen))
@@ -101,14 +103,14 @@ class Synapses(nn.Module):
         W = self.real()
         W = W if self.scale == 1 else W * self.scale
         if self.integer:
-            integers: Tensor = self.quantizer(W, step, sign)
+            integers: Tensor = self.quantizer(self.quantizer.shaped(W), step, sign)
             return integers
         return W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
 
     def on_grid(self, sign: Tensor | None, step: Tensor) -> Tensor:
         """The weights in units of `step` before they are rounded, clipped to the grid's ends, without gradient."""
         with torch.no_grad():
-            W = self.real() * self.scale / step
+            W = self.quantizer.shaped(self.real() * self.scale) / step
             W = W if sign is None else W * sign.reshape(-1, *[1] * (W.ndim - 1))
             return W.clamp(-self.quantizer.most, self.quantizer.most)
 
@@ -188,7 +190,7 @@ class Summing(nn.Module):
         if any(s != UNCHOSEN for s in self.given):
             self.given = [max(0, s) for s in self.given]
         for edge in edges[1:]:
-            edge.quantizer.log_step.requires_grad_(False)
+            edge.quantizer.learned.requires_grad_(False)
         if len(edges) > 1 or self.given[0] > 0:
             self.register_buffer("shifts", torch.tensor(self.given))
 
@@ -297,7 +299,7 @@ class Summing(nn.Module):
         """The nearest powers of two between the steps that each edge would start with alone; the least becomes 0."""
         if int(self.shifts[0]) != UNCHOSEN:
             return
-        logs = [float(edge.quantizer.log_step.detach()) / log(2) for edge in self.edges]
+        logs = [edge.quantizer.log_of_step() / log(2) for edge in self.edges]
         first = logs[0] + int(self.synapses.input_shift)
         powers = [0, *(round(own - first) for own in logs[1:])]
         chosen = [min(MAX_SHIFT, power - min(powers)) for power in powers]

@@ -35,16 +35,16 @@ class Checkpoint:
     history: list[Epoch] = field(default_factory=list)
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, file: str = FILE) -> None:
     form = {**vars(checkpoint), "version": VERSION, "history": [asdict(epoch) for epoch in checkpoint.history]}
     buffer = io.BytesIO()
     torch.save(form, buffer)
-    write_atomically(folder / FILE, buffer.getvalue())
+    write_atomically(folder / file, buffer.getvalue())
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
+def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
     """The checkpoint of a run folder, None where there is none; TrainError where it is damaged."""
-    path = folder / FILE
+    path = folder / file
     if not path.is_file():
         return None
     advice = "delete it to start anew"

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from mintaka.artifact import Network, TestVectors, run, save
-from mintaka.data import load_dataset, network_inputs
+from mintaka.compress import calibrate, with_margins
+from mintaka.data import Dataset, load_dataset, network_inputs
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import load_checkpoint
 from mintaka.train.errors import TrainError
 from mintaka.train.history import float_accuracy
+from mintaka.train.holdout import exit_of, hold_out
 from mintaka.train.keys import Recipe
 from mintaka.train.loop import data_digest, restore
 from mintaka.train.phases import END
@@ -45,9 +47,11 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
     if data_digest(dataset) != checkpoint.data:
         raise TrainError(f"the data set '{recipe.dataset}' is not the one that {folder} was trained with")
     plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
+    plain, exits = _with_exit(plain, recipe, dataset)
 
     inputs = network_inputs(plain, dataset.test_x, dataset.bits)
-    right = run_fast(plain, inputs).classes == dataset.test_y
+    tested = run_fast(plain, inputs)
+    right = tested.classes == dataset.test_y
     provenance = _provenance(recipe) | {
         "dataset": {
             "name": dataset.name,
@@ -59,11 +63,29 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
         "float_accuracy": float_accuracy(checkpoint.history),
         "integer_accuracy": float(np.mean(right)),
     }
+    if exits:
+        provenance["exit"] = exits | {"mean_steps": float(tested.steps.mean())}
     some = inputs[:VECTORS]
     vectors = TestVectors(some, run(plain, some).logits)
     network = Network(plain.name, plain.time_steps, plain.input, plain.nodes, plain.output, provenance, vectors)
     save(network, folder / FILE)
     return network
+
+
+def _with_exit(network: Network, recipe: Recipe, dataset: Dataset) -> tuple[Network, dict[str, object]]:
+    """With margins where the recipe asks for early exit, and how they were found.
+
+    A search may have left one step (`mixed`): nothing can be left out of it.
+    """
+    early = exit_of(recipe)
+    if early is None or network.time_steps == 1:
+        return network, {}
+    _, x, y = hold_out(recipe, dataset)
+    margins = calibrate(network, network_inputs(network, x, dataset.bits), y, early.loss)
+    test = network_inputs(network, dataset.test_x, dataset.bits)
+    every_step = float(np.mean(run_fast(network, test).classes == dataset.test_y))
+    about: dict[str, object] = {"loss": early.loss, "calibration_samples": len(y), "accuracy_of_all_steps": every_step}
+    return with_margins(network, margins), about
 
 
 def _provenance(recipe: Recipe) -> dict[str, object]:

@@ -19,6 +19,8 @@ Leak = Annotated[str, AfterValidator(_leak)]
 Reset = Literal["zero", "subtract"]
 WeightBits = Annotated[int, Field(ge=1, le=8)]
 MembraneBits = Annotated[int, Field(ge=2, le=16)]
+WeightScale = Literal["step", "mint"]
+MembraneRule = Literal["shift", "mint"]
 Refractory = Annotated[int, Field(ge=0, le=255)]
 Extent = Annotated[int, Field(ge=1, le=64)]
 Pair = Annotated[list[Extent], Field(min_length=2, max_length=2)]
@@ -81,6 +83,8 @@ class _Synaptic(_Part):
     refractory: Refractory | None = None
     current_leak: Leak | None = None
     current_bits: MembraneBits | None = None
+    weight_scale: WeightScale | None = None
+    membrane_rule: MembraneRule | None = None
     read: Literal["accumulate", "count", "membrane"] | None = None  # of the head; None: "accumulate"
     input_shift: Annotated[int, Field(ge=0, le=31)] | None = None  # None: from the first batch
 
@@ -138,6 +142,8 @@ class NetworkRecipe(_Part):
     current_leak: Leak | None = None
     current_bits: MembraneBits | None = None
     refractory: Refractory | None = None  # None: 0
+    weight_scale: WeightScale = "step"  # how the step of the weights is learned
+    membrane_rule: MembraneRule = "shift"  # how the membrane is stored
 
 
 class TrainRecipe(_Part):

@@ -26,14 +26,16 @@ from mintaka.compress import Phase, Task
 from mintaka.data import Dataset, encode, load_dataset
 from mintaka.snn.network import SNN, Seen
 from mintaka.train.augment import shift_images
-from mintaka.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.form import from_form, network_form
 from mintaka.train.history import Epoch, float_accuracy, write_atomically, write_history
+from mintaka.train.holdout import hold_out
 from mintaka.train.keys import Recipe
 from mintaka.train.phases import END, check_methods, phases
 from mintaka.train.progress import Callback, Step
 from mintaka.train.recipe import network_input, network_specs, to_toml
+from mintaka.train.start import common_checkpoint, kept_file
 
 OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
@@ -60,23 +62,27 @@ def train(
     run_dir: Path | str,
     *,
     resume: bool = True,
+    start: Path | str | None = None,
+    keep: bool = False,
     progress: Callback | None = None,
     data_root: Path | str | None = None,
 ) -> TrainResult:
     """Train as the recipe says, in `run_dir` (recipe.toml, history.csv, history.json, checkpoint.pt).
 
     resume : go on from the folder's checkpoint; False starts anew.
+    start : the folder of another run, trained with `keep`. The phases with which both recipes begin alike are taken
+        from it; the bits are those of a run that trains them itself.
+    keep : also keep the state behind each phase (after-PHASE.pt), for other runs to start from.
     progress : called after every batch.
 
     Raises DataError, RecipeError or LayerError before anything is written where data and recipe do not fit, and
     TrainError where the folder belongs to another recipe, its checkpoint is damaged, or the loss is not finite.
     """
     dataset = load_dataset(recipe.dataset, data_root)
-    run = _Run(recipe, dataset, Path(run_dir))
-    if resume:
-        run.resume()
-    else:
+    run = _Run(recipe, dataset, Path(run_dir), keep=keep)
+    if not resume:
         run.forget()
+    run.resume(None if start is None else Path(start))
     with _threads(recipe.train.threads):
         run.go(progress or _silent)
     return run.result()
@@ -143,8 +149,8 @@ class _Run:
     """A training in its folder; the state that changes is `index` (of the phase), `done` (epochs of it), the network
     and the optimizer."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path) -> None:
-        self.recipe, self.dataset, self.folder = recipe, dataset, folder
+    def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path, *, keep: bool) -> None:
+        self.recipe, self.dataset, self.folder, self.keep = recipe, hold_out(recipe, dataset)[0], folder, keep
         self.snn = build(recipe, dataset)
         self.phases = phases(recipe)
         self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
@@ -168,9 +174,11 @@ class _Run:
     def phase(self) -> Phase:
         return self.phases[self.index]
 
-    def resume(self) -> None:
-        """Take over the folder's checkpoint, if there is one."""
+    def resume(self, start: Path | None) -> None:
+        """Take over the folder's checkpoint, if there is one, or else what the run in `start` has in common."""
         checkpoint = load_checkpoint(self.folder)
+        if checkpoint is None and start is not None:
+            checkpoint = common_checkpoint(self.recipe, network_form(self.snn), self.data, start)
         if checkpoint is None:
             return
         advice = "choose another folder, or start anew without resuming"
@@ -187,7 +195,7 @@ class _Run:
 
     def forget(self) -> None:
         """Remove what an earlier run left, so that it is not taken for this one's."""
-        for file in OUTPUTS:
+        for file in (*OUTPUTS, *(kept_file(phase.name) for phase in self.phases)):
             (self.folder / file).unlink(missing_ok=True)
 
     def go(self, progress: Callback) -> None:
@@ -196,6 +204,8 @@ class _Run:
             write_atomically(self.folder / "recipe.toml", self.toml.encode())
         except OSError as error:
             raise TrainError(f"the run folder {self.folder} cannot be written: {error.strerror}") from None
+        if self.index and not (self.folder / FILE).is_file():
+            self._save()  # what was taken from another run may be all
         while self.index < len(self.phases):
             self._phase(progress)
 
@@ -212,7 +222,10 @@ class _Run:
                 stage.after_epoch(self.snn, self.task, self.done, epochs)
                 self._save()
         self.snn = stage.finish(self.snn, self.task)
+        name = self.phase.name
         self.index, self.done = self.index + 1, 0
+        if self.keep:
+            save_checkpoint(self.folder, self._checkpoint(), kept_file(name))
         self._save()
 
     def _epoch(self, progress: Callback) -> None:
@@ -261,13 +274,15 @@ class _Run:
         self.optimizer.step()
         return value, int((logits.detach().argmax(1) == target).sum())
 
-    def _save(self) -> None:
+    def _checkpoint(self) -> Checkpoint:
         phase = END if self.index == len(self.phases) else self.phase.name
         model, optimizer = self.snn.state_dict(), self.optimizer.state_dict()
-        save_checkpoint(
-            self.folder,
-            Checkpoint(self.toml, self.data, phase, self.done, network_form(self.snn), model, optimizer, self.history),
+        return Checkpoint(
+            self.toml, self.data, phase, self.done, network_form(self.snn), model, optimizer, self.history
         )
+
+    def _save(self) -> None:
+        save_checkpoint(self.folder, self._checkpoint())
         about = {
             "recipe": self.recipe.name,
             "dataset": self.dataset.name,

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from mintaka.compress import CompressError, Method, Phase, Stage, Task
+from mintaka.compress.steps import check_steps
 from mintaka.snn.network import SNN
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import Recipe
@@ -38,10 +39,16 @@ def phases(recipe: Recipe) -> list[Phase]:
 
 
 def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
-    """Raise RecipeError where a method cannot work on the recipe's (untrained) network."""
+    """Raise RecipeError where a method cannot work on the recipe's (untrained) network, or nothing crosses it within
+    its steps."""
+    try:
+        check_steps(snn, snn.time_steps)
+    except CompressError as error:
+        raise RecipeError(f"'network.time_steps': {error}") from None
     for index, method in enumerate(recipe.compress or []):
         try:
             _check_method(recipe, method, snn, task)
+            snn = method.outlook(snn)
         except CompressError as error:
             raise RecipeError(f"compress[{index}] ({method.method}): {error}") from None
 

@@ -33,6 +33,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mintaka.artifact import ConvGeometry, Input, Integrator, Pool, SynapticCurrent
+from mintaka.compress import Exit
 from mintaka.data import Dataset
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
@@ -54,7 +55,7 @@ from mintaka.train.keys import (
 
 INPUT_NAME = "input"
 TAGS = {tag for _, models in BLOCKS.values() for tag in models}
-NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits")
+NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits", "membrane_rule")
 
 
 def load_recipe(path: Path | str) -> Recipe:
@@ -102,6 +103,7 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
     _check_head(recipe)
     _check_currents(recipe)
     _check_order(recipe)
+    _check_exit(recipe)
     return recipe
 
 
@@ -123,6 +125,14 @@ def _check_order(recipe: Recipe) -> None:
             f"compress[{late}].at is 'float', but it stands behind compress[{early}], which is at 'qat': "
             "write the methods in the order in which they are run"
         )
+
+
+def _check_exit(recipe: Recipe) -> None:
+    """Early exit comes last, and once."""
+    methods = recipe.compress or []
+    for index, method in enumerate(methods):
+        if isinstance(method, Exit) and index != len(methods) - 1:
+            raise RecipeError(f"compress[{index}] (exit): early exit is calibrated at the end: write it last, and once")
 
 
 def _check_head(recipe: Recipe) -> None:
@@ -252,12 +262,14 @@ def _spec(layer: DenseRecipe | ConvRecipe | PoolRecipe | JoinRecipe, recipe: Rec
     if isinstance(layer, JoinRecipe):
         return JoinSpec(layer.name, layer.kind, tuple(EdgeSpec(read.node, read.delay) for read in layer.reads))
     bits = layer.weight_bits or recipe.network.weight_bits
+    scale = layer.weight_scale or recipe.network.weight_scale
     neuron = _neuron(layer, recipe.network, (layer.read or "accumulate") if head else "")
     edges = None if layer.reads is None else tuple(map(_edge, layer.reads))
     if isinstance(layer, DenseRecipe):
-        return DenseSpec(layer.name, layer.units, bits, neuron, layer.input_shift, edges)
+        return DenseSpec(layer.name, layer.units, bits, neuron, layer.input_shift, edges, scale)
     geometry = ConvGeometry(_pair(layer.stride), _pair(layer.padding), layer.groups)
-    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, neuron, layer.input_shift, edges)
+    about = layer.input_shift, edges, scale
+    return ConvSpec(layer.name, layer.channels, _pair(layer.kernel), geometry, bits, neuron, *about)
 
 
 def _neuron(layer: DenseRecipe | ConvRecipe, shared: NetworkRecipe, read: str) -> NeuronSpec | Integrator | None:
@@ -271,10 +283,15 @@ def _neuron(layer: DenseRecipe | ConvRecipe, shared: NetworkRecipe, read: str) -
         return None
     bits, leak = said("membrane_bits"), parse_leak(said("leak"))
     if read == "membrane":
+        if said("membrane_rule") != "shift":
+            raise RecipeError(
+                f"the head '{layer.name}' is read by its membrane, which knows the membrane_rule 'shift' only: give "
+                "'membrane_rule' to the other layers instead of 'network'"
+            )
         return Integrator(leak, bits)
     current_leak = parse_leak(said("current_leak") or "0")
     current = SynapticCurrent(current_leak, said("current_bits") or bits) if current_leak else None
-    return NeuronSpec(bits, leak, said("reset"), said("refractory") or 0, current)
+    return NeuronSpec(bits, leak, said("reset"), said("refractory") or 0, current, said("membrane_rule"))
 
 
 def _edge(read: DenseEdge) -> EdgeSpec:

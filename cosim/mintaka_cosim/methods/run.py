@@ -1,0 +1,234 @@
+"""One method with one seed: trained, exported, measured, simulated and synthesized, in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from mintaka.artifact import Network, content_hash, load
+from mintaka.compress import CompressError, exit_curve
+from mintaka.data import Dataset, load_dataset, network_inputs
+from mintaka.snn import LayerError, run_fast
+from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
+from mintaka.train.holdout import hold_out
+from mintaka_cosim.bench.cosim import cosim_design
+from mintaka_cosim.methods.figures import (
+    FIGURES,
+    HARDWARE,
+    REFUSED,
+    SYNTHESIS,
+    Figures,
+    Hardware,
+    Synthesis,
+    key_of,
+    load_point,
+    store,
+    stored,
+)
+from mintaka_cosim.methods.table import Data, Entry, recipe_of
+from mintaka_cosim.summary import summarize
+from mintaka_cosim.synthesis import SCRIPTS, cells, resources
+from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.verilog import Design, generate
+
+FORMAT = 1
+BATCH = 500
+ARTIFACT = "network.safetensors"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """runs : the folder of all runs of the data set. recipes : the folder of the baselines' recipes."""
+
+    entry: Entry
+    data: Data
+    seed: int
+    runs: Path
+    recipes: Path
+    data_root: Path | None
+
+    @property
+    def folder(self) -> Path:
+        return folder_of(self.runs, self.entry.name, self.seed)
+
+    @property
+    def recipe(self) -> Recipe:
+        return recipe_of(self.entry, self.data, self.seed, self.recipes)
+
+
+def folder_of(runs: Path, method: str, seed: int) -> Path:
+    return runs / f"{method}-{seed}"
+
+
+def seeds_of(runs: Path, method: str) -> list[int]:
+    """The seeds that have a folder."""
+    names = (re.fullmatch(rf"{re.escape(method)}-(\d+)", path.name) for path in runs.glob(f"{method}-*"))
+    return sorted(int(name[1]) for name in names if name is not None)
+
+
+def point_key(recipe: Recipe) -> str:
+    """Of what is measured in software."""
+    return key_of(FORMAT, to_toml(recipe))
+
+
+def train_and_measure(job: Job, say: Say) -> None:
+    """Train, export, measure in software, as far as that is not done. say : is told what is done now.
+
+    A method that cannot work on the data is stored as refused, with its sentence. Raises DataError and TrainError.
+    """
+    recipe = job.recipe
+    key = point_key(recipe)
+    try:
+        trained = _train(job, recipe, say)
+    except (RecipeError, LayerError, CompressError) as error:
+        store(job.folder / REFUSED, key, {"sentence": str(error)})
+        return
+    (job.folder / REFUSED).unlink(missing_ok=True)
+    network = load(job.folder / ARTIFACT)
+    known = stored(job.folder / FIGURES, key)
+    if known is None or known["artifact"] != content_hash(network):
+        say("measuring")
+        dataset = load_dataset(recipe.dataset, job.data_root)
+        store(job.folder / FIGURES, key, asdict(_software(trained, recipe, network, dataset)))
+
+
+def simulate(job: Job, say: Say) -> None:
+    """The stated plan's Verilog on some test samples, unless that was done with the same Verilog.
+
+    Where no hardware is built for the network, the sentence that says so is stored. Raises DataError and CosimError.
+    """
+    with _verilog(job, say) as found:
+        if found is None:
+            return
+        plan, design, name = found
+        known = stored(job.folder / HARDWARE, plan.artifact_hash)
+        if known is not None and (known.get("design"), known.get("samples")) == (name, job.data.samples):
+            return
+        say("simulating")
+        dataset = load_dataset(job.recipe.dataset, job.data_root)
+        inputs = network_inputs(plan.network, dataset.test_x[: job.data.samples], dataset.bits)
+        result = cosim_design(plan, design, inputs, processes=1, work_dir=design.verilog.parent.parent)
+        measured = Hardware(name, dict(plan.lanes), result.interval_cycles, len(inputs), result.verified)
+        store(job.folder / HARDWARE, plan.artifact_hash, asdict(measured))
+
+
+def synthesize(job: Job, say: Say) -> None:
+    """The same Verilog's cells, unless they were counted before. Raises SynthesisError."""
+    with _verilog(job, say) as found:
+        if found is None:
+            return
+        _, design, name = found
+        if stored(job.folder / SYNTHESIS, name) is None:
+            say("synthesizing")
+            counted = cells(design.verilog.parent, design.verilog.name, design.top, SCRIPTS["xc7"])
+            store(job.folder / SYNTHESIS, name, asdict(Synthesis(**resources("xc7", counted))))
+
+
+@contextmanager
+def _verilog(job: Job, say: Say) -> Iterator[tuple[Plan, Design, str] | None]:
+    """Plan, Verilog and its hash, in a temporary folder; None where there is no network or no hardware for it."""
+    point = load_point(job.folder, point_key(job.recipe), job.seed)
+    if point is None or point.figures is None:
+        yield None
+        return
+    say("generating Verilog")
+    network, wanted = load(job.folder / ARTIFACT), job.data.lanes
+    lanes = {node.name: min(wanted[node.name], node.channels) for node in network.nodes if node.name in wanted}
+    try:
+        plan = make_plan(network, lanes, "auto" if job.entry.sparse else ())
+    except PlanError as error:
+        store(job.folder / HARDWARE, content_hash(network), {"unbuilt": str(error)})
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
+        design = generate(plan, Path(temporary) / "verilog")
+        yield plan, design, _hash(design)
+
+
+def _train(job: Job, recipe: Recipe, say: Say) -> TrainResult:
+    """Train and export, as far as that is not done; a run of another recipe is trained anew."""
+    file = job.folder / "recipe.toml"
+    other = file.is_file() and file.read_text() != to_toml(recipe)
+    start = folder_of(job.runs, job.entry.start, job.seed)
+
+    def tell(step: Step) -> None:
+        say(f"{step.phase} {step.epoch}/{step.epochs}")
+
+    found = train(
+        recipe,
+        job.folder,
+        resume=not other,
+        start=start if job.entry.start and (start / "recipe.toml").is_file() else None,
+        keep=True,
+        progress=tell,
+        data_root=job.data_root,
+    )
+    if not (job.folder / ARTIFACT).is_file():
+        export(job.folder, data_root=job.data_root)
+    return found
+
+
+def _software(trained: TrainResult, recipe: Recipe, network: Network, dataset: Dataset) -> Figures:
+    summary = summarize(network)
+    accuracy, steps, spikes, sops = _test_split(network, dataset)
+    layers = [layer for layer in summary.layers if layer.weight_bits is not None]
+    return Figures(
+        artifact=summary.hash,
+        seconds=trained.seconds,
+        epochs=dict(Counter(epoch.phase for epoch in trained.history)),
+        float_accuracy=trained.float_accuracy,
+        integer_accuracy=accuracy,
+        test_samples=len(dataset.test_x),
+        layers={layer.name: layer.shape_out[0] for layer in layers},
+        widths=(
+            max(layer.place_bits or layer.weight_bits or 0 for layer in layers),
+            max(layer.membrane_bits or 0 for layer in layers),
+        ),
+        weight_bits=summary.weight_memory_bits,
+        membrane_bits=summary.membrane_memory_bits if network.time_steps > 1 else 0,
+        weights=sum(layer.weights for layer in layers),
+        synapses=sum(layer.nonzero_weights for layer in layers),
+        mean_steps=steps,
+        spikes=spikes,
+        sops=sops,
+        exits=_exits(recipe, network, dataset),
+    )
+
+
+def _exits(recipe: Recipe, network: Network, dataset: Dataset) -> tuple[tuple[float, float, float], ...]:
+    """Of early exit: allowed loss on the held-out samples, mean steps and accuracy on the test split."""
+    _, x, y = hold_out(recipe, dataset)
+    if not len(y) or network.time_steps == 1:
+        return ()
+    held = network_inputs(network, x, dataset.bits), y
+    test = network_inputs(network, dataset.test_x, dataset.bits), dataset.test_y
+    return tuple((point.loss, point.mean_steps, point.accuracy) for point in exit_curve(network, held, test))
+
+
+def _test_split(network: Network, dataset: Dataset) -> tuple[float, float, float, float]:
+    """Accuracy, and steps, spikes and SOPs per sample, by the integer engine."""
+    right, steps, spikes, sops, N = 0, 0, 0, 0, len(dataset.test_x)
+    for begin, end in pairwise([*range(0, N, BATCH), N]):
+        found = run_fast(network, network_inputs(network, dataset.test_x[begin:end], dataset.bits))
+        right += int((found.classes == dataset.test_y[begin:end]).sum())
+        steps += int(found.steps.sum())
+        spikes += sum(int(each.sum()) for each in found.spikes.values())
+        sops += int(found.total_sops.sum())
+    return right / N, steps / N, spikes / N, sops / N
+
+
+def _hash(design: Design) -> str:
+    """Of the Verilog and its memory images, without the comment lines, which name the artifact."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in design.verilog.parent.iterdir() if path.name != "design.json"):
+        digest.update(re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE))
+    return digest.hexdigest()

@@ -1,0 +1,458 @@
+"""The methods and the data sets that are compared. A method is added by one entry in METHODS."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from mintaka.train import Recipe, RecipeError, load_recipe, parse_recipe
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method.
+
+    what : one line for the page.
+    changes : TOML, laid over the data set's recipe: [network] and [train] key by key, [layers.NAME] for the layer of
+        that name, [[compress]] as it is. $search, $tune and $both of them (epochs), $fresh (epochs of a network that
+        starts anew behind the float phase, so that it is trained as long as one that is searched and tuned), $half
+        (half of the hidden neurons) and $lanes are the data set's.
+    start : the entry whose run it goes on from, as far as both recipes begin alike; "" where it trains all by itself.
+    published : what the source reports, only where that was read in its abstract or in its authors' logs.
+    data : the data sets that it is for; none: all. sparse : of the stated plan: weight memories without rows of zeros,
+        where that makes them smaller.
+    """
+
+    name: str
+    what: str
+    changes: str = ""
+    start: str = "baseline"
+    published: str = ""
+    data: tuple[str, ...] = ()
+    sparse: bool = False
+
+
+METHODS = (
+    Entry("baseline", "the data set's recipe as it is", start=""),
+    Entry("w8", "8-bit weights and membranes", "network = {weight_bits = 8, membrane_bits = 8}"),
+    Entry(
+        "w2",
+        "2-bit (ternary) weights, 2-bit membranes: MINT's narrowest",
+        "network = {weight_bits = 2, membrane_bits = 2}",
+        published="VGG-16, CIFAR-10, W2U2: 90.6 %, memory -93.8 % (abstract)",
+    ),
+    Entry("mint-scale", "the scale of the weights learned as MINT learns it", 'network.weight_scale = "mint"'),
+    Entry(
+        "mint-rule",
+        "MINT's scale and the membrane rule of its released code (tanh and round), for comparison; no hardware",
+        'network = {weight_scale = "mint", membrane_rule = "mint"}',
+    ),
+    Entry(
+        "binary",
+        "1-bit weights by weight-threshold balancing",
+        """
+        [[compress]]
+        method = "binary"
+        at = "qat"
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "mixed",
+        "widths of all layers searched, for 5/8 of the baseline's memory bits",
+        """
+        [[compress]]
+        method = "mixed"
+        at = "qat"
+        memory_bits = $budget
+        search_epochs = $search
+        epochs = $tune
+        """,
+    ),
+    Entry("plain", "the baseline without augmentation", "train = {shift_pixels = 0}", start="", data=("mnist",)),
+    Entry("wide", "twice as many hidden neurons", "layers.hidden.units = 256", start="", data=("mnist",)),
+    Entry(
+        "wide-w2",
+        "twice as many hidden neurons, 2-bit weights and membranes",
+        "layers.hidden.units = 256\nnetwork = {weight_bits = 2, membrane_bits = 2}",
+        start="wide",
+        data=("mnist",),
+    ),
+    Entry(
+        "slim",
+        "network slimming: half of the hidden neurons go by their BatchNorm scales",
+        """
+        [[compress]]
+        method = "slim"
+        remove = 0.5
+        multiple = $lanes
+        sparse_epochs = $search
+        epochs = $tune
+        """,
+        published="about 10 % of the parameters left at less than 1 % loss (abstract)",
+    ),
+    Entry(
+        "sca",
+        "spike channel activity: half of the hidden neurons go by their firing rates, some come back",
+        """
+        [[compress]]
+        method = "sca"
+        remove = 0.5
+        multiple = $lanes
+        search_epochs = $search
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "random",
+        "the control: half of the hidden neurons go by lot",
+        """
+        [[compress]]
+        method = "random"
+        remove = 0.5
+        multiple = $lanes
+        epochs = $both
+        """,
+    ),
+    Entry(
+        "small",
+        "the other control: half of the hidden neurons from the beginning, trained directly",
+        """
+        [[compress]]
+        method = "small"
+        widths = {hidden = $half}
+        epochs = $fresh
+        """,
+    ),
+    Entry(
+        "sdsnn",
+        "SD-SNN: half of the hidden neurons go by the ranges in which their weights stay, some come back",
+        """
+        [[compress]]
+        method = "sdsnn"
+        remove = 0.5
+        multiple = $lanes
+        patience = 2
+        search_epochs = $search
+        epochs = $tune
+        """,
+        published="MNIST: 99.51 % at 49.83 % pruned, +0.05 (abstract)",
+    ),
+    Entry(
+        "pca",
+        "as many hidden neurons as principal components hold 95 % of the variance, trained directly",
+        """
+        [[compress]]
+        method = "pca"
+        variance = 0.95
+        epochs = $fresh
+        """,
+        published="10 to 14 times smaller (abstract)",
+    ),
+    Entry(
+        "stds",
+        "soft thresholds on single weights, sine schedule",
+        """
+        [[compress]]
+        method = "stds"
+        depth = 2.0
+        search_epochs = $search
+        epochs = $tune
+        """,
+        published="CIFAR-10, T = 8: 92.49 % at 95.36 % zeros, 91.64 % at 98.60 % (authors' logs)",
+    ),
+    Entry(
+        "slats",
+        "soft thresholds on single weights, S-LATS' schedule",
+        """
+        [[compress]]
+        method = "slats"
+        depth = 3.0
+        search_epochs = $search
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "slats-sparse",
+        "S-LATS with a threshold so high that whole rows are zero, and weight memories without these",
+        """
+        [[compress]]
+        method = "slats"
+        depth = 9.0
+        search_epochs = $search
+        epochs = $tune
+        """,
+        sparse=True,
+    ),
+    Entry(
+        "sops",
+        "masks on weights and neurons, learned against synaptic operations",
+        """
+        [[compress]]
+        method = "sops"
+        strength = 0.5
+        search_epochs = $search
+        epochs = $tune
+        """,
+        published="CIFAR-10: 0.63 % of the connections left, -2.19 % (abstract)",
+    ),
+    Entry(
+        "share",
+        "k-means weight sharing: 4 values per layer, 2 bits per weight",
+        """
+        [[compress]]
+        method = "share"
+        at = "qat"
+        bits = 2
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "share-w8",
+        "8-bit weights, of which k-means leaves 16 values per layer, 4 bits per weight",
+        """
+        [network]
+        weight_bits = 8
+        membrane_bits = 8
+
+        [[compress]]
+        method = "share"
+        at = "qat"
+        bits = 4
+        epochs = $tune
+        """,
+        start="w8",
+    ),
+    Entry(
+        "activity",
+        "a penalty on the mean firing rate",
+        """
+        [[compress]]
+        method = "activity"
+        at = "qat"
+        strength = 1.0
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "activity-membrane",
+        "a penalty on the membranes above 0",
+        """
+        [[compress]]
+        method = "activity"
+        of = "membrane"
+        at = "qat"
+        strength = 1.0
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "steps-2",
+        "half of the time steps",
+        """
+        [[compress]]
+        method = "steps"
+        at = "qat"
+        time_steps = 2
+        epochs = $tune
+        """,
+    ),
+    Entry(
+        "steps-1",
+        "one time step, by way of two: no membrane is stored",
+        """
+        [[compress]]
+        method = "steps"
+        at = "qat"
+        time_steps = 2
+        epochs = $tune
+
+        [[compress]]
+        method = "steps"
+        at = "qat"
+        time_steps = 1
+        epochs = $tune
+        """,
+        start="steps-2",
+        published="VGG-16, CIFAR-10, T = 1: 93.05 % (abstract)",
+    ),
+    Entry(
+        "exit",
+        "early exit: samples stop where one class is ahead, at most 0.2 % of 10 % held-out training samples lost",
+        """
+        [[compress]]
+        method = "exit"
+        """,
+        start="",
+        published="ResNet-19, CIFAR-10: 96.1 % at 1.08 steps (abstract)",
+    ),
+    Entry(
+        "stack",
+        "slim, then S-LATS, then quantization, then two time steps with a penalty on the firing rate",
+        """
+        [[compress]]
+        method = "slim"
+        remove = 0.5
+        multiple = $lanes
+        sparse_epochs = $search
+        epochs = $tune
+
+        [[compress]]
+        method = "slats"
+        depth = 2.0
+        search_epochs = $search
+        epochs = $tune
+
+        [[compress]]
+        method = "steps"
+        at = "qat"
+        time_steps = 2
+        epochs = $tune
+
+        [[compress]]
+        method = "activity"
+        at = "qat"
+        strength = 0.5
+        epochs = $tune
+        """,
+        start="slim",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data set's side of the comparison.
+
+    recipe : file of the baseline. float_epochs, epochs : of the baseline. search, tune : epochs of a method.
+    half : of the hidden neurons. budget : memory bits for mixed precision.
+    lanes : of the stated plan, by layer (a layer with fewer neurons has one for each).
+    samples : of the test split through the Verilog.
+    """
+
+    name: str
+    title: str
+    recipe: str
+    float_epochs: int
+    epochs: int
+    search: int
+    tune: int
+    half: int
+    budget: int
+    lanes: dict[str, int]
+    samples: int
+
+    @property
+    def words(self) -> dict[str, int]:
+        """What stands for the $-words of an entry."""
+        both = self.search + self.tune
+        return {
+            "search": self.search,
+            "tune": self.tune,
+            "both": both,
+            "fresh": self.float_epochs + both,
+            "half": self.half,
+            "budget": self.budget,
+            "lanes": self.lanes["hidden"],
+        }
+
+
+DATA = {
+    data.name: data
+    for data in (
+        Data(
+            name="digits",
+            title="Digits, 64-128-10",
+            recipe="digits.toml",
+            float_epochs=30,
+            epochs=40,
+            search=15,
+            tune=10,
+            half=64,
+            budget=24_000,
+            lanes={"hidden": 32, "output": 2},
+            samples=50,
+        ),
+        Data(
+            name="mnist",
+            title="MNIST, 784-128-10",
+            recipe="mnist-dense.toml",
+            float_epochs=15,
+            epochs=15,
+            search=6,
+            tune=6,
+            half=64,
+            budget=250_000,
+            lanes={"hidden": 32, "output": 2},
+            samples=50,
+        ),
+        Data(
+            name="watch",
+            title="IMU gestures, 12-64-7, recurrent",
+            recipe="watch-recurrent.toml",
+            float_epochs=15,
+            epochs=20,
+            search=8,
+            tune=8,
+            half=32,
+            budget=13_000,
+            lanes={"hidden": 16, "output": 2},
+            samples=20,
+        ),
+    )
+}
+
+
+def quick(data: Data) -> Data:
+    """The same with a few epochs, lanes and samples: to see that it works."""
+    return replace(data, float_epochs=2, epochs=2, search=1, tune=1, lanes={"hidden": 4, "output": 1}, samples=4)
+
+
+def entries(data: Data, names: list[str] | None = None) -> list[Entry]:
+    """The methods for a data set, in the table's order: the named ones and those that they start from, or all.
+
+    Raises RecipeError where there is no such method.
+    """
+    found = [entry for entry in METHODS if not entry.data or data.name in entry.data]
+    if names is None:
+        return found
+    known = {entry.name: entry for entry in found}
+    wanted: set[str] = set()
+    for name in names:
+        if name not in known:
+            raise RecipeError(f"there is no method '{name}' for {data.name}; there are {', '.join(known)}")
+        while name:
+            wanted.add(name)
+            name = known[name].start
+    return [entry for entry in found if entry.name in wanted]
+
+
+def recipe_of(entry: Entry, data: Data, seed: int, recipes: Path) -> Recipe:
+    """The whole recipe of a run. Raises RecipeError naming the entry where it makes no recipe."""
+    base = load_recipe(recipes / data.recipe).model_dump(exclude_none=True, by_alias=True)
+    base["train"] |= {"float_epochs": data.float_epochs, "epochs": data.epochs}
+    changes = tomllib.loads(Template(entry.changes).substitute(data.words))
+    form = _laid_over(base, changes) | {"name": f"{data.name}-{entry.name}", "seed": seed}
+    try:
+        return parse_recipe(form)
+    except RecipeError as error:
+        raise RecipeError(f"method '{entry.name}': {error}") from None
+
+
+def _laid_over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    form = copy.deepcopy(base)
+    for section in ("network", "train"):
+        form[section] |= changes.get(section, {})
+    for name, own in changes.get("layers", {}).items():
+        (layer,) = [layer for layer in form["layers"] if layer["name"] == name]
+        layer |= own
+    if "compress" in changes:
+        form["compress"] = changes["compress"]
+    unknown = set(changes) - {"network", "train", "layers", "compress"}
+    if unknown:
+        raise RecipeError(f"a method changes [network], [train], [layers] and [[compress]], not '{min(unknown)}'")
+    return form

@@ -1,0 +1,83 @@
+"""Runs that begin alike: what one has trained, another need not train again.
+
+All that is random in a phase depends on the recipe's seed and the phase's place, and every phase has an optimizer of
+its own. So a run that begins with phases of another one has the same bits as if it had trained them itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mintaka.train.checkpoint import Checkpoint, load_checkpoint
+from mintaka.train.errors import TrainError
+from mintaka.train.holdout import exit_of
+from mintaka.train.keys import Recipe
+from mintaka.train.phases import END, FLOAT, phases
+from mintaka.train.recipe import load_recipe, to_toml
+
+# Keys that say nothing before quantization.
+QUANTIZED_KEYS = (
+    "weight_bits",
+    "weight_scale",
+    "membrane_bits",
+    "membrane_rule",
+    "current_bits",
+    "epochs",
+    "frozen_share",
+)
+
+
+def kept_file(phase: str) -> str:
+    """Where a run keeps the state behind a phase."""
+    return f"after-{phase}.pt"
+
+
+def common_checkpoint(recipe: Recipe, form: dict[str, Any], data: str, start: Path) -> Checkpoint | None:
+    """The state behind the last phase that `recipe` and the run in `start` have in common and that was kept; None where
+    there is none.
+
+    form : structure of the recipe's network, untrained. data : digest of the data.
+
+    Raises TrainError where `start` is no run's folder, or was trained with other data of the same name.
+    """
+    if not (start / "recipe.toml").is_file():
+        raise TrainError(f"{start} cannot be started from: it holds no run")
+    theirs = load_recipe(start / "recipe.toml")
+    names = [*(phase.name for phase in phases(recipe)), END]
+    for count in range(common_phases(recipe, theirs), 0, -1):
+        found = load_checkpoint(start, kept_file(names[count - 1]))
+        if found is None:
+            continue
+        if found.data != data:
+            raise TrainError(f"{start} was trained on other data of the same name: choose another folder to start from")
+        network = found.network if _core(recipe) == _core(theirs) else form
+        return replace(found, recipe=to_toml(recipe), phase=names[count], done=0, network=network)
+    return None
+
+
+def common_phases(recipe: Recipe, other: Recipe) -> int:
+    """How many phases at the begin give the same bits in both."""
+    pairs = list(zip(phases(recipe), phases(other), strict=False))
+    if _core(recipe) != _core(other):
+        pairs = pairs[:1] if _core(recipe, FLOAT) == _core(other, FLOAT) else []
+    count = 0
+    for a, b in pairs:
+        if (a.name, a.epochs, type(a.stage), vars(a.stage)) != (b.name, b.epochs, type(b.stage), vars(b.stage)):
+            break
+        count += 1
+    return count
+
+
+def _core(recipe: Recipe, phase: str | None = None) -> dict[str, Any]:
+    """What decides about a run beside its phases; with "float" only what decides about the float phase."""
+    form = recipe.model_dump(exclude={"name", "compress"})
+    form["train"].pop("float_epochs")
+    early = exit_of(recipe)
+    form["holdout"] = None if early is None else early.holdout  # what is not trained with
+    parts = [form["network"], form["train"], *form["layers"]]
+    for part in parts if phase == FLOAT else []:
+        for key in QUANTIZED_KEYS:
+            part.pop(key, None)
+    return form

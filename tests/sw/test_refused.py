@@ -1,0 +1,112 @@
+"""What compression refuses, in one sentence: data that are empty, steps that nothing survives, widths too small."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mintaka.artifact import Input
+from mintaka.compress import CompressError, Target, prune_inactive
+from mintaka.compress.scores import firing_rates, pca_widths, regrowth_scores
+from mintaka.compress.steps import check_alive
+from mintaka.snn.network import SNN
+from mintaka.snn.specs import DenseSpec, NeuronSpec, parse_leak
+from mintaka.train import RecipeError, parse_recipe, train
+
+X = (torch.rand(20, 3, 12, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+NEURON = NeuronSpec(4, parse_leak("V>>1"), "zero")
+CALLS: dict[str, tuple[Callable[[SNN], object], str]] = {
+    "rates": (lambda snn: firing_rates(snn, []), "there are no samples to measure firing rates on"),
+    "sca": (lambda snn: prune_inactive(snn, Target(0.5), []), "there are no samples to measure firing rates on"),
+    "regrowth": (lambda snn: regrowth_scores(snn, []), "there are no samples to measure gradients on"),
+    "pca": (lambda snn: pca_widths(snn, [], 0.9), "there are no samples to find principal components of"),
+    "steps": (lambda snn: check_alive(snn, []), "there are no samples to measure firing rates on"),
+}
+
+
+def network(head: NeuronSpec | None = None) -> SNN:
+    specs = [DenseSpec("hidden", 9, 4, NEURON), DenseSpec("out", 4, 4, head)]
+    snn = SNN(Input("input", (12,), "spikes", 1), 3, specs, seed=4)
+    snn.quantize()
+    snn(X)
+    return snn
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_empty_data_are_named(name: str) -> None:
+    call, sentence = CALLS[name]
+    snn = network()
+    masks = [layer.mask for layer in snn.layers[:1]]
+    with pytest.raises(CompressError) as caught:
+        call(snn)
+    assert str(caught.value) == f"{sentence}: the data set is empty"
+    assert [layer.mask for layer in snn.layers[:1]] == masks
+
+
+def test_a_head_that_no_longer_spikes_is_named() -> None:
+    """Only of a head that counts; its hidden layer fires."""
+    snn = network(NEURON)
+    with torch.no_grad():
+        snn.layers[1].norm.beta.fill_(-9.0)
+        snn.layers[1].norm.gamma.fill_(0.01)
+    batches = [(X, torch.zeros(20, dtype=torch.int64))]
+    with pytest.raises(
+        CompressError, match=r"^with 3 time steps no neuron of layer 'out' fires at any training sample"
+    ):
+        check_alive(snn, batches)
+    with torch.no_grad():
+        snn.layers[1].norm.beta.fill_(9.0)
+    check_alive(snn, batches)
+
+
+def recipe(*methods: dict[str, Any], layers: list[dict[str, Any]] | None = None, steps: int = 3) -> Any:
+    plain = [{"name": "hidden", "op": "dense", "units": 8}, {"name": "out", "op": "dense", "units": 10}]
+    return parse_recipe(
+        {
+            "name": "refused",
+            "dataset": "digits",
+            "network": {"time_steps": steps},
+            "train": {"float_epochs": 1, "epochs": 1},
+            "compress": list(methods),
+            "layers": layers or plain,
+        }
+    )
+
+
+DELAYED = [
+    {"name": "a", "op": "dense", "units": 8},
+    {"name": "out", "op": "dense", "units": 10, "from": {"node": "a", "delay": 1}},
+]
+MIXED = {"method": "mixed", "search_epochs": 1, "epochs": 1, "memory_bits": 9999}
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (
+            recipe(layers=DELAYED, steps=1),
+            "'network.time_steps': with 1 time step nothing of the input reaches the head 'out', as every way to it is "
+            "delayed by 1: keep at least 2 steps",
+        ),
+        (
+            recipe({"method": "steps", "at": "qat", "time_steps": 1, "epochs": 1}, layers=DELAYED),
+            "compress[0] (steps): with 1 time step nothing of the input reaches the head 'out'",
+        ),
+        (
+            recipe(MIXED | {"weight_bits": [2, 3]}, {"method": "share", "bits": 3, "epochs": 1}),
+            "compress[1] (share): layer 'hidden': weights of 3 bits have 7 values, so a codebook of 3 bits saves",
+        ),
+        (
+            recipe(*[{"method": "slim", "remove": 0.9, "scope": "layer", "sparse_epochs": 0, "epochs": 0}] * 2),
+            "compress[1] (slim): removing 0.9 of the 1 channels of layer 'hidden' would leave 0 of them; at least 1",
+        ),
+    ],
+    ids=["time_steps", "steps", "codebook", "pruning"],
+)
+def test_it_is_said_before_training(made: Any, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=f"^{re.escape(sentence)}"):
+        train(made, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
