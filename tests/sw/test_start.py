@@ -51,6 +51,8 @@ def base(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 CASES: list[tuple[list[dict[str, Any]], dict[str, Any], int]] = [
     ([], {}, 2),
     ([], {"weight_bits": 2, "membrane_bits": 2}, 1),
+    ([], {"membrane_rule": "mint"}, 1),
+    ([], {"weight_scale": "mint"}, 0),
     ([SLIM], {}, 1),
     ([STEPS, ONE], {}, 3),
     ([ONE], {}, 2),

@@ -45,11 +45,14 @@ METHODS = (
         "network = {weight_bits = 2, membrane_bits = 2}",
         published="VGG-16, CIFAR-10, W2U2: 90.6 %, memory -93.8 % (abstract)",
     ),
-    Entry("mint-scale", "the scale of the weights learned as MINT learns it", 'network.weight_scale = "mint"'),
+    Entry(
+        "mint-scale", "the scale of the weights learned as MINT learns it", 'network.weight_scale = "mint"', start=""
+    ),
     Entry(
         "mint-rule",
         "MINT's scale and the membrane rule of its released code (tanh and round), for comparison; no hardware",
         'network = {weight_scale = "mint", membrane_rule = "mint"}',
+        start="mint-scale",
     ),
     Entry(
         "binary",

@@ -20,7 +20,6 @@ from mintaka.train.recipe import load_recipe, to_toml
 # Keys that say nothing before quantization.
 QUANTIZED_KEYS = (
     "weight_bits",
-    "weight_scale",
     "membrane_bits",
     "membrane_rule",
     "current_bits",
