@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import EVERYTHING, FEATURES, UNBUILT, dense_chains, inputs_for, networks
+from strategies import EVERYTHING, FEATURES, dense_chains, inputs_for, networks
 
 from mintaka.artifact import Network, check_inputs, run, signals
 from mintaka.artifact.document import format_version
@@ -91,8 +91,8 @@ def test_variety_of_what_came_later() -> None:
 def test_variety_of_boundaries() -> None:
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=120, database=None)
-    @given(networks(features=EVERYTHING), networks(features=UNBUILT))
+    @settings(max_examples=250, database=None)
+    @given(networks(features=EVERYTHING), networks(features=("boundaries", "cuba", "refractory")))
     def look(first: Network, second: Network) -> None:
         for network in (first, second):
             for node in network.nodes:
