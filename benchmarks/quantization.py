@@ -131,7 +131,7 @@ def compare(bits: int) -> tuple[Module, list[Signal]]:
 def area() -> None:
     print(f"\n| V of {MEMBRANE_WIDTH} bits to U of | rule | LUT (xc7) | LUT (ecp5) | boundaries per channel |")
     print("|---|---|---|---|---|")
-    for bits in (2, 4, 8):
+    for bits in (2, 4):
         for rule, make in (("shift", shift_and_clip), ("mint", compare)):
             counts = []
             for family in ("xc7", "ecp5"):

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import EVERYTHING, dense_chains, inputs_for, networks
+from strategies import EVERYTHING, FEATURES, dense_chains, inputs_for, networks
 
 from mintaka.artifact import Network, check_inputs, run, signals
 from mintaka.artifact.document import format_version
@@ -43,10 +43,10 @@ def test_nothing_new_unless_asked(network: Network, chain: Network) -> None:
 def test_variety_of_what_came_later() -> None:
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=500, database=None)
+    @settings(max_examples=400, database=None)
     @given(st.data())
     def look(data: st.DataObject) -> None:
-        network = data.draw(networks(features=EVERYTHING))
+        network = data.draw(networks(features=FEATURES))
         result = run(network, data.draw(inputs_for(network)))
         seen[network.output.read] += 1
         seen["newer"] += format_version(network) > (1, 0)
@@ -78,7 +78,6 @@ def test_variety_of_what_came_later() -> None:
             if node.neuron is not None:
                 seen[node.neuron.kind] += 1
                 spikes = result.spikes[node.name].sum()
-                seen["boundaries", node.neuron.kind] += node.neuron.boundaries is not None
                 seen["refractory"] += bool(node.neuron.refractory and spikes)
                 seen["cuba spikes"] += bool(node.neuron.current is not None and spikes)
 
@@ -88,9 +87,29 @@ def test_variety_of_what_came_later() -> None:
     wanted |= {"refractory", "cuba spikes", ("join", 2), ("join", 3), ("join", 4)}
     wanted |= {"codebook with 0", "codebook without 0", "full codebook", "entry that no weight is"}
     wanted |= {"more than 16 entries", "one entry", "exit", "stops early", "goes on with margins"}
-    wanted |= {("boundaries", "lif"), ("boundaries", "cuba")}
     assert {name for name in wanted if seen[name] < 5} == set()
     assert seen["newer"] > 300
+
+
+def test_variety_of_boundaries() -> None:
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=250, database=None)
+    @given(networks(features=EVERYTHING), networks(features=("boundaries", "cuba", "refractory")))
+    def look(first: Network, second: Network) -> None:
+        for network in (first, second):
+            for node in network.nodes:
+                neuron = node.neuron
+                if neuron is not None and neuron.boundaries is not None:
+                    seen[neuron.kind] += 1
+                    seen[neuron.reset] += 1
+                    seen["refractory"] += neuron.refractory > 0
+                    seen["equal"] += bool((np.diff(neuron.boundaries.values, axis=1) == 0).any())
+                    seen["32 bits"] += neuron.boundaries.bits == 32
+
+    look()
+    wanted = {"lif", "cuba", "zero", "subtract", "refractory", "equal", "32 bits"}
+    assert {name for name in wanted if seen[name] < 5} == set()
 
 
 def test_variety() -> None:

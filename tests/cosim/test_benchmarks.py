@@ -17,6 +17,7 @@ import bench
 import quantization
 from mintaka.data import DataError
 from mintaka_cosim import synthesis
+from mintaka.train import load_recipe, to_toml
 from mintaka_hw.plan import make_plan
 from parts import page, pairs, timing
 from parts.store import Store
@@ -168,6 +169,18 @@ def test_an_error_is_one_sentence(
     assert bench.main(["cycles", "--out", str(tmp_path / "page.md")]) == 2
     assert capsys.readouterr().err == "bench: there is no MNIST\n"
     assert not (tmp_path / "page.md").exists()
+
+
+def test_what_the_tables_of_quantization_compare() -> None:
+    """Recipes that parse, each another one; all rows of the later tables train for as long."""
+    recipe = load_recipe(quantization.RECIPE)
+    for table in quantization.TABLES[:3]:
+        made = quantization.variants(recipe, table)
+        assert len({to_toml(one) for one in made.values()}) == len(made)
+        if table != "rules":
+            for one in made.values():
+                extra = [method.epochs + getattr(method, "search_epochs", 0) for method in one.compress or []]
+                assert one.train.epochs + sum(extra) == 80
 
 
 @pytest.mark.parametrize("bits", [2, 4])

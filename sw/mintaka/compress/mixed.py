@@ -15,7 +15,9 @@ the steps) that costs least cross-entropy per saving,
 which walks along the penalised optima for growing lambdas, until the budgets are kept; then it takes back what still
 fits, as long as the cross-entropy falls. A few hundred candidates are compared, so no search library is needed.
 
-What it saves in hardware: each layer has a weight memory, accumulators and a membrane memory of its own widths.
+What it saves in hardware: each layer has a weight memory, accumulators and a membrane memory of its own widths. A
+budget of memory bits is kept exactly. One of bit-SOPs is kept by the network as it is found; the training behind the
+search moves its spikes, and with them its SOPs, by some percent: leave some room.
 """
 
 from __future__ import annotations
