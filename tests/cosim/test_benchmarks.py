@@ -16,8 +16,8 @@ from handmade import conv_network, dense_network
 import bench
 import quantization
 from mintaka.data import DataError
-from mintaka_cosim import synthesis
 from mintaka.train import load_recipe, to_toml
+from mintaka_cosim import synthesis
 from mintaka_hw.plan import make_plan
 from parts import page, pairs, timing
 from parts.store import Store

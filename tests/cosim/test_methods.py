@@ -34,7 +34,7 @@ from mintaka_cosim.methods.figures import (
     load_point,
     store,
 )
-from mintaka_cosim.methods.plot import Dot, Panel, scatter
+from mintaka_cosim.methods.plot import LABEL_HEIGHT, LABEL_WIDTH, SIDES, Dot, Panel, label_places, scatter
 from mintaka_cosim.methods.run import Job, point_key, seeds_of
 from mintaka_cosim.methods.table import DATA, METHODS, Entry, entries, quick, recipe_of
 from mintaka_cosim.methods.targets import TARGETS
@@ -204,9 +204,19 @@ def test_plots_are_drawings_within_their_edges() -> None:
         assert 0 < float(each.attrib["x"]) < width - float(each.attrib["width"])
         assert 0 < float(each.attrib["y"]) < height - float(each.attrib["height"])
     assert float(boxes[0].attrib["y"]) > float(boxes[1].attrib["y"])  # less is lower
-    labels = "".join(drawing.itertext())
-    assert all(label in labels for label in ("90 %", "1k", "200", "<SOPs>"))
+    everything = "".join(drawing.itertext())
+    assert all(text in everything for text in ("90 %", "1k", "200", "<SOPs>"))
     assert not page.plots(entries(DATA["digits"]), {entry.name: [] for entry in METHODS}, "none")
+
+
+def test_labels_leave_each_other_room() -> None:
+    dots = [(100.0, 50.0)] * 7 + [(103.0, 52.0), (300.0, 50.0)]
+    places = label_places(dots)
+    assert places[-1] == (300 + SIDES[0], 50)
+    for i, (x, y) in enumerate(places):
+        for a, b in places[:i]:
+            assert abs(x - a) >= LABEL_WIDTH or abs(y - b) >= LABEL_HEIGHT
+        assert all(2 * abs(x - a) >= LABEL_WIDTH or 2 * abs(y - b) >= LABEL_HEIGHT for a, b in dots)
 
 
 # ---- processes

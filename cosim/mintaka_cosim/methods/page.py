@@ -36,7 +36,8 @@ model. A method that does not help on the data is shown as it is. What the metho
 - *LUT*, *block RAM* (in units of 36 kbit): Xilinx 7 cells of the whole design at that plan, of the first seed
   (synthesized by Yosys; nothing is placed or routed). The weight memory is dense, so that single zeros save SOPs, but
   neither bits nor cycles; only `slats-sparse` leaves out rows of zeros, which needs very many zeros or few lanes.
-- *Epochs*: of training, all phases together.
+- *Epochs*: of training, all phases together. Most methods train for longer than the baseline, and some of what they
+  gain may be just that.
 - *Published*: what the method's source reports, of other networks on other data. It is given only where it was read in
   the paper's abstract or in the authors' logs; which of them stands beside it.
 

@@ -8,9 +8,11 @@ from math import ceil, floor, log10
 
 from mintaka_cosim.picture.svg import Canvas
 
-PANEL_WIDTH, PANEL_HEIGHT = 380, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 44
-RADIUS = 9
+PANEL_WIDTH, PANEL_HEIGHT = 380, 340
+LEFT, RIGHT, TOP, BOTTOM = 52, 22, 16, 44
+RADIUS = 3
+LABEL_WIDTH, LABEL_HEIGHT = 15, 11
+SIDES = (LABEL_WIDTH / 2 + RADIUS + 2, -LABEL_WIDTH / 2 - RADIUS - 2)  # from a dot to the middle of its label
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,35 @@ def _draw(canvas: Canvas, panel: Panel, left: float, axis: tuple[float, float, f
         canvas.text(across(x), bottom + 16, _short(x), size=10, room=50, style="soft", anchor="middle")
     middle = (begin + end) / 2
     canvas.text(middle, PANEL_HEIGHT - 8, panel.title, size=11, room=end - begin, bold=True, anchor="middle")
-    for dot in panel.dots:
-        x = across(dot.x)
-        canvas.path([(x, up(dot.low)), (x, up(dot.high))], style="flow", arrow=False)
-    for dot in panel.dots:
-        x, y = across(dot.x), up(dot.y)
-        canvas.box(x - RADIUS, y - RADIUS, 2 * RADIUS, 2 * RADIUS, radius=RADIUS)
-        canvas.text(x, y + 3.5, dot.label, size=10, room=4 * RADIUS, bold=True, anchor="middle")
+    places = [(across(dot.x), up(dot.y)) for dot in panel.dots]
+    for dot, (x, y) in zip(panel.dots, places, strict=True):
+        canvas.path([(x, up(dot.low)), (x, up(dot.high))], style="line", arrow=False)
+        canvas.box(x - RADIUS, y - RADIUS, 2 * RADIUS, 2 * RADIUS, style="flow", radius=RADIUS)
+    for dot, (x, y), (label_x, label_y) in zip(panel.dots, places, label_places(places), strict=True):
+        if abs(label_y - y) > LABEL_HEIGHT / 2:
+            near = label_x - LABEL_WIDTH / 2 if label_x > x else label_x + LABEL_WIDTH / 2
+            canvas.path([(x, y), (near, label_y)], style="line", arrow=False)
+        canvas.text(label_x, label_y + 4, dot.label, size=10, room=2 * LABEL_WIDTH, bold=True, anchor="middle")
+
+
+def label_places(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Middles of the dots' labels, in their order: beside the dot, or as near to that as the others leave room."""
+    taken = [(x, y, 2.0 * RADIUS, 2.0 * RADIUS) for x, y in dots]
+    found: dict[int, tuple[float, float]] = {}
+
+    def free(x: float, y: float) -> bool:
+        return all(
+            2 * abs(x - a) >= LABEL_WIDTH + width or 2 * abs(y - b) >= LABEL_HEIGHT + height
+            for a, b, width, height in taken
+        )
+
+    for index in sorted(range(len(dots)), key=lambda index: (dots[index][1], index)):
+        x, y = dots[index]
+        moves = sorted(range(-2 * len(dots), 2 * len(dots) + 1), key=lambda move: (abs(move), move))
+        spots = [(x + side, y + move * LABEL_HEIGHT / 2) for move in moves for side in SIDES]
+        found[index] = next((spot for spot in spots if free(*spot)), spots[0])
+        taken.append((*found[index], LABEL_WIDTH, LABEL_HEIGHT))
+    return [found[index] for index in range(len(dots))]
 
 
 def _ticks(low: float, high: float) -> tuple[float, float, float]:
