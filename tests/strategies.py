@@ -525,7 +525,7 @@ def with_zeros(network: Network, share: float, seed: int) -> Network:
     """The network with so many of its single weights at 0, and every other element's in a third of the neurons."""
     rng = np.random.default_rng(seed)
 
-    def pruned(node: Node, edge: Edge) -> Edge:
+    def pruned(edge: Edge) -> Edge:
         if edge.weight is None or edge.weight.bits == 1:
             return edge
         gone = rng.random(edge.weight.values.shape) < share
@@ -536,7 +536,7 @@ def with_zeros(network: Network, share: float, seed: int) -> Network:
     nodes = [
         node
         if node.codebook is not None and 0 not in node.codebook
-        else replace(node, inputs=tuple(pruned(node, edge) for edge in node.inputs))
+        else replace(node, inputs=tuple(map(pruned, node.inputs)))
         for node in network.nodes
     ]
     found = replace(network, nodes=tuple(nodes), vectors=None)

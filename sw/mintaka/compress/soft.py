@@ -7,8 +7,8 @@ The weight that is used is what is left of the stored one, theta, above a thresh
 so a synapse that is gone may come back. Behind the phase w replaces theta, and what is 0 stays 0 for good, through
 quantization, too: these integers are exactly 0, no synapse in any count.
 
-What it saves in hardware: SOPs (an addition of 0 is none). Cycles and weight bits of a dense weight memory stay; a sparse
-one (`mintaka generate --sparse`) leaves out what is 0 in all lanes of a group.
+What it saves in hardware: SOPs (an addition of 0 is none). Cycles and weight bits of a dense weight memory stay; a
+sparse one (`mintaka generate --sparse`) leaves out what is 0 in all lanes of a group.
 """
 
 from __future__ import annotations
