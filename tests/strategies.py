@@ -577,7 +577,7 @@ def with_zeros(network: Network, share: float, seed: int) -> Network:
     nodes = [
         node
         if node.codebook is not None and 0 not in node.codebook
-        else replace(node, inputs=tuple(pruned(edge) for edge in node.inputs))
+        else replace(node, inputs=tuple(map(pruned, node.inputs)))
         for node in network.nodes
     ]
     found = replace(network, nodes=tuple(nodes), vectors=None)
