@@ -226,7 +226,32 @@ METHODS = (
     ),
     Entry(
         "stack",
-        "slim, then S-LATS, then quantization, then two time steps with a penalty on the firing rate",
+        "slim, then S-LATS, then quantization, then a penalty on the firing rate",
+        """
+        [[compress]]
+        method = "slim"
+        remove = 0.5
+        multiple = $lanes
+        sparse_epochs = $search
+        epochs = $tune
+
+        [[compress]]
+        method = "slats"
+        depth = 2.0
+        search_epochs = $search
+        epochs = $tune
+
+        [[compress]]
+        method = "activity"
+        at = "qat"
+        strength = 0.5
+        epochs = $tune
+        """,
+        start="slim",
+    ),
+    Entry(
+        "stack-2",
+        "the same with half of the time steps",
         """
         [[compress]]
         method = "slim"
@@ -253,7 +278,7 @@ METHODS = (
         strength = 0.5
         epochs = $tune
         """,
-        start="slim",
+        start="stack",
     ),
 )
 
