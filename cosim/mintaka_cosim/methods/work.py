@@ -141,17 +141,15 @@ def _serve(connection: Connection) -> None:
             said = text
             connection.send(("at", text))
 
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while True:
             call = connection.recv()
-        except EOFError:
-            return
-        try:
-            call(say)
-            wrong = ""
-        except Exception as error:
-            wrong = user_sentence(error) or traceback.format_exc().strip()
-        connection.send(("end", wrong))
+            try:
+                call(say)
+                wrong = ""
+            except Exception as error:
+                wrong = user_sentence(error) or traceback.format_exc().strip()
+            connection.send(("end", wrong))
 
 
 def _leave(number: int, frame: object) -> None:  # noqa: ARG001
