@@ -42,9 +42,15 @@ def test_gradients_are_straight_through() -> None:
 
 
 def test_a_zero_layer_can_start() -> None:
+    """As when all its weights were pruned; gradients stay finite."""
     quantizer = WeightQuantizer(4)
-    quantizer.start(torch.zeros(3))
-    assert quantizer(torch.zeros(3)).tolist() == [0, 0, 0]
+    w = torch.zeros(3, requires_grad=True)
+    quantizer.start(w)
+    found = quantizer(w)
+    assert found.tolist() == [0, 0, 0]
+    found.backward(torch.full((3,), 1e30))
+    assert w.grad is not None
+    assert w.grad.isfinite().all()
 
 
 def test_widths_are_checked() -> None:

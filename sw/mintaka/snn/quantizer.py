@@ -92,8 +92,9 @@ class WeightQuantizer(nn.Module):
         return max(1, 2 ** (self.bits - 1) - 1)
 
     def start(self, w: Tensor) -> None:
-        """Set the step from the weights that quantization starts with."""
-        first = 2 * max(float(w.detach().abs().mean()), 1e-12) / sqrt(self.most)
+        """Set the step from the weights that quantization starts with; where all are 0 (pruned), any step will do."""
+        mean = float(w.detach().abs().mean())
+        first = 2 * max(mean, 1e-12) / sqrt(self.most) if mean > 0 else 1.0
         self.learned.data.fill_(first if self.mint else log(first))
 
     def log_of_step(self) -> float:
