@@ -181,11 +181,11 @@ METHODS = (
     ),
     Entry(
         "slats-sparse",
-        "S-LATS with a threshold so high that whole rows are zero, and weight memories without these",
+        "S-LATS with a higher threshold, and weight memories without rows of zeros where that makes them smaller",
         """
         [[compress]]
         method = "slats"
-        depth = 9.0
+        depth = 5.0
         search_epochs = $search
         epochs = $tune
         """,
