@@ -126,7 +126,7 @@ def test_run_gives_the_same_arrays_on_every_backend(
             found[backend] = dict(arrays)
     wanted = found["reference"]
     layers = {"sops/hidden1", "sops/head", "k/hidden1", "k/head", "spikes/hidden1", "membranes/hidden1"}
-    assert set(wanted) == {"logits", "classes", "sops"} | layers
+    assert set(wanted) == {"logits", "classes", "steps", "sops"} | layers
     assert wanted["logits"].shape == (40, 6)
     assert wanted["spikes/hidden1"].shape == (40, 3, 13)
     assert all(values.dtype == np.int64 for values in wanted.values())
