@@ -78,7 +78,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     events = {}
     for name, model in layers.items():
         model.finish()
-        events[name] = np.array(model.events, np.int64).reshape(N, -1).sum(1) * model.layer.list_groups
+        events[name] = model.issued.reshape(N, -1).sum(1)
 
     def of_all(field: str) -> dict[str, np.ndarray]:
         return {name: np.array(getattr(model, field), np.int64) for name, model in layers.items()}

@@ -77,7 +77,7 @@ def _compared(a: Value, b: Value) -> tuple[Value, Value]:
 
 def popcount(bits: Value) -> Value:
     """How many bits are set, as a tree of additions."""
-    if len(bits) == 1:
+    if len(bits) <= 1:
         return bits
     half = len(bits) // 2
     return popcount(bits[:half]) + popcount(bits[half:])

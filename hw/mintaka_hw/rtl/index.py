@@ -136,4 +136,4 @@ class RowIndex(wiring.Component):
     def _below(self, entry: data.View, mask: Value) -> Value:
         """How many stored rows of the block come before the entry's place."""
         place = entry.element[: self._place_bits]
-        return popcount(Cat(bit & (place > n) for n, bit in enumerate(mask)))
+        return popcount(Cat(bit & (place > n) for n, bit in enumerate(mask[:-1])))  # nothing is above the last place
