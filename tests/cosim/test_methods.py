@@ -22,6 +22,7 @@ from mintaka.train.start import common_phases
 from mintaka_cosim.cli import app
 from mintaka_cosim.cli.bench import parse_seeds
 from mintaka_cosim.methods import page, run
+from mintaka_cosim.methods.datasets import DATA, quick
 from mintaka_cosim.methods.figures import (
     FIGURES,
     HARDWARE,
@@ -36,7 +37,7 @@ from mintaka_cosim.methods.figures import (
 )
 from mintaka_cosim.methods.plot import LABEL_HEIGHT, LABEL_WIDTH, SIDES, Dot, Panel, label_places, scatter
 from mintaka_cosim.methods.run import Job, point_key, seeds_of
-from mintaka_cosim.methods.table import DATA, METHODS, Entry, entries, quick, recipe_of
+from mintaka_cosim.methods.table import METHODS, Entry, entries, recipe_of
 from mintaka_cosim.methods.targets import TARGETS
 from mintaka_cosim.methods.work import Event, Task, run_tasks
 from mintaka_hw.plan import PlanError

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from mintaka.artifact import load, run
 from mintaka.artifact.reference import lead
 from mintaka.compress import CompressError, calibrate, exit_curve, with_margins
-from mintaka.compress.exits import logits_by_step, steps_taken
+from mintaka.compress.exits import logits_by_step
 from mintaka.data import load_dataset, network_inputs
-from mintaka.snn.fast import run_fast
+from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.train import RecipeError, export, parse_recipe, train
 
 EARLY = samples.early()

@@ -15,7 +15,8 @@ import typer
 from mintaka_cosim.cli.support import RequestError, check_file, check_folder, shown, warn
 
 if TYPE_CHECKING:
-    from mintaka_cosim.methods.table import Data, Entry
+    from mintaka_cosim.methods.datasets import Data
+    from mintaka_cosim.methods.table import Entry
     from mintaka_cosim.methods.work import Event
 
 app = typer.Typer(no_args_is_help=True, help="Measure, and write pages of the documentation.")
@@ -51,8 +52,9 @@ def methods(
     Example: [b]mintaka bench methods --data digits --seeds 1,2,3[/b]
     """
     from mintaka.data import load_dataset
-    from mintaka_cosim.methods.table import DATA, entries, recipe_of
-    from mintaka_cosim.methods.table import quick as quickened
+    from mintaka_cosim.methods.datasets import DATA
+    from mintaka_cosim.methods.datasets import quick as quickened
+    from mintaka_cosim.methods.table import entries, recipe_of
 
     if data not in DATA:
         raise RequestError(f"--data {data}: there are {', '.join(DATA)}")

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from mintaka.train import Recipe
+from mintaka_cosim.methods.datasets import DATA, Data
 from mintaka_cosim.methods.figures import Figures, Point, mean
 from mintaka_cosim.methods.plot import Dot, Panel, scatter
-from mintaka_cosim.methods.table import DATA, Data, Entry
+from mintaka_cosim.methods.table import Entry
 from mintaka_cosim.methods.targets import TARGETS, Rows, loss
 
 HEAD = """# Compression: what it costs and what it saves

@@ -19,6 +19,7 @@ from mintaka.snn import LayerError, run_fast
 from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
 from mintaka.train.holdout import hold_out
 from mintaka_cosim.bench.cosim import cosim_design
+from mintaka_cosim.methods.datasets import Data
 from mintaka_cosim.methods.figures import (
     FIGURES,
     HARDWARE,
@@ -32,7 +33,7 @@ from mintaka_cosim.methods.figures import (
     store,
     stored,
 )
-from mintaka_cosim.methods.table import Data, Entry, recipe_of
+from mintaka_cosim.methods.table import Entry, recipe_of
 from mintaka_cosim.summary import summarize
 from mintaka_cosim.synthesis import SCRIPTS, cells, resources
 from mintaka_hw.plan import Plan, PlanError, make_plan

@@ -1,15 +1,16 @@
-"""The methods and the data sets that are compared. A method is added by one entry in METHODS."""
+"""The methods that are compared. A method is added by one entry in METHODS."""
 
 from __future__ import annotations
 
 import copy
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from mintaka.train import Recipe, RecipeError, load_recipe, parse_recipe
+from mintaka_cosim.methods.datasets import Data
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,37 @@ class Entry:
     data: tuple[str, ...] = ()
     sparse: bool = False
 
+
+# Parts of several entries.
+SLIM = """
+[[compress]]
+method = "slim"
+remove = 0.5
+multiple = $lanes
+sparse_epochs = $search
+epochs = $tune
+"""
+THINNED = """
+[[compress]]
+method = "slats"
+depth = 2.0
+search_epochs = $search
+epochs = $tune
+"""
+HALF_STEPS = """
+[[compress]]
+method = "steps"
+at = "qat"
+time_steps = 2
+epochs = $tune
+"""
+QUIET = """
+[[compress]]
+method = "activity"
+at = "qat"
+strength = 0.5
+epochs = $tune
+"""
 
 METHODS = (
     Entry("baseline", "the data set's recipe as it is", start=""),
@@ -88,14 +120,7 @@ METHODS = (
     Entry(
         "slim",
         "network slimming: half of the hidden neurons go by their BatchNorm scales",
-        """
-        [[compress]]
-        method = "slim"
-        remove = 0.5
-        multiple = $lanes
-        sparse_epochs = $search
-        epochs = $tune
-        """,
+        SLIM,
         published="about 10 % of the parameters left at less than 1 % loss (abstract)",
     ),
     Entry(
@@ -256,13 +281,7 @@ METHODS = (
     Entry(
         "steps-2",
         "half of the time steps",
-        """
-        [[compress]]
-        method = "steps"
-        at = "qat"
-        time_steps = 2
-        epochs = $tune
-        """,
+        HALF_STEPS,
     ),
     Entry(
         "steps-1",
@@ -296,148 +315,16 @@ METHODS = (
     Entry(
         "stack",
         "slim, then S-LATS, then quantization, then a penalty on the firing rate",
-        """
-        [[compress]]
-        method = "slim"
-        remove = 0.5
-        multiple = $lanes
-        sparse_epochs = $search
-        epochs = $tune
-
-        [[compress]]
-        method = "slats"
-        depth = 2.0
-        search_epochs = $search
-        epochs = $tune
-
-        [[compress]]
-        method = "activity"
-        at = "qat"
-        strength = 0.5
-        epochs = $tune
-        """,
+        SLIM + THINNED + QUIET,
         start="slim",
     ),
     Entry(
         "stack-2",
         "the same with half of the time steps",
-        """
-        [[compress]]
-        method = "slim"
-        remove = 0.5
-        multiple = $lanes
-        sparse_epochs = $search
-        epochs = $tune
-
-        [[compress]]
-        method = "slats"
-        depth = 2.0
-        search_epochs = $search
-        epochs = $tune
-
-        [[compress]]
-        method = "steps"
-        at = "qat"
-        time_steps = 2
-        epochs = $tune
-
-        [[compress]]
-        method = "activity"
-        at = "qat"
-        strength = 0.5
-        epochs = $tune
-        """,
+        SLIM + THINNED + HALF_STEPS + QUIET,
         start="stack",
     ),
 )
-
-
-@dataclass(frozen=True)
-class Data:
-    """One data set's side of the comparison.
-
-    recipe : file of the baseline. float_epochs, epochs : of the baseline. search, tune : epochs of a method.
-    half : of the hidden neurons. budget : memory bits for mixed precision.
-    lanes : of the stated plan, by layer (a layer with fewer neurons has one for each).
-    samples : of the test split through the Verilog.
-    """
-
-    name: str
-    title: str
-    recipe: str
-    float_epochs: int
-    epochs: int
-    search: int
-    tune: int
-    half: int
-    budget: int
-    lanes: dict[str, int]
-    samples: int
-
-    @property
-    def words(self) -> dict[str, int]:
-        """What stands for the $-words of an entry."""
-        both = self.search + self.tune
-        return {
-            "search": self.search,
-            "tune": self.tune,
-            "both": both,
-            "fresh": self.float_epochs + both,
-            "half": self.half,
-            "budget": self.budget,
-            "lanes": self.lanes["hidden"],
-        }
-
-
-DATA = {
-    data.name: data
-    for data in (
-        Data(
-            name="digits",
-            title="Digits, 64-128-10",
-            recipe="digits.toml",
-            float_epochs=30,
-            epochs=40,
-            search=15,
-            tune=10,
-            half=64,
-            budget=24_000,
-            lanes={"hidden": 32, "output": 2},
-            samples=50,
-        ),
-        Data(
-            name="mnist",
-            title="MNIST, 784-128-10",
-            recipe="mnist-dense.toml",
-            float_epochs=15,
-            epochs=15,
-            search=6,
-            tune=6,
-            half=64,
-            budget=250_000,
-            lanes={"hidden": 32, "output": 2},
-            samples=50,
-        ),
-        Data(
-            name="watch",
-            title="IMU gestures, 12-64-7, recurrent",
-            recipe="watch-recurrent.toml",
-            float_epochs=15,
-            epochs=20,
-            search=8,
-            tune=8,
-            half=32,
-            budget=13_000,
-            lanes={"hidden": 16, "output": 2},
-            samples=20,
-        ),
-    )
-}
-
-
-def quick(data: Data) -> Data:
-    """The same with a few epochs, lanes and samples: to see that it works."""
-    return replace(data, float_epochs=2, epochs=2, search=1, tune=1, lanes={"hidden": 4, "output": 1}, samples=4)
 
 
 def entries(data: Data, names: list[str] | None = None) -> list[Entry]:

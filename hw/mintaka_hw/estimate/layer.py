@@ -36,9 +36,8 @@ class LayerModel:
         phases = layer.phases
         self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
         self.phases, self.listed = phases.number, phases.listed
-        self.gives_from = (
-            phases.number - 1 if layer.gives_last_step else len(phases.passes)
-        )  # first phase that gives words
+        # First phase that gives words.
+        self.gives_from = phases.number - 1 if layer.gives_last_step else len(phases.passes)
         self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
         self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
         self.events = _per_list(layer, [each.events for each in lists])

@@ -27,11 +27,9 @@ NOTHING = (0, 0, 0, 0, 1, 0)
 
 def walks(layer: LayerPlan, frames: list[np.ndarray]) -> np.ndarray:
     """int32 (lists, groups, WALK), in the order of the replay. frames : what enters by each edge, (M, ...)."""
-    phases = layer.phases
-    meeting = [(number,) for number in phases.passes] + ([phases.step_edges] if phases.step_edges else [])
     at_once = max(1, PORTION // layer.windows)
     parts = []
-    for numbers in meeting:
+    for numbers in layer.phases.meetings:
         firsts = range(0, len(frames[numbers[0]]), at_once)
         found = [_portion(layer, numbers, [frames[n][first : first + at_once] for n in numbers]) for first in firsts]
         parts.append(np.concatenate(found))

@@ -54,6 +54,12 @@ class Phases:
         """So many of the first phases have an event list; in the others every window is one slot per group."""
         return len(self.passes) + (1 if self.merged else self.time_steps if self.step_edges else 0)
 
+    @cached_property
+    def meetings(self) -> tuple[tuple[int, ...], ...]:
+        """The edges that meet in a list, for each kind of phase: the passes, and the steps where they have a list."""
+        steps = (self.step_edges,) if self.step_edges else ()
+        return (*((number,) for number in self.passes), *steps)
+
     def edges_of(self, phase: int) -> tuple[int, ...]:
         """The edges that meet in a list of that phase, which has one."""
         return (self.passes[phase],) if phase < len(self.passes) else self.step_edges

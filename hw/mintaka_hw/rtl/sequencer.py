@@ -55,7 +55,7 @@ class Sequencer(wiring.Component):
         return {"layer": self.layer.name, **words}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        edges, lists = self.layer.edges, self._lists()
+        edges, lists = self.layer.edges, self.layer.phases.meetings
         m = Module()
         turn = Signal(range(max(2, len(edges))), init=lists[0][0])
         begins = Signal(init=1)  # the next word is the first of its edge's part
@@ -91,7 +91,7 @@ class Sequencer(wiring.Component):
         as many times those of a pass as there are steps.
         """
         layer = self.layer
-        lists = self._lists()
+        lists = self.layer.phases.meetings
         after = Signal.like(turn)
         counted = len(lists) > 1
         number = Signal(range(max(2, layer.lists * layer.time_steps)))
@@ -110,12 +110,6 @@ class Sequencer(wiring.Component):
                         with m.If(transfer & edge_ends):
                             m.d.sync += number.eq(Mux(done, 0, number + 1))
         return after
-
-    def _lists(self) -> list[tuple[int, ...]]:
-        """The edges that meet in a list, for each kind of phase: the passes, and the steps where they have a list."""
-        layer = self.layer
-        steps = [layer.phases.step_edges] if layer.phases.step_edges else []
-        return [*((number,) for number in layer.phases.passes), *steps]
 
     def _pixels(self, m: Module, edge: EdgePlan, pixel: data.View, edge_ends: Signal) -> None:
         """A window's pixels say where they are."""

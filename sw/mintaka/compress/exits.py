@@ -22,7 +22,7 @@ from mintaka.artifact import Network
 from mintaka.artifact.reference import lead
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Task
-from mintaka.snn.fast import run_fast
+from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.snn.network import SNN
 
 Margins = tuple[int | None, ...]
@@ -45,7 +45,7 @@ class Exit(Method):
         return []
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
-        check_steps(snn.time_steps)
+        _check_steps(snn.time_steps)
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def calibrate(network: Network, inputs: np.ndarray, labels: np.ndarray, loss: fl
     return _margins(logits_by_step(network, inputs), labels, loss)
 
 
-def check_steps(time_steps: int) -> None:
+def _check_steps(time_steps: int) -> None:
     """Raise CompressError where there is no step to leave out."""
     if time_steps == 1:
         raise CompressError("a network of 1 time step has no step to leave out by early exit")
 
 
 def _check(network: Network, labels: np.ndarray) -> None:
-    check_steps(network.time_steps)
+    _check_steps(network.time_steps)
     if not len(labels):
         raise CompressError("there are no samples to calibrate early exit with: hold out more of the training data")
 
@@ -138,13 +138,3 @@ def exit_curve(
         classes = logits[steps - 1, np.arange(len(steps))].argmax(1)
         points.append(ExitPoint(loss, margins, float(np.mean(classes == test[1])), float(steps.mean())))
     return points
-
-
-def steps_taken(logits: np.ndarray, margins: Margins) -> np.ndarray:
-    """Steps of each sample, int64 (N,), from the logits after each step (T, N, classes)."""
-    steps = np.full(logits.shape[1], len(logits))
-    for t in reversed(range(len(margins))):
-        margin = margins[t]
-        if margin is not None:
-            steps[lead(logits[t]) >= margin] = t + 1
-    return steps

@@ -54,6 +54,17 @@ def _joined(parts: list[Result]) -> Result:
     )
 
 
+def steps_taken(logits: np.ndarray, margins: tuple[int | None, ...]) -> np.ndarray:
+    """Steps that each sample takes, int64 (N,), from the logits after each step, (T, N, classes)."""
+    steps = np.full(logits.shape[1], len(logits))
+    for t in reversed(range(len(margins))):
+        margin = margins[t]
+        if margin is not None:
+            best = np.partition(logits[t], -2, axis=1)
+            steps[best[:, -1] - best[:, -2] >= margin] = t + 1
+    return steps
+
+
 def groups_in_order(network: Network) -> list[list[Node]]:
     """Nodes that lie on a common cycle of edges (delayed or not) together; each group after all it reads."""
     index = {node.name: i for i, node in enumerate(network.nodes)}
@@ -346,11 +357,7 @@ class _Engine:
             return to_int64(last).reshape(self.samples, -1), np.full(self.samples, T)
         by_step = self.values[output.node].cumsum(0) if output.read == "count" else self.k[output.node]
         logits = to_int64(by_step).reshape(T, self.samples, -1)
-        best = np.partition(logits[:-1], -2, axis=2)
-        never = np.iinfo(np.int64).max
-        margins = np.array([never if m is None else m for m in output.margins])
-        stops = np.concatenate([best[:, :, -1] - best[:, :, -2] >= margins[:, None], np.ones((1, self.samples), bool)])
-        steps = stops.argmax(0) + 1
+        steps = steps_taken(logits, output.margins)
         return logits[steps - 1, np.arange(self.samples)], steps
 
 
