@@ -17,10 +17,11 @@ from mintaka_hw.plan.sparse import SparseRows
 from mintaka_hw.plan.stream import StreamLayout
 
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
-LOGIT_FIFO_DEPTH = 2
-PIPELINE = 4  # cycles from a slot to its group's result
+LOGIT_FIFO_DEPTH = 4
+DECODE = 3  # cycles from a slot to its weights, out of their memory and its register
+PIPELINE = DECODE + 3  # cycles from a slot to its group's result
 CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
-LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
+LIST_SLOTS = 16  # event lists in the collector's ring at once; 9 hide the way of an empty one
 COUNTER_WIDTH = 32  # bits of the counters, which go on modulo 2^32 from sample to sample
 REGISTER_STATES = 2  # so many words of state are registers
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
@@ -336,11 +337,16 @@ class LayerPlan:
         """Cycles from a group's last slot to the first slot that may read what it stores."""
         if not (self.state_fields or self.has_current):
             return 1
-        return self.pipeline + self.state_is_deep
+        return self.pipeline + 1 - DECODE + 2 * self.state_is_deep
+
+    @property
+    def counted_behind(self) -> int:
+        """Cycles from a slot to the counters' edge."""
+        return DECODE + 1 + self.is_grouped
 
     @property
     def state_is_deep(self) -> bool:
-        """True where the state sits in a memory that is read a cycle ahead (block RAM) instead of a register file."""
+        """True where the state sits in a memory read two cycles ahead (block RAM), instead of a register file."""
         return self.states >= DEEP_STATES
 
     @cached_property
