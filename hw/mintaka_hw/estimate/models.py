@@ -76,7 +76,7 @@ class Wire:
 
 
 class LogitModel:
-    """The serializer: one logit per cycle. `ends`: per sample, the cycle of its last logit.
+    """The serializer: one logit per cycle, a cycle behind. `ends`: per sample, the cycle of its last logit.
 
     beats : cycles of each of a sample's words.
     """
@@ -92,7 +92,7 @@ class LogitModel:
         if number == len(wire.takes):
             wire.takes.append(begin + self.beats[number % len(self.beats)] - 1)
             if (number + 1) % len(self.beats) == 0:
-                self.ends.append(wire.takes[-1])
+                self.ends.append(wire.takes[-1] + 1)
 
 
 class LogitOrderModel:

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -27,8 +27,8 @@ def of_edge(edge: Value, choices: list[Value]) -> Value:
 
 
 def without_lowest(flags: Value) -> Value:
-    """`flags` without the lowest bit that is set."""
-    return flags & (flags - 1)[: len(flags)]
+    """`flags` without the lowest bit that is set; by gates, where a subtraction would be a carry chain."""
+    return Cat(flag & flags[:n].any() if n else C(0, 1) for n, flag in enumerate(flags))
 
 
 def list_layout(layer: LayerPlan) -> data.StructLayout:
@@ -85,7 +85,8 @@ class Collector(wiring.Component):
         m = Module()
         most_chunks = max(edge.word_chunks for edge in layer.edges)
 
-        memory = Memory(shape=entry_layout(layer), depth=2**layer.ring_bits, init=[])
+        # A list is read when all of it is written: what is read where one is being written is never used.
+        memory = Memory(shape=entry_layout(layer), depth=2**layer.ring_bits, init=[], attrs={"no_rw_check": 1})
         m.submodules.events = memory
         write, read = memory.write_port(), memory.read_port()
         entry = Signal(entry_layout(layer), reset_less=True)

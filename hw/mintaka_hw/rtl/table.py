@@ -9,7 +9,7 @@ from amaranth.hdl import Array, C, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.memory import Memory
 
 from mintaka_hw.plan.layer import DEEP_STATES, REGISTER_STATES, table_width
-from mintaka_hw.plan.memory import BLOCK_BITS
+from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
 
 
 def packed(values: Iterable[int], width: int) -> int:
@@ -58,13 +58,22 @@ def rom_behind(m: Module, name: str, words: list[int], width: int, earlier: Valu
     """The word at an address, two cycles behind `earlier`, where the address is, or one behind `later`, the same.
 
     Block RAM takes the two, the second for its output register: nothing but that register reads it, and it has neither
-    enable nor reset, so that it can be the memory's own, without which block RAM is slow.
+    enable nor reset, so that it can be the memory's own, without which block RAM is slow. Of a memory deeper than
+    `BLOCK_ROWS` every part has its register: synthesis would put the multiplexer between them in front of it.
     """
     if not is_block(words, width):
         return rom(m, name, words, width, later)
-    word = Signal(width, name=f"{name}_held", reset_less=True)
-    m.d.sync += word.eq(rom(m, name, words, width, earlier))
-    return word
+    parts = []
+    for first in range(0, len(words), BLOCK_ROWS):
+        part, of_part = words[first : first + BLOCK_ROWS], f"{name}_{first // BLOCK_ROWS}" if first else name
+        word = Signal(width, name=f"{of_part}_held", reset_less=True)
+        m.d.sync += word.eq(rom(m, of_part, part, width, earlier[: (len(part) - 1).bit_length()]))
+        parts.append(word)
+    if len(parts) == 1:
+        return parts[0]
+    which = Signal(range(len(parts)), name=f"{name}_part", reset_less=True)
+    m.d.sync += which.eq(later[BLOCK_ROWS.bit_length() - 1 :])
+    return Array(parts)[which]
 
 
 def split_rom(m: Module, name: str, words: list[int], width: int, earlier: Value, later: Value) -> Value:
@@ -103,7 +112,8 @@ def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: V
             with m.If(enable & (write == place)):
                 m.d.sync += register.eq(word)
         return Mux(read, kept[-1], kept[0]) if depth > 1 else kept[0]
-    memory = Memory(shape=unsigned(width), depth=depth, init=[])
+    attributes = {"no_rw_check": 1} if depth >= DEEP_STATES else {}
+    memory = Memory(shape=unsigned(width), depth=depth, init=[], attrs=attributes)
     m.submodules[name] = memory
     write_port = memory.write_port()
     read_port = memory.read_port() if depth >= DEEP_STATES else memory.read_port(domain="comb")
