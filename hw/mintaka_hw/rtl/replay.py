@@ -130,12 +130,13 @@ class Replay(wiring.Component):
         edge = Signal(layer.edge_bits, reset_less=True)
         kept = Signal(layer.spike_places, reset_less=True)  # which places of a chunk of spikes have a stored row
         waiting, lasts, frees, ends = (Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample"))
-        occupied, only = Signal(), Signal()  # `only`: no further field comes
+        occupied, only = Signal(), Signal(reset_less=True)  # `only`: no further field comes
         load, finished, go = Signal(), Signal(), Signal()
-        m.d.comb += [only.eq(~rest.any()), self.valid.eq(occupied & go), finished.eq(self.valid & only)]
+        m.d.comb += [self.valid.eq(occupied & go), finished.eq(self.valid & only)]
         m.d.sync += occupied.eq(load | (occupied & ~finished))
         with m.If(self.valid):
-            m.d.sync += [flags.eq(rest), rest.eq(without_lowest(rest)), waiting.eq(0)]
+            m.d.sync += [flags.eq(rest), waiting.eq(0)]
+            m.d.sync += [rest.eq(without_lowest(rest)), only.eq(~without_lowest(rest).any())]
         free = ~occupied | finished
         context = ("group", "state", "phase", "opening", "closing")
         registers = {name: chunk[name] for name in ("event", "weight", *context)}
@@ -152,11 +153,11 @@ class Replay(wiring.Component):
             ]
             loaded = {
                 "event": ~walked.nothing,
-                "edge": Mux(walked.nothing, 0, walked.edge),
-                "weight": walked.row + Mux(walked.nothing, 0, of_edge(walked.edge, first_rows)),
+                "edge": walked.edge,
+                "weight": walked.row + of_edge(walked.edge, first_rows),
                 "element": walked.element,
                 "bits": walked.bits,
-                "flags": Mux(walked.nothing, 0, of_edge(walked.edge, nonzero)),
+                "flags": of_edge(walked.edge, nonzero),
                 "waiting": walked.first,
                 "lasts": walked.last,
             }
@@ -188,7 +189,7 @@ class Replay(wiring.Component):
         m.d.comb += following.eq(loaded["flags"])
         with m.If(load):
             m.d.sync += [registers[name].eq(value) for name, value in loaded.items()]
-            m.d.sync += rest.eq(without_lowest(following))
+            m.d.sync += [rest.eq(without_lowest(following)), only.eq(~without_lowest(following).any())]
 
         # ---- the slot: the chunk's lowest field
         lowest = flags & ~rest

@@ -37,7 +37,8 @@ def context_layout(layer: LayerPlan) -> data.StructLayout:
 def walked_layout(layer: LayerPlan) -> data.StructLayout:
     """An entry on its way to the slots.
 
-    nothing : the list is empty, or there is none: no entry. element, bits, edge : the entry.
+    nothing : the list is empty, or there is none: no entry. element, bits, edge : the entry; without one no bits, and
+        edge 0.
     row : of the group's first element in the weight memory (sparse: number of its first block).
     first, last : of its group. context : `context_layout`.
     """
@@ -157,7 +158,9 @@ class Walker(wiring.Component):
         m.d.sync += places.eq(places + taken - walk)
         m.d.comb += [
             found.eq(coming),
-            *(found[name].eq(self.entry[name]) for name in entry_layout(layer).members),
+            found.element.eq(self.entry.element),
+            found.bits.eq(Mux(coming.nothing, 0, self.entry.bits)),
+            found.edge.eq(Mux(coming.nothing, 0, self.entry.edge)),
             ahead.w_data.eq(found),
             ahead.w_en.eq(comes),
             ahead.r_en.eq(self.o.ready),
