@@ -102,22 +102,25 @@ class Collector(wiring.Component):
         with m.If(accept):
             m.d.sync += ahead.eq(self.i.payload)
 
-        # ---- the word at hand: its bits and which of its chunks are still to be written, now and in the next cycle
+        # ---- the word at hand: its bits, and which of its chunks are still to be written, now and in the next cycle
         word = Signal(word_layout(layer), reset_less=True)
         flags, rest = Signal(most_chunks), Signal(most_chunks)
-        valid = Signal()
         place = Signal(layer.place_bits)  # of the next entry
+        # There is a word; it has a chunk to be written now; none behind that. All known a cycle ahead.
+        valid, writes, ends = Signal(), Signal(), Signal()
         finished, closes = Signal(), Signal()
-        m.d.comb += [finished.eq(valid & ~rest.any()), closes.eq(finished & word.last)]
-        room = self._lists(m, place, write.en, closes, moves & ahead.first)
+        m.d.comb += [finished.eq(valid & ends), closes.eq(finished & word.last)]
+        room = self._lists(m, place, writes, closes, moves & ahead.first)
         m.d.comb += moves.eq(ahead_valid & (~valid | finished) & (~ahead.first | room))
         nonzero = Signal(most_chunks)
         chunks = [Cat(chunk.any() for chunk in chunks_of(edge, ahead.bits)) for edge in layer.edges]
         m.d.comb += nonzero.eq(of_edge(ahead.edge, chunks))
         with m.If(moves):
             m.d.sync += [word.eq(ahead), flags.eq(nonzero), rest.eq(without_lowest(nonzero))]
-        with m.Elif(valid):
+            m.d.sync += [writes.eq(nonzero.any()), ends.eq(~without_lowest(nonzero).any())]
+        with m.Else():
             m.d.sync += [flags.eq(rest), rest.eq(without_lowest(rest))]
+            m.d.sync += [writes.eq(rest.any()), ends.eq(~without_lowest(rest).any())]
         m.d.sync += valid.eq(moves | (valid & ~finished))
 
         # ---- write one non-zero chunk per cycle
@@ -128,9 +131,9 @@ class Collector(wiring.Component):
             write.data.bits.eq(of_edge(word.edge, [chunk for _, chunk in picked])),
             write.data.edge.eq(word.edge),
             write.addr.eq(place[: layer.ring_bits]),
-            write.en.eq(valid & flags.any()),
+            write.en.eq(writes),
         ]
-        m.d.sync += place.eq(place + write.en)
+        m.d.sync += place.eq(place + writes)
         return m
 
     def _lists(self, m: Module, place: Signal, writes: Value, closes: Value, begins: Value) -> Value:
