@@ -12,7 +12,7 @@ from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
 
 LIST_LATENCY = 2  # from a list's last word to the cycle in which it can be walked
-WALK_LATENCY = 2  # from there to the replay's register
+WALK_LATENCY = 3  # from there to the replay's register
 ROOM_LATENCY = 2  # from the release of a list to the cycle in which another may begin for it
 OUTPUT_LATENCY = 1
 NEVER = -(10**9)

@@ -15,6 +15,8 @@ from mintaka_hw.plan import EdgePlan, LayerPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
 from mintaka_hw.rtl.sequencer import word_layout
 
+ENTRY_LATENCY = 2  # from an entry's address to the entry, out of the ring's own register
+
 
 def entry_layout(layer: LayerPlan) -> data.StructLayout:
     """An entry of the event list: a chunk's `bits`, the number of its first `element`, and its `edge`."""
@@ -51,7 +53,7 @@ class Collector(wiring.Component):
     ----------
     i : In(stream of word_layout)
     address : In(ring address)
-        Entry wanted by the replay; `entry` follows two cycles later, out of the memory's own register.
+        Entry wanted by the replay; `entry` follows `ENTRY_LATENCY` cycles later.
     entry : Out(entry_layout)
     readable : Out(1)
         There is a complete list: `list` is the oldest that the replay has not taken.

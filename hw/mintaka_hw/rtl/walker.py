@@ -10,9 +10,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
-from mintaka_hw.rtl.collector import entry_layout, list_layout
+from mintaka_hw.rtl.collector import ENTRY_LATENCY, entry_layout, list_layout
 
-ENTRIES_AHEAD = 4  # an entry is in the queue two cycles after it was asked for, and its place is free one behind that
+ENTRIES_AHEAD = 4  # an entry is in the queue three cycles after it was asked for, and its place free one behind that
 
 
 def context_layout(layer: LayerPlan) -> data.StructLayout:
@@ -59,7 +59,7 @@ class Walker(wiring.Component):
     """Walks the collector's lists, one per window or section of it, each as often as there are groups to replay it for.
 
     One entry per cycle, until `ENTRIES_AHEAD` wait to be taken: whoever takes at most one per cycle never waits for
-    one, but for the two cycles behind a list that becomes readable. Phases without a list (the later steps, where a
+    one, but for the three cycles behind a list that becomes readable. Phases without a list (the later steps, where a
     direct input is all there is) are one entry of nothing per window and group. With early exit the walker stops
     behind a sample's last entry, until the restart: no layer runs ahead.
 
@@ -92,7 +92,7 @@ class Walker(wiring.Component):
 
         # ---- where it stands
         start, index = Signal(layer.ring_bits), Signal(layer.ring_bits)  # the list's first entry, and the next one
-        asked = Signal(walked_layout(layer))  # the entry itself comes a cycle later
+        asked = Signal(walked_layout(layer))  # the entry itself comes two cycles later
         group, state, row = Signal.like(asked.context.group), Signal.like(asked.context.state), Signal.like(asked.row)
         phase = Signal(range(max(2, layer.phases.number)))
         passes = len(layer.phases.passes)
@@ -114,7 +114,7 @@ class Walker(wiring.Component):
         again = chunk_last & ~list_last  # the list's entries once more, for the next group
         m.d.comb += [
             next_index.eq(index),
-            self.address.eq(next_index),
+            self.address.eq(index),
             self.take.eq(walk & chunk_last & list_last & listed),
         ]
         with m.If(walk):
@@ -147,8 +147,11 @@ class Walker(wiring.Component):
             asked.context.frees.eq(self.take),
             asked.context.ends.eq(sample_last),
         ]
-        coming, comes = Signal.like(asked, reset_less=True), Signal()
-        m.d.sync += [coming.eq(asked), comes.eq(walk)]
+        coming, comes = asked, walk
+        for cycle in range(1, ENTRY_LATENCY + 1):
+            before, coming = coming, Signal.like(asked, reset_less=True, name=f"asked_{cycle}")
+            was, comes = comes, Signal(name=f"walk_{cycle}")
+            m.d.sync += [coming.eq(before), comes.eq(was)]
 
         # ---- the queue of entries; its places are given out when they are asked for
         m.submodules.ahead = ahead = SyncFIFO(width=len(coming.as_value()), depth=ENTRIES_AHEAD)
