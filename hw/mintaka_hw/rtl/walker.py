@@ -10,9 +10,8 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
+from mintaka_hw.plan.layer import ENTRIES_AHEAD
 from mintaka_hw.rtl.collector import ENTRY_LATENCY, entry_layout, list_layout
-
-ENTRIES_AHEAD = 4  # an entry is in the queue three cycles after it was asked for, and its place free one behind that
 
 
 def context_layout(layer: LayerPlan) -> data.StructLayout:
