@@ -108,11 +108,10 @@ def gates(design: Design, *, liberty: Path | None = None, say: Say = on_stderr) 
 
 def check_fits(resources: Mapping[str, float], part: Part) -> None:
     """Raise PlaceError, with the numbers, where the part holds less."""
-    short = [
-        f"{n:,g} {unit} of {part.capacity[unit]:,g}" for unit, n in resources.items() if n > part.capacity.get(unit, n)
-    ]
-    if short:
-        raise PlaceError(f"the design does not fit {part.name}: it takes {', '.join(short)}; use fewer lanes")
+    over = {unit: n for unit, n in resources.items() if n > part.capacity.get(unit, n)}
+    if over:
+        short = ", ".join(f"{n:,.0f} {unit} of {part.capacity[unit]:,.0f}" for unit, n in over.items())
+        raise PlaceError(f"the design does not fit {part.name}, it takes {short}: use fewer lanes or another part")
 
 
 def _files(design: Design) -> list[Path]:
