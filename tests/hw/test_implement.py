@@ -304,7 +304,9 @@ def test_standard_cells(tmp_path: Path) -> None:
     assert {kind for kind in plain.cells if "DFF" in kind} == {"$_DFF_P_"}  # enables and resets are gates
     assert plain.cells["$_DFF_P_"] == 12
     assert plain.transistors is not None
-    assert plain.transistors > 12 * 16
+    weights = {"NOT": 2, "NAND": 4, "NOR": 4, "AOI3": 6, "OAI3": 6, "AOI4": 8, "OAI4": 8, "NMUX": 10, "DFF_P": 16}
+    weights |= dict.fromkeys(("MUX", "XOR", "XNOR"), 12)  # docs/synthesis.md
+    assert plain.transistors == sum(weights[kind.strip("$_")] * n for kind, n in plain.cells.items())
     assert plain.gate_equivalents == plain.transistors / 4
     assert (plain.area, plain.delay_ps) == (None, None)
     assert plain.memories == (
@@ -339,15 +341,6 @@ def test_liberty_files_that_are_none(tmp_path: Path, text: str | None, said: str
         path.write_text(text)
     with pytest.raises(SynthesisError, match=rf"Liberty file .*x\.lib:? {said}"):
         check_liberty(path)
-
-
-def test_a_liberty_file_too_poor_for_abc(tmp_path: Path) -> None:
-    text = LIBERTY.read_text()
-    keep = text[: text.index("  cell(INV)")] + text[text.index("  cell(DFF)") :]
-    (tmp_path / "poor.lib").write_text(keep)
-    (tmp_path / "m.v").write_text(GATES)
-    with pytest.raises(SynthesisError, match=r"Yosys failed on m \(standard cells\)"):
-        to_gates([tmp_path / "m.v"], "m", tmp_path / "out", liberty=tmp_path / "poor.lib")
 
 
 def test_results_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
