@@ -17,6 +17,8 @@ from cosim.small import call
 from handmade import dense_network
 
 from mintaka.artifact import save
+from mintaka_cosim.cli.tasks import task_display
+from mintaka_cosim.methods.work import Event
 from mintaka_cosim.synth.model import KINDS
 from mintaka_hw.implement import DEFAULT_PARTS
 
@@ -220,6 +222,17 @@ def _running(folder: Path) -> dict[int, str]:
             except OSError:
                 continue
     return found
+
+
+def test_a_tool_that_is_prepared_is_said_without_a_terminal(capsys: Capture) -> None:
+    """The rest of the progress is for terminals."""
+    with task_display(1) as listen:
+        listen(Event("begin", "ecp5"))
+        for text in ("synthesizing", "preparing Yosys for its first call, which takes a minute ..."):
+            listen(Event("at", "ecp5", text))
+        listen(Event("end", "ecp5"))
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["ecp5: preparing Yosys for its first call, which takes a minute ...", "ecp5: done (0 s)"]
 
 
 @pytest.mark.long

@@ -26,6 +26,7 @@ from mintaka_hw.implement import (
     check_fits,
     check_liberty,
     critical_path,
+    flow,
     part_of,
     place,
     run_tool,
@@ -39,6 +40,7 @@ from mintaka_hw.implement.kept import kept
 from mintaka_hw.implement.place import read_report
 from mintaka_hw.implement.resources import resources, without_multipliers
 from mintaka_hw.implement.yosys import cells, module_of
+from mintaka_hw.verilog import Design
 
 LIBERTY = Path(__file__).parent.parent / "tiny.lib"
 ECP5 = part_of("LFE5U-25F")
@@ -341,6 +343,22 @@ def test_liberty_files_that_are_none(tmp_path: Path, text: str | None, said: str
         path.write_text(text)
     with pytest.raises(SynthesisError, match=rf"Liberty file .*x\.lib:? {said}"):
         check_liberty(path)
+
+
+def test_a_design_is_known_by_its_text(tmp_path: Path) -> None:
+    """And by the memories that it reads; not by comments, which name the artifact."""
+    path = tmp_path / "m.v"
+    path.write_text('// artifact: 1\nmodule m;\ninitial begin\n  $readmemh("m.hex", rom);\nend\n')
+    (tmp_path / "m.hex").write_text("0\n")
+    design = Design(path, "m", {})
+    first = flow._text(design)
+    path.write_text(path.read_text().replace("artifact: 1", "artifact: 2"))
+    assert flow._text(design) == first
+    (tmp_path / "m.hex").write_text("1\n")
+    second = flow._text(design)
+    assert second != first
+    path.write_text(path.read_text().replace("rom", "ram"))
+    assert flow._text(design) not in (first, second)
 
 
 def test_results_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
