@@ -108,11 +108,10 @@ def gates(design: Design, *, liberty: Path | None = None, say: Say = on_stderr) 
 
 def check_fits(resources: Mapping[str, float], part: Part) -> None:
     """Raise PlaceError, with the numbers, where the part holds less."""
-    short = [
-        f"{n:,g} {unit} of {part.capacity[unit]:,g}" for unit, n in resources.items() if n > part.capacity.get(unit, n)
-    ]
-    if short:
-        raise PlaceError(f"the design does not fit {part.name}: it takes {', '.join(short)}; use fewer lanes")
+    over = {unit: n for unit, n in resources.items() if n > part.capacity.get(unit, n)}
+    if over:
+        short = ", ".join(f"{n:,.0f} {unit} of {part.capacity[unit]:,.0f}" for unit, n in over.items())
+        raise PlaceError(f"the design does not fit {part.name}, it takes {short}: use fewer lanes or another part")
 
 
 def _files(design: Design) -> list[Path]:
@@ -120,6 +119,11 @@ def _files(design: Design) -> list[Path]:
 
 
 def _text(design: Design) -> str:
-    """Hash of the Verilog without its comment lines, which name the artifact."""
-    text = b"".join(re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE) for path in _files(design))
-    return hashlib.sha256(text).hexdigest()
+    """Hash of the Verilog without its comment lines, which name the artifact, and of the memories' files it reads."""
+    found = hashlib.sha256()
+    for path in _files(design):
+        text = re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE)
+        found.update(text)
+        for name in re.findall(rb'\$readmem[bh]\s*\(\s*"([^"]+)"', text):
+            found.update((path.parent / name.decode()).read_bytes())
+    return found.hexdigest()
