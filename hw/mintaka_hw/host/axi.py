@@ -28,7 +28,7 @@ class AxiHost(wiring.Component):
     """The accelerator with AXI4-Stream samples and results and AXI4-Lite registers.
 
     Every packet in gives one packet out, in order, whatever is wrong with it. STEPS and margins take effect between
-    packets: once what is in flight has left, the accelerator is reset, then the next packet is taken.
+    packets: the next one waits until what is in flight has left.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class AxiHost(wiring.Component):
     """
 
     def __init__(self, plan: Plan):
-        self.plan = plan
+        self.plan = plan = plan.with_run_time()
         self.layout = packet_layout(plan)
         self.registers = register_map(plan)
         self.clear = Signal()  # resets all that holds a sample, or counts
@@ -100,7 +100,7 @@ class AxiHost(wiring.Component):
         m.submodules.writer = writer = PacketWriter(layout)
         m.submodules.slice_out = slice_out = Slice(RESULT_BEAT)
         cleared = ResetInserter(self.clear)
-        unpacker, accelerator = Unpacker(layout), Accelerator(plan, run_time=True)
+        unpacker, accelerator = Unpacker(layout), Accelerator(plan)
         counters, errors = Counters(len(plan.layers)), SyncFIFO(width=len(ERRORS), depth=IN_FLIGHT)
         m.submodules.unpacker = cleared(unpacker)
         m.submodules.accelerator = cleared(accelerator)
@@ -109,6 +109,7 @@ class AxiHost(wiring.Component):
 
         # ---- samples in
         m.d.comb += [
+            self.clear.eq(registers.control_soft_reset),
             slice_in.i.payload.data.eq(self.s_axis_tdata),
             slice_in.i.payload.keep.eq(self.s_axis_tkeep),
             slice_in.i.payload.last.eq(self.s_axis_tlast),
@@ -162,14 +163,11 @@ class AxiHost(wiring.Component):
         for step in range(len(self.plan.network.output.margins)):
             wanted += [getattr(registers, f"margin{step}_lead"), getattr(registers, f"margin{step}_never")]
         taken = [Signal.like(value, name=f"taken_{n}", init=value.init) for n, value in enumerate(wanted)]
-        takes = Signal()
         m.d.comb += [
             registers.status_changing.eq(Cat(wanted) != Cat(taken)),
-            takes.eq(registers.status_changing & ~counters.flying & ~reader.inside),
-            self.clear.eq(registers.control_soft_reset | takes),
             accelerator.steps.eq(taken[0]),
         ]
-        with m.If(self.clear):
+        with m.If(~counters.flying & ~reader.inside & ~reader.begins):
             m.d.sync += Cat(taken).eq(Cat(wanted))
         if self.plan.exits:
             m.d.comb += accelerator.margins.eq(Cat(taken[1:]))

@@ -74,8 +74,6 @@ class AxiLite(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        answers = {True: Response.OKAY.value, False: Response.SLVERR.value}
-
         # ---- write: address and data are kept until both are there and the answer before has gone
         has_address, has_data = Signal(), Signal()
         m.d.comb += [
