@@ -16,6 +16,7 @@ from mintaka_hw.host.packet_writer import RESULT_BEAT, PacketWriter
 from mintaka_hw.host.packets import BYTE, ERRORS, RESULT_BYTES, packet_layout
 from mintaka_hw.host.register_file import RegisterFile
 from mintaka_hw.host.registers import ADDRESS_BITS, COUNTERS, DATA_BITS, FLAGS, register_map
+from mintaka_hw.host.render import c_header, python_driver
 from mintaka_hw.host.slice import Slice
 from mintaka_hw.host.unpacker import Unpacker
 from mintaka_hw.plan import Plan
@@ -87,8 +88,8 @@ class AxiHost(wiring.Component):
             "registers": {register.name: register.offset for register in self.registers},
         }
 
-    def files(self, top: str) -> dict[str, str]:  # noqa: ARG002
-        return {}
+    def files(self, top: str) -> dict[str, str]:
+        return {f"{top}_regs.h": c_header(self.plan, top), f"{top}_driver.py": python_driver(self.plan, top)}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
@@ -198,9 +199,7 @@ class AxiHost(wiring.Component):
             **{name: getattr(registers, name) for name in ("bad_read", "bad_write", "bad_value")},
         }
         m.d.comb += [getattr(registers, f"flags_{name}").eq(events[name]) for name in FLAGS]
-        raised = [
-            getattr(registers, f"flags_{name}_now") & getattr(registers, f"irq_enable_{name}") for name in FLAGS
-        ]
+        raised = [getattr(registers, f"flags_{name}_now") & getattr(registers, f"irq_enable_{name}") for name in FLAGS]
         m.d.sync += self.irq.eq(Cat(raised).any())
 
         m.d.comb += [

@@ -100,8 +100,8 @@ def register_map(plan: Plan) -> tuple[Register, ...]:
     if plan.exits:
         if plan.logit_width > NEVER_BIT:
             raise PlanError(
-                f"the head '{plan.head.name}' has logits of {plan.logit_width} bits, but margins beyond {NEVER_BIT} bits"
-                " have no register: take the margins away, or use no host interface"
+                f"the head '{plan.head.name}' has logits of {plan.logit_width} bits, but registers of margins have"
+                f" {NEVER_BIT}: take the margins away, or use no host interface"
             )
         margins = [
             margin_register(step, plan.logit_width, margin) for step, margin in enumerate(network.output.margins)

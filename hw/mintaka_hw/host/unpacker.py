@@ -40,9 +40,7 @@ class Unpacker(wiring.Component):
         layout = self.layout
         m = Module()
         granule, size = layout.granule_bytes, layout.granule_bytes * BYTE
-        per_beat, per_word, rest = (
-            n // granule for n in (layout.beat_bytes, layout.word_bytes, layout.rest_bytes)
-        )
+        per_beat, per_word, rest = (n // granule for n in (layout.beat_bytes, layout.word_bytes, layout.rest_bytes))
         places = per_beat + per_word - 1
         store, count = Signal(places * size, reset_less=True), Signal(range(places + 1))
         m.d.comb += [self.o.valid.eq(count >= per_word), self.o.payload.eq(store)]
