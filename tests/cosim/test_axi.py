@@ -1,4 +1,4 @@
-"""Designs behind AXI on real bus models: results, registers, malformed traffic. The tests themselves are in tb_axi.py."""
+"""Designs behind AXI on real bus models: results, registers, malformed traffic. The benches are in tb_axi.py."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CASES = {
     "exits": Case(with_margins(SPIKES.network, SPIKES.inputs(64)), SPIKES.lanes, SPIKES.density),
     # pixels of three bytes, in beats of four
     "pixels": Case(
-        conv_network((3, 4, 5), picture=(5, 3), kind="direct", bits=8, time_steps=3, threshold=200, seed=5),
-        {"conv1": 2, "head": 2},
-        0.5,
+        conv_network((3, 4, 5), picture=(3, 3), kind="direct", bits=8, time_steps=3, threshold=200, seed=5),
+        {"conv1": 4, "head": 5},
+        0.3,
     ),
 }
 
@@ -62,7 +62,16 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Made(folder, build_cocotb(design.verilog, design.top))
 
 
-TESTS = ["back_to_back"]
+TESTS = [
+    "back_to_back",
+    "stalled",
+    "driven",
+    "malformed",
+    "unused_bits",
+    "registers",
+    "steps_in_flight",
+    "soft_reset",
+]
 
 
 def test_bus_models(made: Made, tmp_path: Path) -> None:

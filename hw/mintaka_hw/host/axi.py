@@ -15,7 +15,7 @@ from mintaka_hw.host.packet_reader import PacketReader, packet_beat
 from mintaka_hw.host.packet_writer import RESULT_BEAT, PacketWriter
 from mintaka_hw.host.packets import BYTE, ERRORS, RESULT_BYTES, packet_layout
 from mintaka_hw.host.register_file import RegisterFile
-from mintaka_hw.host.registers import ADDRESS_BITS, COUNTERS, DATA_BITS, FLAGS, register_map
+from mintaka_hw.host.registers import ADDRESS_BITS, COUNTERS, FLAGS, register_map
 from mintaka_hw.host.render import c_header, python_driver
 from mintaka_hw.host.slice import Slice
 from mintaka_hw.host.unpacker import Unpacker
@@ -208,8 +208,6 @@ class AxiHost(wiring.Component):
             counters.comes.eq(reader.ends),
             counters.leaves.eq(writer.done),
             counters.cycles.eq(accelerator.o_cycles),
-            registers.hash_low_value.eq(accelerator.artifact_hash[:DATA_BITS]),
-            registers.hash_high_value.eq(accelerator.artifact_hash[DATA_BITS:]),
             registers.status_busy.eq(counters.working | reader.inside),
             registers.status_receiving.eq(reader.inside),
             registers.status_dropping.eq(reader.drops),

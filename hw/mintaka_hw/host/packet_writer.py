@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.host.packets import ABORTED_BIT, BYTE, ERRORS, RESULT_BYTES, STEPS_BITS, PacketLayout
@@ -14,7 +15,7 @@ from mintaka_hw.plan.layer import COUNTER_WIDTH
 RESULT_BEAT = data.StructLayout({"data": RESULT_BYTES * BYTE, "last": 1})
 
 
-class State(enum.Enum, shape=3):
+class State(IntEnum):
     """Which beat comes next."""
 
     LOGITS = 0

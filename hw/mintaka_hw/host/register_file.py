@@ -62,7 +62,7 @@ class RegisterFile(wiring.Component):
 
     def port(self, register: Register, field: Field) -> Value:
         """The port R_F."""
-        return getattr(self, f"{register.name}_{field.name}")  # type: ignore[no-any-return]
+        return getattr(self, f"{register.name}_{field.name}")
 
     def describe(self) -> dict[str, Any]:
         return {"registers": len(self.registers), "bits": DATA_BITS}

@@ -107,18 +107,29 @@ def register_map(plan: Plan) -> tuple[Register, ...]:
             margin_register(step, plan.logit_width, margin) for step, margin in enumerate(network.output.margins)
         ]
     facts = common_registers(
-        packet_layout(plan), network.time_steps, len(plan.layers), len(margins), format_version(network)
+        packet_layout(plan),
+        network.time_steps,
+        layers=len(plan.layers),
+        margins=len(margins),
+        version=format_version(network),
+        hash_word=hash_word(plan),
     )
     layers = [register for n, layer in enumerate(plan.layers) for register in layer_registers(n, f"`{layer.name}`")]
     return (*facts, *margins, *layers)
 
 
+def hash_word(plan: Plan) -> int:
+    """The first 64 bits of the artifact's hash, as the accelerator has them too."""
+    return int(plan.artifact_hash.removeprefix("sha256:")[:16], 16)
+
+
 def common_registers(
-    packets: PacketLayout, time_steps: int, layers: int, margins: int, version: tuple[int, int]
+    packets: PacketLayout, time_steps: int, *, layers: int, margins: int, version: tuple[int, int], hash_word: int
 ) -> tuple[Register, ...]:
-    """Those of every design."""
-    fixed, counter = _fixed, _live
+    """Those of every design. hash_word : first 64 bits of the artifact's hash."""
+    fixed, counter = _fixed, _counter
     stride, per_step = packets.frame_bytes, int(not packets.static)
+    high, low = divmod(hash_word, 1 << DATA_BITS)
     return (
         fixed("id", 0x00, IDENTITY, "the letters MNTK, M in the highest byte"),
         Register(
@@ -131,8 +142,8 @@ def common_registers(
                 Field("map", "fixed", 16, 16, "of this register map", MAP_VERSION),
             ),
         ),
-        _live("hash_low", 0x08, "bits 31:0 of the first 64 bits of the artifact's hash"),
-        _live("hash_high", 0x0C, "bits 63:32 of them: the hash begins here"),
+        fixed("hash_low", 0x08, low, "bits 31:0 of the first 64 bits of the artifact's hash"),
+        fixed("hash_high", 0x0C, high, "bits 63:32 of them: the hash begins here"),
         fixed("time_steps", 0x10, time_steps, "the artifact's time steps, the most that STEPS takes"),
         fixed("classes", 0x14, packets.classes, "logits of a result"),
         fixed("layers", 0x18, layers, "layers with counters"),
@@ -213,7 +224,7 @@ def layer_registers(number: int, name: str) -> tuple[Register, ...]:
     """The counters of one layer, modulo 2^32."""
     at = LAYERS_AT + LAYER_STRIDE * number
     return tuple(
-        _live(f"layer{number}_{counter}", at + WORD_BYTES * n, f"layer {name}: {text}")
+        _counter(f"layer{number}_{counter}", at + WORD_BYTES * n, f"layer {name}: {text}")
         for n, (counter, text) in enumerate(COUNTERS.items())
     )
 
@@ -222,5 +233,5 @@ def _fixed(name: str, offset: int, value: int, text: str) -> Register:
     return Register(name, offset, text, (Field("value", "fixed", 0, DATA_BITS, text, value),))
 
 
-def _live(name: str, offset: int, text: str) -> Register:
+def _counter(name: str, offset: int, text: str) -> Register:
     return Register(name, offset, text, (Field("value", "live", 0, COUNTER_WIDTH, text),))
