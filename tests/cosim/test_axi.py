@@ -135,9 +135,8 @@ def test_taps_and_a_host_exclude_each_other(tmp_path: Path) -> None:
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(SPIKES.network, tmp_path / "net.safetensors")
     out = tmp_path / "out"
-    done = call(
-        capsys, "generate", tmp_path / "net.safetensors", "--out", out, "--host", "axi", "--top", "eye", "--json"
-    )
+    words = ("generate", tmp_path / "net.safetensors", "--host")
+    done = call(capsys, *words, "axi", "--out", out, "--top", "eye", "--json")
     assert done.status == 0
     assert json.loads(done.out)["host"] == "axi"
     assert sorted(path.name for path in out.iterdir()) == [
