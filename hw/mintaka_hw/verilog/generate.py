@@ -120,6 +120,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
         "name": plan.network.name,
         "artifact_hash": plan.artifact_hash,
         "time_steps": plan.network.time_steps,
+        "run_time": plan.run_time,
         "input": {
             "kind": source.kind,
             "shape": list(source.shape),
