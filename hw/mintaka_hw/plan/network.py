@@ -109,6 +109,11 @@ class Plan:
     def memory_bits(self) -> int:
         return sum(memory.bits for _, memory in self.memories)
 
+    def with_run_time(self) -> Plan:
+        """The same plan with `run_time`."""
+        stages = tuple(replace(s, run_time=True) if isinstance(s, LayerPlan) else s for s in self.stages)
+        return replace(self, stages=stages, run_time=True)
+
     def with_steps(self, steps: int) -> Plan:
         """How a design with `run_time` works on samples of so many steps: for the cycle model and to compare with.
 

@@ -77,7 +77,9 @@ class StepsGate(wiring.Component):
         most = self.time_steps - 1
         current = Signal(step_shape(self.time_steps), init=most)
         wanted = Signal(current.shape())
-        all_steps = (self.steps == 0) | (self.steps > self.time_steps)
+        all_steps = self.steps == 0
+        if self.time_steps < (1 << len(self.steps)) - 1:
+            all_steps |= self.steps > self.time_steps
         m.d.comb += [wanted.eq(Mux(all_steps, most, self.steps - 1)), self.last_step.eq(current)]
         m.d.comb += self.last_word.eq(
             Const(self.words - 1) if self.static else last_of_steps(current, self.time_steps, self.words)
