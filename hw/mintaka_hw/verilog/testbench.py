@@ -7,7 +7,7 @@ import numpy as np
 from mintaka.artifact import run
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Plan, PlanError, packed_margins
-from mintaka_hw.rtl import Accelerator
+from mintaka_hw.rtl.accelerator import ports_of
 from mintaka_hw.rtl.table import packed
 from mintaka_hw.verilog.text import plain
 
@@ -205,7 +205,7 @@ def testbench(plan: Plan, top: str, samples: int, *, taps: bool) -> str:
         _memory("winners", expected.classes, class_width),
         _memory("cycles", cycles, 32),
     ]
-    pins = {name: "" for name in Accelerator(plan, taps=taps).signature.members if name not in PINS}
+    pins = {name: "" for name in ports_of(plan, taps=taps) if name not in PINS}
     wires, steps_check = "", ""
     if plan.exits:
         memories.append(_memory("steps", expected.steps, step_width))
