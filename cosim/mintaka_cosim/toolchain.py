@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -168,3 +169,13 @@ def _output(command: list[str], env: dict[str, str]) -> str:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it prints nothing"]
         raise ToolchainError(f"'{Path(command[0]).name}' does not start: {said[-1]}")
     return done.stdout
+
+
+def _exports() -> str:
+    """The environment of simulations as lines for a shell, as far as it differs from the caller's."""
+    changed = {name: value for name, value in simulation_env().items() if os.environ.get(name) != value}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in changed.items())
+
+
+if __name__ == "__main__":
+    print(_exports())
