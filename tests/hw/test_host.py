@@ -349,6 +349,7 @@ def test_counters_are_copied_at_once_and_cycles_go_on_beyond_32_bits() -> None:
         for cycles in (0xFFFFFFFE, 0xFFFFFFFF):
             ctx.set(counters.cycles, cycles)
             await ctx.tick()
+        assert (await copied())["cycles_high"] == 0
         ctx.set(counters.cycles, 0)
         ctx.set(counters.layer0_sops, 99)
         wanted = {"cycles_low": 0, "cycles_high": 1, "samples_in": 0, "samples_out": 0, "layer0_sops": 99}
