@@ -14,6 +14,7 @@ from mintaka_hw.plan import EdgePlan, LayerPlan
 from mintaka_hw.rtl.arithmetic import popcount
 from mintaka_hw.rtl.collector import entry_layout, list_layout, of_edge, without_lowest
 from mintaka_hw.rtl.index import RowIndex
+from mintaka_hw.rtl.steps import step_shape
 from mintaka_hw.rtl.walker import Walker, context_layout, walked_layout
 
 
@@ -78,6 +79,7 @@ class Replay(wiring.Component):
         A slot is issued or waits.
     ends : Out(1)
         With `valid`: the last slot of a sample.
+    last_step : In, with steps at run time the number of a sample's last one
     """
 
     def __init__(self, layer: LayerPlan):
@@ -96,6 +98,7 @@ class Replay(wiring.Component):
                 "slot": Out(slot_layout(layer)),
                 "occupied": Out(1),
                 "ends": Out(1),
+                **({"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}),
             }
         )
 
@@ -120,6 +123,8 @@ class Replay(wiring.Component):
             walker.readable.eq(self.readable),
             walker.list.eq(self.list),
         ]
+        if layer.run_time:
+            m.d.comb += walker.last_step.eq(self.last_step)
 
         # ---- the chunk at hand
         chunk = Signal(self.slot.shape(), reset_less=True)  # constant fields of its slots; `weight` is its first row

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import ENTRIES_AHEAD
 from mintaka_hw.rtl.collector import ENTRY_LATENCY, entry_layout, list_layout
+from mintaka_hw.rtl.steps import step_shape
 
 
 def context_layout(layer: LayerPlan) -> data.StructLayout:
@@ -66,6 +67,7 @@ class Walker(wiring.Component):
     ----------
     address, entry, readable, list, take : the collector's other side
     o : Out(stream of walked_layout)
+    last_step : In, with steps at run time the number of a sample's last one
     """
 
     def __init__(self, layer: LayerPlan):
@@ -78,6 +80,7 @@ class Walker(wiring.Component):
                 "list": In(list_layout(layer)),
                 "take": Out(1),
                 "o": Out(stream.Signature(walked_layout(layer))),
+                **({"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}),
             }
         )
 
@@ -95,7 +98,8 @@ class Walker(wiring.Component):
         group, state, row = Signal.like(asked.context.group), Signal.like(asked.context.state), Signal.like(asked.row)
         phase = Signal(range(max(2, layer.phases.number)))
         passes = len(layer.phases.passes)
-        opening, closing = self._below(phase, passes + 1), phase == layer.phases.number - 1
+        last_phase = passes + self.last_step if layer.run_time else layer.phases.number - 1
+        opening, closing = self._below(phase, passes + 1), phase == last_phase
         listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
 
         walk, begins = Signal(), Signal(init=1)  # an entry is asked for; it is the first of its group
