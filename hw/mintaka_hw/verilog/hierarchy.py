@@ -58,26 +58,32 @@ def _convert(
     top: str,
     path: tuple[str, ...],
     found: list[HardwareModule],
-    restart: tuple[Port, ...],
+    resets: tuple[Port, ...],
 ) -> HardwareModule:
-    """restart : the port that resets what is inside another component beside its `rst`, where there is one."""
+    """resets : the ports that reset what is inside another component beside its `rst`."""
     name = _free_name(SEPARATOR.join((top, *path)), {module.name for module in found})
-    module = HardwareModule(name, path, component, (*ports_of(component), *restart), "")
+    module = HardwareModule(name, path, component, (*ports_of(component), *resets), "")
     place = len(found)
     found.append(module)
     for index, (inner, inner_name, where) in enumerate(fragment.subfragments):
         owner = _owner(inner)
         if owner is not None:
-            part = _convert(inner, owner, top, (*path, inner_name), found, restart or _restart(component, inner))
+            part = _convert(inner, owner, top, (*path, inner_name), found, (*resets, *_reset(component, inner)))
             fragment.subfragments[index] = (_instance(part), inner_name, where)
     module = found[place] = replace(module, rtlil=_rtlil(fragment, module))
     return module
 
 
-def _restart(component: Any, inner: Fragment) -> tuple[Port, ...]:
-    """A port for the component's signal `restart`, where the fragment inside is reset by it (`ResetInserter`)."""
-    wrapped = any(isinstance(origin, TransformedElaboratable) for origin in inner.origins or ())
-    return (Port("restart", component.restart, is_input=True),) if wrapped else ()
+def _reset(component: Any, inner: Fragment) -> tuple[Port, ...]:
+    """A port for the component's signal `restart` or `clear`, where the fragment inside is reset by it.
+
+    That is where it is wrapped in a `ResetInserter`. An accelerator `restart`s what is inside itself, a host interface
+    `clear`s an accelerator.
+    """
+    if not any(isinstance(origin, TransformedElaboratable) for origin in inner.origins or ()):
+        return ()
+    name = "restart" if hasattr(component, "restart") else "clear"
+    return (Port(name, getattr(component, name), is_input=True),)
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
