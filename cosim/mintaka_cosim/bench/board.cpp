@@ -18,6 +18,7 @@
 #include <memory>
 
 #include "Vtop.h"
+#include "mintaka_ports.h"
 #include "verilated.h"
 
 namespace {
@@ -97,6 +98,9 @@ int main(int argc, char** argv) {
 
     auto context = std::make_unique<VerilatedContext>();
     auto top = std::make_unique<Vtop>(context.get(), "top");
+#ifdef MINTAKA_BUTTON
+    top->button = MINTAKA_BUTTON;
+#endif
     Sender sender{period};
     Listener listener{period};
     std::deque<uint8_t> in, out;

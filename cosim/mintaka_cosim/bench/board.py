@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.build import build_native
 from mintaka_cosim.bench.errors import CosimError
+from mintaka_hw.implement import BoardDesign
 
 HARNESS = Path(__file__).with_name("board.cpp")
 STOP_SECONDS = 10
 
 
 @contextmanager
-def virtual_board(
-    verilog: Path, top: str, cycles_per_bit: float, *, parts: Sequence[Path] = (), optimize: bool = True
-) -> Iterator[str]:
-    """The name of the serial port of a design with the ports clk, rx and tx, while the simulation runs.
+def virtual_board(design: BoardDesign, *, skew: float = 0.0, optimize: bool = True) -> Iterator[str]:
+    """The name of the serial port of a simulated board, while the simulation runs.
 
-    cycles_per_bit : on the harness' side of the line; a design may be a little off.
-    parts : the other files of the design. optimize : as for `build_native`.
+    skew : how much longer than the board's are the bits at the other end of the line. optimize : as for `build_native`.
     Raises CosimError where the simulation cannot be built or does not start.
     """
-    built = build_native(verilog, top, HARNESS, "", parts=parts, optimize=optimize)
-    command = [str(built.program), str(round(1000 * cycles_per_bit))]
+    button = design.board.reset
+    ports = "" if button is None else f"#define MINTAKA_BUTTON {int(button.active_low)}\n"  # not pressed
+    built = build_native(design.verilog, design.top, HARNESS, ports, parts=design.parts, optimize=optimize)
+    period = round(1000 * design.cycles_per_bit * (1 + skew))
+    command = [str(built.program), str(period)]
     child = subprocess.Popen(
         command, env=toolchain.simulation_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
