@@ -25,6 +25,7 @@ namespace {
 
 constexpr int64_t CHECK = 512;    // cycles from one look at the terminal to the next
 constexpr int64_t QUIET = 50000;  // cycles without a byte after which the simulation may sleep
+constexpr int64_t START = 10000;  // cycles ahead of the terminal: boards are powered long before someone calls
 constexpr int BITS = 10;          // of a byte on the line
 
 [[noreturn]] void fail(const char* what) {
@@ -93,8 +94,6 @@ int main(int argc, char** argv) {
     }
     const int64_t period = std::atoll(argv[1]);
     const int terminal = open_terminal();
-    std::printf("%s\n", ptsname(terminal));
-    std::fflush(stdout);
 
     auto context = std::make_unique<VerilatedContext>();
     auto top = std::make_unique<Vtop>(context.get(), "top");
@@ -106,6 +105,10 @@ int main(int argc, char** argv) {
     std::deque<uint8_t> in, out;
     int64_t last_byte = 0;
     for (int64_t cycle = 0;; ++cycle) {
+        if (cycle == START) {
+            std::printf("%s\n", ptsname(terminal));
+            std::fflush(stdout);
+        }
         if (cycle % CHECK == 0) {
             const bool quiet = in.empty() && out.empty() && cycle - last_byte > QUIET;
             pollfd files[2] = {{STDIN_FILENO, POLLIN, 0}, {terminal, POLLIN, 0}};

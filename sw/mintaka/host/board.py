@@ -127,7 +127,7 @@ class Board:
         """Send a request until its reply comes, and read that."""
         request_bytes = len(Frame(kind, 0, payload).encoded())
         on_line = BITS_PER_BYTE * (request_bytes + 2 * (HEADER.size + reply_bytes + 3)) / self.baud
-        said = "nothing answers"
+        refused: Frame | None = None
         for attempt in range(self.tries):
             self.retries += attempt > 0
             self._tag = (self._tag + 1) % 256
@@ -142,12 +142,15 @@ class Board:
                     return read(reply.payload)
                 except HostError as error:
                     raise HostError(f"what is on {self.port} is no board that this program knows: {error}") from None
-            said = f"the board says that {_fault(reply)}"
+            refused = reply
             if reply.payload == bytes([Fault.BUSY]):
                 time.sleep(self.timeout)
+        tries = f"in {self.tries} tries of {on_line + self.timeout:.1f} s"
+        if refused is not None:
+            raise HostError(f"the board on {self.port} refuses what it is sent, {tries}: {_fault(refused)}")
         raise HostError(
-            f"{said} on {self.port} at {self.baud} baud, in {self.tries} tries of {on_line + self.timeout:.1f} s:"
-            " is the bitstream loaded, is this its port, and was it built for this baud rate?"
+            f"nothing answers on {self.port} at {self.baud} baud, {tries}: is the bitstream loaded, is this its port,"
+            " and was it built for this baud rate?"
         )
 
     def _exchange(self, frame: Frame, seconds: float) -> Frame | None:
@@ -166,13 +169,13 @@ class Board:
 
 def _fault(reply: Frame) -> str:
     said = {
-        Fault.CRC: "requests come in damaged",
-        Fault.LENGTH: "requests have a wrong length",
-        Fault.KIND: "it does not know this request",
-        Fault.BUSY: "it is still busy",
+        Fault.CRC: "it comes in damaged",
+        Fault.LENGTH: "it has not the length that the network's samples have",
+        Fault.KIND: "the board does not know this request",
+        Fault.BUSY: "the board is still busy",
     }
     number = reply.payload[0] if reply.payload else 0
-    return said[Fault(number)] if number in set(Fault) else f"there is fault {number}"
+    return said[Fault(number)] if number in set(Fault) else f"fault {number}"
 
 
 def _reason(error: Exception) -> str:
