@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from mintaka_hw.host.axi import AxiHost
 from mintaka_hw.plan import Plan, PlanError
 
 
@@ -22,7 +23,7 @@ class Host(Protocol):
         ...
 
 
-HOSTS: dict[str, Callable[[Plan], Host]] = {}
+HOSTS: dict[str, Callable[[Plan], Host]] = {"axi": AxiHost}
 
 
 def make_host(kind: str, plan: Plan) -> Host:
