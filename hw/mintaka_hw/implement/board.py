@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from mintaka_hw.implement.targets import PARTS
+
 CHECKOUT = Path(__file__).parents[3] / "constraints"
 INSTALLED = Path(__file__).parents[1] / "constraints"
 # How a pin file of the family says where a port is.
@@ -50,24 +52,18 @@ class Pin(_Part):
     active_low: bool = False
 
 
-class Capacity(_Part):
-    """What the part has. lut : LUTs. ram : block RAMs, in the family's own size."""
-
-    lut: PositiveInt
-    ram: PositiveInt
-
-
 class BoardFile(_Part):
     """What a board's TOML holds.
 
-    part, package, speed : as the family's tools call them. device : the die, where the part's name is not enough.
+    part : one of `targets.PARTS`. package, speed : as the family's tools call them. order : the part's whole name, for
+    the vendor's tools.
     program : the command that loads `{bitstream}`. serial : which plug the serial line ends in.
     """
 
     name: str = Field(min_length=1)
     family: Family
     part: str
-    device: str = ""
+    order: str = ""
     package: str
     speed: str = ""
     pin_file: str
@@ -77,7 +73,6 @@ class BoardFile(_Part):
     uart: Uart
     led: Pin
     reset: Pin | None = None
-    capacity: Capacity
 
 
 class Board(BoardFile):
@@ -127,6 +122,11 @@ def load_board(name: str) -> Board:
 
 
 def _check(board: Board, path: Path) -> None:
+    if board.part.lower() not in PARTS or PARTS[board.part.lower()].target != board.family:
+        known = ", ".join(part.name for part in PARTS.values() if part.target == board.family)
+        raise BoardError(f"{path}: part: '{board.part}' is not known in the family {board.family}; known are {known}")
+    if board.family == "xc7" and not board.order:
+        raise BoardError(f"{path}: order: Vivado wants the part's whole name, as xc7a35ticsg324-1L")
     if "{bitstream}" not in board.program:
         raise BoardError(f"{path}: program: '{board.program}' has no {{bitstream}} in it")
     try:
