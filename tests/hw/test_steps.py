@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
-import pytest
-from handmade import dense_network, graph_network, neuron_network, with_margins
 from hw.test_accelerator import assert_equal, draw_plan, small_networks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +15,7 @@ from strategies import random_inputs
 from mintaka.artifact import Trace
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_cosim.bench.recording import Recording
-from mintaka_hw.plan import Plan, PlanError, make_plan
-from mintaka_hw.rtl.exit import packed_margins
+from mintaka_hw.plan import Plan
 
 
 def runs(steps: Sequence[int]) -> Iterator[tuple[int, slice]]:

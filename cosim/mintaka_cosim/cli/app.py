@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mintaka_cosim.cli import bench, cosim, data, demo, doctor, generate, report, run, show, train
+from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, train
 from mintaka_cosim.cli.support import INTERRUPTED, user_sentence, warn
 
 
@@ -69,6 +69,7 @@ app.command("show")(show.show)
 app.command("run")(run.run)
 app.command("generate")(generate.generate)
 app.command("cosim")(cosim.cosim)
+app.command("build")(build.build)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 

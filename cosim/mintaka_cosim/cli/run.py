@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mintaka_cosim.cli.support import (
+    BAUD,
     ArtifactArgument,
     JsonOption,
     LanesOption,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from mintaka.artifact import Network, Result
     from mintaka.host import BoardResult, Identity
     from mintaka_cosim.bench import Difference
-
-
-BAUD = 115200  # of boards, unless they were built for another
 
 
 class Backend(StrEnum):

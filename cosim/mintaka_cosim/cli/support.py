@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
+BAUD = 115200  # of boards, unless they are built for another
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
 ArtifactArgument = Annotated[Path, typer.Argument(help="The artifact, a .safetensors file.", metavar="ARTIFACT")]
@@ -49,6 +50,7 @@ USER_ERRORS = frozenset(
         "CosimError",
         "DataError",
         "HostError",
+        "ImplementError",
         "LayerError",
         "PlanError",
         "RecipeError",

@@ -24,7 +24,13 @@ from mintaka_hw.plan import Lanes, Plan, Sparse, make_plan
 from mintaka_hw.verilog import generate
 
 REPORT = "build.json"
-BLOCK_BITS = {"ecp5": 18432, "ice40": 4096, "gowin": 18432, "xc7": 36864}  # of a block RAM, as `Part.capacity` counts them
+BAUD = 115200
+BLOCK_BITS = {
+    "ecp5": 18432,
+    "ice40": 4096,
+    "gowin": 18432,
+    "xc7": 36864,
+}  # of a block RAM, as `Part.capacity` counts them
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,14 @@ class Build:
         }
 
 
-def build(
+def build_board(
     network: Network,
     board: Board,
     out_dir: Path | str,
     *,
     lanes: Lanes = "auto",
     sparse: Sparse = (),
-    baud: int = 115200,
+    baud: int = BAUD,
     seed: int = 1,
     say: Say = on_stderr,
 ) -> Build:
@@ -86,8 +92,8 @@ def build(
 
     lanes, sparse : as for `make_plan`. seed : of the placement. say : is told what is going on.
     For boards of the family xc7 the rest is left to Vivado: scripts for it are written instead of a bitstream.
-    Raises PlanError; ImplementError where a tool fails; BoardError where the design does not fit, with the largest lanes
-    that do, or is slower than the board's clock.
+    Raises PlanError; ImplementError where a tool fails; BoardError where the design does not fit, with the largest
+    lanes that do, or is slower than the board's clock.
     """
     out_dir = Path(out_dir)
     part = part_of(board.part)
@@ -119,8 +125,9 @@ def build(
         )
         if not placed.met:
             raise BoardError(
-                f"{design.top} reaches {placed.fmax_mhz:.1f} MHz on {board.name}, whose clock is {board.clock.hz / 1e6:g}"
-                f" MHz: no bitstream was made; try fewer lanes than {_lanes(plan)}, or another --seed"
+                f"{design.top} reaches {placed.fmax_mhz:.1f} MHz on {board.name}, whose clock is"
+                f" {board.clock.hz / 1e6:g} MHz: no bitstream was made; try fewer lanes than {_lanes(plan)}, or another"
+                " --seed"
             )
         bitstream = pack(placed, design.top, out_dir, say=say)
     resources = {unit: (used[unit], there) for unit, there in part.capacity.items()}

@@ -1,4 +1,4 @@
-"""Scripts for Vivado, which Mintaka neither brings nor runs: a project down to the bitstream, and an IP of the AXI design."""
+"""Scripts for Vivado, which Mintaka neither brings nor runs: a project, and an IP of the design with AXI."""
 
 from __future__ import annotations
 
