@@ -43,7 +43,7 @@ def build(
     Generates the Verilog, synthesizes, places, routes and packs it; takes minutes. DIR then holds the bitstream,
     build.json, the Verilog and the tools' logs. For boards with a part of Xilinx it holds scripts for Vivado instead.
 
-    Example: [b]mintaka build runs/demo/network.safetensors --board icebreaker --lanes 4 --out build/icebreaker[/b]
+    Example: [b]mintaka build runs/demo/network.safetensors --board ulx3s --out build/ulx3s[/b]
     """
     from mintaka.artifact import load
     from mintaka_hw.implement import build_board, load_board

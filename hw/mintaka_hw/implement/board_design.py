@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
-from mintaka_hw.host.uart import UartHost
+from mintaka_hw.host.uart import UartHost, cycles_per_bit
 from mintaka_hw.implement.board import Board
 from mintaka_hw.plan import Plan
 from mintaka_hw.verilog import Design, generate
@@ -33,14 +33,14 @@ class BoardDesign:
 def generate_board(plan: Plan, board: Board, out_dir: Path | str, *, baud: int) -> BoardDesign:
     """Write the Verilog of a board and its file list. Raises PlanError where the clock cannot make the baud rate."""
     out_dir = Path(out_dir)
-    host = UartHost(plan, clock_hz=board.clock.hz, baud=baud)
-    inner = generate(plan, out_dir, host=host)
+    divisor = cycles_per_bit(board.clock.hz, baud)  # before anything is made
+    inner = generate(plan, out_dir, host=UartHost(plan, clock_hz=board.clock.hz, baud=baud))
     top = f"{inner.top}_board"
     verilog = out_dir / f"{top}.v"
     write_whole(verilog, board_top(board, top, inner.top, plan.artifact_hash).encode())
     names = [verilog.name, inner.verilog.name, *(path.name for path in inner.parts)]
     write_whole(out_dir / "files.f", "".join(f"{name}\n" for name in names).encode())
-    return BoardDesign(board, top, verilog, inner, host.divisor)
+    return BoardDesign(board, top, verilog, inner, divisor)
 
 
 def board_top(board: Board, top: str, inner: str, artifact_hash: str) -> str:
