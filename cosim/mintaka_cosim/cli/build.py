@@ -74,6 +74,8 @@ def _say(built: Build, out: Path) -> None:
     else:
         assert built.bitstream is not None
         say.print(f"  Fmax {built.placed.fmax_mhz:.1f} MHz, placed and routed; the board's clock is {clock:g} MHz")
+        if built.hold_violations:
+            say.print(f"  {built.hold_violations} hold violations: see docs/boards.md and {shown(out / 'nextpnr.log')}")
         say.print(f"bitstream: {shown(built.bitstream)}")
         say.print(f"load it:   {built.command}")
     say.print(f"serial line: {built.baud} baud, {board.serial}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mintaka_hw.implement.board import Board, BoardError
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
 from mintaka_hw.implement.outreg import use_output_registers
 from mintaka_hw.implement.pack import pack
+from mintaka_hw.implement.place import LOG as NEXTPNR_LOG
 from mintaka_hw.implement.place import Placed, place
 from mintaka_hw.implement.targets import Part, part_of
 from mintaka_hw.implement.tools import Say, on_stderr
@@ -38,7 +40,7 @@ class Build:
     """What was built.
 
     resources : (used, there) of LUT, FF and BRAM, counted after synthesis. placed, bitstream : None for boards that are
-    built with Vivado; `scripts` are for it then.
+    built with Vivado; `scripts` are for it then. hold_violations : as nextpnr counts them.
     """
 
     board: Board
@@ -48,6 +50,7 @@ class Build:
     resources: dict[str, tuple[float, float]]
     placed: Placed | None
     bitstream: Path | None
+    hold_violations: int
     scripts: tuple[Path, ...]
 
     @property
@@ -69,6 +72,7 @@ class Build:
             "clock_mhz": self.board.clock.hz / 1e6,
             "fmax_mhz": None if placed is None else placed.fmax_mhz,
             "met": None if placed is None else placed.met,
+            "hold_violations": None if placed is None else self.hold_violations,
             "synthesized": {unit: {"used": used, "there": there} for unit, (used, there) in self.resources.items()},
             "placed": None if placed is None else {k: {"used": u, "there": n} for k, (u, n) in placed.used.items()},
             "bitstream": None if self.bitstream is None else self.bitstream.name,
@@ -105,6 +109,7 @@ def build_board(
     pins = out_dir / board.pins.name
     write_whole(pins, board.pins.read_bytes())
     placed = bitstream = None
+    hold = 0
     scripts: tuple[Path, ...] = ()
     if part.target == "xc7":
         scripts = _vivado(plan, board, design, pins, out_dir)
@@ -129,11 +134,18 @@ def build_board(
                 f" {board.clock.hz / 1e6:g} MHz: no bitstream was made; try fewer lanes than {_lanes(plan)}, or another"
                 " --seed"
             )
+        hold = hold_violations((out_dir / NEXTPNR_LOG).read_text())
         bitstream = pack(placed, design.top, out_dir, say=say)
     resources = {unit: (used[unit], there) for unit, there in part.capacity.items()}
-    built = Build(board, plan, baud, design, resources, placed, bitstream, scripts)
+    built = Build(board, plan, baud, design, resources, placed, bitstream, hold, scripts)
     write_whole(out_dir / REPORT, (json.dumps(built.to_json(), indent=2) + "\n").encode())
     return built
+
+
+def hold_violations(log: str) -> int:
+    """How many nextpnr found, of the routed design: the last of its counts."""
+    counts = re.findall(r"(\d+) Hold/min time violations", log)
+    return int(counts[-1]) if counts else 0
 
 
 def shortage(used: Mapping[str, float], part: Part) -> dict[str, tuple[float, float]]:
