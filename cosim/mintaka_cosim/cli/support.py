@@ -55,7 +55,6 @@ USER_ERRORS = frozenset(
         "PlanError",
         "RecipeError",
         "ReportError",
-        "SynthesisError",
         "ToolchainError",
         "TrainError",
         "RequestError",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.resources import resources, without_multipliers
 from mintaka_hw.implement.targets import SCRIPTS, WITHOUT_PADS, Part
@@ -48,6 +49,8 @@ def synthesize(
     commands += [f"hierarchy -check -top {top}", f"{script} -top {top}", "autoname", f"tee -o {STAT} stat -json"]
     commands += [f"select {top}", f"write_json -selected {top}.json"]
     run_yosys(commands, folder, f"{top} ({script})", [STAT, f"{top}.json"], say=say)
+    if part.target == "nexus":
+        _open_carries(folder / f"{top}.json")
     netlist = Netlist(part, top, folder / f"{top}.json", _stat(folder / STAT, top))
     without_multipliers(netlist.resources)
     return netlist
@@ -90,6 +93,16 @@ def module_of(verilog: str, top: str, layer: str) -> str:
     if re.search(rf"^module {re.escape(name)}\b", verilog, re.MULTILINE) is None:
         raise SynthesisError(f"the Verilog has no module '{name}' for layer '{layer}'")
     return name
+
+
+def _open_carries(netlist: Path) -> None:
+    """Leave open the carry input of cells that begin a chain: Yosys ties it, and nextpnr takes only a carry there."""
+    design = json.loads(netlist.read_text())
+    for module in design["modules"].values():
+        for cell in module["cells"].values():
+            if cell["type"] == "CCU2" and cell["parameters"].get("INIT0") == "0xFFFF":
+                cell["connections"].pop("CIN", None)
+    write_whole(netlist, json.dumps(design).encode())
 
 
 def _stat(path: Path, top: str) -> Counter[str]:
