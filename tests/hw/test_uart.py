@@ -6,13 +6,18 @@ import random
 from binascii import crc_hqx
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
+from hw.test_accelerator import draw_plan, small_networks
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mintaka.host.protocol import Frame, FrameDecoder
+from mintaka.artifact import Network
+from mintaka.host import protocol as program
+from mintaka.host.protocol import Frame, FrameDecoder, read_identity, sample_payloads
+from mintaka_hw.host import protocol as design
 from mintaka_hw.host.crc import CRC_START, crc16
 from mintaka_hw.host.protocol import ESCAPE, FLAG, Fault, Kind
 from mintaka_hw.host.uart import cycles_per_bit
@@ -243,6 +248,27 @@ def test_a_sample_is_given_as_often_as_it_came(words: int, bits: int, stalls: fl
             assert found == sample
 
     simulate(buffer, bench)
+
+
+def test_both_ends_know_the_same_numbers() -> None:
+    for name in ("VERSION", "FLAG", "ESCAPE", "FLIP", "REPLY", "INPUT_KINDS", "ORDERS"):
+        assert getattr(program, name) == getattr(design, name), name
+    for ours, theirs in ((program.Kind, design.Kind), (program.Fault, design.Fault)):
+        assert {x.name: x.value for x in ours} == {x.name: x.value for x in theirs}
+    assert program.HEADER.size == design.HEADER_BYTES
+
+
+@given(data=st.data(), network=small_networks(), hz=st.integers(1, 2**32 - 1))
+@settings(max_examples=15)
+def test_a_design_says_what_it_is(data: st.DataObject, network: Network, hz: int) -> None:
+    plan = draw_plan(data, network)
+    who = read_identity(design.identity(plan, hz))
+    assert (who.artifact_hash, who.clock_hz, who.time_steps) == (plan.artifact_hash, hz, network.time_steps)
+    assert (who.shape, who.bits, who.input_kind) == (network.input.shape, network.input.bits, network.input.kind)
+    assert (who.classes, who.layers, who.early_exit) == (network.classes, len(plan.layers), plan.exits)
+    payload = sample_payloads(np.zeros(network.input_shape(1), np.uint8), who)[0]
+    assert len(payload) == who.sample_bytes == design.beats_per_sample(plan) * design.beat_bytes(plan)
+    assert 8 * who.logit_bytes >= plan.logit_width > 8 * (who.logit_bytes - 1)
 
 
 def test_a_clock_that_cannot_make_the_baud_rate_is_refused() -> None:

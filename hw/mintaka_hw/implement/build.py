@@ -121,8 +121,8 @@ def build_board(
             netlist.json,
             part,
             out_dir,
-            package=board.package,
-            speed=board.speed,
+            package=board.package if part.package else None,  # of the other families the part says it
+            speed=board.speed if part.speed else None,
             pins=pins,
             frequency_mhz=board.clock.hz / 1e6,
             seed=seed,
