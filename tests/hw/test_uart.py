@@ -160,6 +160,34 @@ def test_a_good_frame_is_read_behind_any_noise(noise: bytes, payload: list[int])
     assert found[-2:] == [("good", Kind.RUN, 77, bytes(payload))] * 2
 
 
+@given(runs=st.lists(st.integers(1, 50), max_size=12), payload=st.binary(min_size=RUN_BYTES, max_size=RUN_BYTES))
+@settings(max_examples=10)
+def test_a_good_frame_is_read_behind_any_levels(runs: list[int], payload: bytes) -> None:
+    """High and low for any times, then quiet for a byte, then a frame."""
+    divisor = 4
+    m = Module()
+    m.submodules.receiver = receiver = UartReceiver(divisor)
+    m.submodules.reader = reader = FrameReader({Kind.IDENTIFY: 0, Kind.RUN: RUN_BYTES})
+    m.d.comb += [
+        reader.i_valid.eq(receiver.valid),
+        reader.i_data.eq(receiver.data),
+        reader.i_broken.eq(receiver.broken),
+    ]
+    levels = [level for n, run in enumerate(runs) for level in [n % 2] * run] + [1] * 10 * divisor
+    for value in Frame(Kind.RUN, 1, payload).encoded():
+        levels += [bit for bit in (0, *(value >> k & 1 for k in range(8)), 1) for _ in range(divisor)]
+    good = 0
+
+    async def bench(ctx: Any) -> None:
+        nonlocal good
+        for level in [*levels, *[1] * 2 * divisor]:
+            ctx.set(receiver.rx, level)
+            good += (await ctx.tick().sample(reader.good))[-1]
+
+    simulate(m, bench)
+    assert good == 1
+
+
 def test_each_fault_has_its_name() -> None:
     good = Frame(Kind.RUN, 9, b"abcde").encoded()
     after = ("good", Kind.IDENTIFY, 10, b"")

@@ -70,12 +70,12 @@ def _say(built: Build, out: Path) -> None:
     if built.placed is None:
         say.print(f"  clock {clock:g} MHz; Fmax is not known until Vivado has run")
         say.print(f"for Vivado (not run here): {', '.join(shown(path) for path in built.scripts)}")
-        say.print(f"then load it:  {built.command}  (in {shown(out)})")
+        say.print(f"then load it:  {built.command}  (in {shown(out)})", soft_wrap=True)
     else:
         assert built.bitstream is not None
         say.print(f"  Fmax {built.placed.fmax_mhz:.1f} MHz, placed and routed; the board's clock is {clock:g} MHz")
         if built.hold_violations:
             say.print(f"  {built.hold_violations} hold violations: see docs/boards.md and {shown(out / 'nextpnr.log')}")
         say.print(f"bitstream: {shown(built.bitstream)}")
-        say.print(f"load it:   {built.command}")
-    say.print(f"serial line: {built.baud} baud, {board.serial}")
+        say.print(f"load it:   {built.command}", soft_wrap=True)
+    say.print(f"serial line: {built.baud} baud, {board.serial}", soft_wrap=True)

@@ -65,7 +65,8 @@ class Board:
         self._tag = 0
         self._decoder = FrameDecoder()
         try:
-            self._line = serial.Serial(port, baud, timeout=0, write_timeout=None)
+            self._line = serial.Serial(port, baud)
+            self._line.reset_input_buffer()
         except (OSError, ValueError) as error:  # pyserial's own error is an OSError
             raise HostError(f"the port {port} cannot be opened: {_reason(error)}") from None
         try:
@@ -155,6 +156,7 @@ class Board:
 
     def _exchange(self, frame: Frame, seconds: float) -> Frame | None:
         """The reply to `frame`, or None where none comes in time. Replies to earlier requests are passed over."""
+        self._line.write_timeout = seconds
         self._line.write(frame.encoded())
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
