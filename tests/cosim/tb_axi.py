@@ -29,6 +29,7 @@ from cocotbext.axi import (
     AxiStreamSink,
     AxiStreamSource,
 )
+from packets import Frames, taken
 
 from mintaka.artifact import Network, Result, content_hash, load, run
 from mintaka_hw.host.registers import FLAGS, register_map
@@ -264,32 +265,6 @@ async def driven(dut: Any) -> None:
     await bridge(use)()
 
 
-def taken(design: dict[str, Any], width: int, packet: bytes, keep: Sequence[int]) -> tuple[bytes, tuple[str, ...]]:
-    """What docs/host.md says of a packet in beats of `width` bytes: the sample's bytes, and what is wrong with it."""
-    source = design["input"]
-    frames = design["time_steps"] if source["per_step"] else 1
-    content = source["words"] * source["word_bytes"]
-    size = frames * source["frame_bytes"]
-    found, errors = bytearray(size), set()
-    beats = [range(at, min(at + width, len(packet))) for at in range(0, len(packet), width)]
-    for number, beat in enumerate(beats[: size // width]):
-        last = number == len(beats) - 1
-        kept = [at in beat and bool(keep[at]) for at in range(number * width, (number + 1) * width)]
-        front = kept == sorted(kept, reverse=True)
-        lacks = False
-        for at, there in enumerate(kept, number * width):
-            if at % source["frame_bytes"] < content:
-                found[at] = packet[at] if there else 0
-                lacks |= not there
-        if last and (number < size // width - 1 or (lacks and front)):
-            errors.add("short")
-        if lacks and not (last and front):
-            errors.add("keep")
-    if len(beats) > size // width:
-        errors.add("long")
-    return bytes(found), tuple(name for name in design["errors"] if name in errors)
-
-
 @cocotb.test(**TIMEOUT)
 async def malformed(dut: Any) -> None:
     """Short, long and holey packets, with good ones in between, under random pauses."""
@@ -298,7 +273,9 @@ async def malformed(dut: Any) -> None:
     b.stall(3)
     rng = random.Random(4)
     width = len(dut.s_axis_tkeep)
-    whole = driver.pack(b.x[0])
+    source, whole = b.design["input"], driver.pack(b.x[0])
+    content = source["words"] * source["word_bytes"]
+    form = Frames(len(whole) // source["frame_bytes"], source["frame_bytes"], content, width)
     made: list[tuple[bytes, list[int]]] = []
     for cut in (1, width, len(whole) - width, len(whole) - 1, rng.randrange(1, len(whole))):
         made.append((whole[:cut], [1] * cut))
@@ -313,7 +290,7 @@ async def malformed(dut: Any) -> None:
     seen: set[str] = set()
     sent, wanted = [], []
     for packet, keep in made:
-        sample, errors = taken(b.design, width, packet, keep)
+        sample, errors = taken(form, packet, keep)
         sent += [(packet, keep), (driver.pack(b.x[1]), None)]
         wanted += [(b.sample_of(sample), errors), (b.x[1], ())]
         seen.update(errors)
@@ -405,6 +382,16 @@ async def registers(dut: Any) -> None:
         assert await b.read(f"margin{step}") == (1 << 31, True)
         assert await b.write(f"margin{step}", before[0])
         assert await flags() == bit["bad_value"]
+
+    # requests that follow one another without waiting for the answers
+    first = b"".join(register.reset.to_bytes(4, "little") for register in every if register.offset <= 0x24)
+    done = await b.bus.read(0, len(first))
+    assert (done.resp, bytes(done.data)) == (AxiResp.OKAY, first)
+    words = (T, 0, bit["done"])  # STEPS, FLAGS, IRQ_ENABLE
+    packed = b"".join(word.to_bytes(4, "little") for word in words)
+    assert (await b.bus.write(b.design["registers"]["steps"]["offset"], packed)).resp == AxiResp.OKAY
+    assert await b.read("irq_enable") == (bit["done"], True)
+    assert await flags() == 0
 
     # the interrupt is the enabled flags, and goes when they are cleared
     assert await b.write("irq_enable", bit["done"] | bit["short"])

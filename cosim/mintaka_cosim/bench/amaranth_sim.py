@@ -14,9 +14,8 @@ from amaranth.sim import Simulator
 from mintaka.artifact import Trace
 from mintaka_cosim.bench.recording import COUNTERS, Recording, in_samples, per_sample
 from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
-from mintaka_hw.plan import LayerPlan, Plan
+from mintaka_hw.plan import LayerPlan, Plan, packed_margins
 from mintaka_hw.rtl import Accelerator
-from mintaka_hw.rtl.exit import packed_margins
 from mintaka_hw.rtl.layer import tapped
 
 

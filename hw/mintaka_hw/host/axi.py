@@ -25,6 +25,11 @@ from mintaka_hw.rtl import Accelerator
 IN_FLIGHT = 32  # samples whose results are still to come, at most
 
 
+def _for_vivado(kind: str, what: str, parameter: str) -> dict[str, str]:
+    """Attributes by which its block designs know what a port is; the streams and the bus they know by their names."""
+    return {"X_INTERFACE_INFO": f"xilinx.com:signal:{kind}:1.0 {what}", "X_INTERFACE_PARAMETER": parameter}
+
+
 class AxiHost(wiring.Component):
     """The accelerator with AXI4-Stream samples and results and AXI4-Lite registers.
 
@@ -39,6 +44,9 @@ class AxiHost(wiring.Component):
     irq : Out(1)
         High while a flag is set that is enabled.
     """
+
+    clk_attributes = _for_vivado("clock", "clk CLK", "ASSOCIATED_BUSIF s_axis:m_axis:s_axil, ASSOCIATED_RESET rst")
+    rst_attributes = _for_vivado("reset", "rst RST", "POLARITY ACTIVE_HIGH")
 
     def __init__(self, plan: Plan):
         self.plan = plan = plan.with_run_time()
@@ -62,8 +70,7 @@ class AxiHost(wiring.Component):
                 "irq": Out(1),
             }
         )
-        self.irq.attrs["X_INTERFACE_INFO"] = "xilinx.com:signal:interrupt:1.0 irq INTERRUPT"
-        self.irq.attrs["X_INTERFACE_PARAMETER"] = "SENSITIVITY LEVEL_HIGH"
+        self.irq.attrs.update(_for_vivado("interrupt", "irq INTERRUPT", "SENSITIVITY LEVEL_HIGH"))
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -25,12 +25,11 @@ class PacketLayout:
     """One sample's packet, and its result's.
 
     A sample has `frames` frames: one per time step, or one in all (`static`). A frame has `frame_words` words of
-    `word_bits` bits, `last_word_bits` of its last word are used. In a packet each word takes `word_bytes` bytes, the
-    first in the lowest byte; words follow one another without a gap, and every frame begins in a beat of its own.
+    `word_bits` bits. In a packet each word takes `word_bytes` bytes, the first in the lowest byte; words follow one
+    another without a gap, and every frame begins in a beat of its own.
     """
 
     word_bits: int
-    last_word_bits: int
     frame_words: int
     frames: int
     static: bool
@@ -83,7 +82,6 @@ def packet_layout(plan: Plan) -> PacketLayout:
     words, static = plan.input, plan.network.input.static
     return PacketLayout(
         word_bits=words.word_bits,
-        last_word_bits=words.rest * words.element_bits,
         frame_words=words.words,
         frames=1 if static else plan.network.time_steps,
         static=static,

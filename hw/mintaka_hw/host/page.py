@@ -22,8 +22,8 @@ from mintaka_hw.host.registers import (
 )
 
 # Two designs that differ in everything: what their maps have in common is so in every design.
-FIRST = PacketLayout(8, 8, 1, frames=1, static=True, classes=2, logit_bits=8)
-SECOND = PacketLayout(64, 32, 3, frames=5, static=False, classes=3, logit_bits=9)
+FIRST = PacketLayout(8, 1, frames=1, static=True, classes=2, logit_bits=8)
+SECOND = PacketLayout(64, 3, frames=5, static=False, classes=3, logit_bits=9)
 
 HEAD = f"""# Registers
 

@@ -13,7 +13,7 @@ from mintaka_hw.host.packets import BYTE, PacketLayout
 
 
 class Unpacker(wiring.Component):
-    """Cuts the bytes of a frame into words: one per cycle, as long as beats come. What no element has a place in is 0.
+    """Cuts the bytes of a frame into words: one per cycle, as long as beats come.
 
     Attributes
     ----------
@@ -33,7 +33,6 @@ class Unpacker(wiring.Component):
             "bytes per word": layout.word_bytes,
             "words per frame": layout.frame_words,
             "bits per word": layout.word_bits,
-            "bits in a frame's last word": layout.last_word_bits,
         }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
@@ -42,7 +41,7 @@ class Unpacker(wiring.Component):
         granule, size = layout.granule_bytes, layout.granule_bytes * BYTE
         per_beat, per_word, rest = (n // granule for n in (layout.beat_bytes, layout.word_bytes, layout.rest_bytes))
         places = per_beat + per_word - 1
-        store, count = Signal(places * size, reset_less=True), Signal(range(places + 1))
+        store, count = Signal(places * size), Signal(range(places + 1))
         m.d.comb += [self.o.valid.eq(count >= per_word), self.o.payload.eq(store)]
 
         # ---- a word leaves, what is behind it moves up, a beat goes behind that
@@ -51,7 +50,7 @@ class Unpacker(wiring.Component):
         m.d.comb += [
             leaves.eq(self.o.valid & self.o.ready),
             stays.eq(Mux(leaves, count - per_word, count)),
-            left.eq(Mux(count == 0, 0, Mux(leaves, store >> (per_word * size), store))),
+            left.eq(Mux(leaves, store >> (per_word * size), store)),
             self.i.ready.eq(stays < per_word),
         ]
         m.d.sync += [count.eq(stays), store.eq(left)]
@@ -61,12 +60,4 @@ class Unpacker(wiring.Component):
                 for n in range(per_word):
                     with m.Case(n):
                         m.d.sync += store.eq(left | (self.i.payload.data << (n * size)))
-
-        if layout.last_word_bits < layout.word_bits:
-            word = Signal(range(max(2, layout.frame_words)))
-            last = word == layout.frame_words - 1
-            with m.If(last):
-                m.d.comb += self.o.payload.eq(store[: layout.last_word_bits])
-            with m.If(leaves):
-                m.d.sync += word.eq(Mux(last, 0, word + 1))
         return m

@@ -19,15 +19,6 @@ def margin_layout(logit_width: int, time_steps: int) -> data.ArrayLayout:
     return data.ArrayLayout(data.StructLayout({"value": logit_width, "never": 1}), time_steps - 1)
 
 
-def packed_margins(margins: tuple[int | None, ...], logit_width: int) -> int:
-    """The artifact's margins as that port holds them. One that no two logits can be apart is a never."""
-    word = 0
-    for step, margin in enumerate(margins):
-        reachable = margin is not None and margin < 1 << logit_width
-        word |= (margin if reachable and margin is not None else 1 << logit_width) << step * (logit_width + 1)
-    return word
-
-
 class EarlyExit(wiring.Component):
     """Takes the logits of a step, one per cycle, and keeps them and the two largest; then decides in one cycle.
 

@@ -59,13 +59,13 @@ def generate(
     """
     out_dir = Path(out_dir)
     top = module_name(plan.network.name) if top is None else checked_name(top)
-    made = make_host(host, plan) if isinstance(host, str) and host != "none" else host
-    if taps and not isinstance(made, str):
-        raise PlanError("taps are ports of the accelerator alone: generate with taps, or with a host interface")
     info = describe(plan, top, taps)
-    if isinstance(made, str):
+    if host == "none":
         texts = module_texts(plan, top, taps=taps)
     else:
+        if taps:
+            raise PlanError("taps are ports of the accelerator alone: generate with taps, or with a host interface")
+        made = make_host(host, plan) if isinstance(host, str) else host
         info["host"] = made.info()
         texts = texts_of(made, plan, top)
         for name, text in made.files(top).items():
@@ -120,6 +120,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
         "name": plan.network.name,
         "artifact_hash": plan.artifact_hash,
         "time_steps": plan.network.time_steps,
+        "run_time": plan.run_time,
         "input": {
             "kind": source.kind,
             "shape": list(source.shape),

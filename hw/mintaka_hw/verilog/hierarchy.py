@@ -55,6 +55,14 @@ class Clearing(Protocol):
     clear: Value
 
 
+@runtime_checkable
+class Attributed(Protocol):
+    """A component whose ports clk and rst have Verilog attributes."""
+
+    clk_attributes: dict[str, str]
+    rst_attributes: dict[str, str]
+
+
 def modules_of(top: wiring.Component, name: str) -> list[HardwareModule]:
     """The top and every component inside, parents first. Module names are `name`, and `name`__stage__part inside."""
     found: list[HardwareModule] = []
@@ -133,6 +141,9 @@ def _instance(module: HardwareModule, reset: Value) -> Instance:
 
 def _rtlil(fragment: Fragment, module: HardwareModule) -> str:
     sync = ClockDomain("sync")
+    if isinstance(module.component, Attributed):
+        sync.clk.attrs.update(module.component.clk_attributes)
+        sync.rst.attrs.update(module.component.rst_attributes)
     fragment.add_domains(sync)
     ports = {"clk": (sync.clk, PortDirection.Input), "rst": (sync.rst, PortDirection.Input)}
     for port in module.ports:
