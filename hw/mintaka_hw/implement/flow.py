@@ -119,6 +119,11 @@ def _files(design: Design) -> list[Path]:
 
 
 def _text(design: Design) -> str:
-    """Hash of the Verilog without its comment lines, which name the artifact."""
-    text = b"".join(re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE) for path in _files(design))
-    return hashlib.sha256(text).hexdigest()
+    """Hash of the Verilog without its comment lines, which name the artifact, and of the memories' files it reads."""
+    found = hashlib.sha256()
+    for path in _files(design):
+        text = re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE)
+        found.update(text)
+        for name in re.findall(rb'\$readmem[bh]\s*\(\s*"([^"]+)"', text):
+            found.update((path.parent / name.decode()).read_bytes())
+    return found.hexdigest()

@@ -28,6 +28,7 @@ def kept(kind: str, key: tuple[object, ...], make: Callable[[Path], dict[str, An
         return found, folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".work-"))
+    work.chmod(0o755)
     try:
         # Through JSON, so that it is the same as when it is found again.
         result: dict[str, Any] = json.loads(json.dumps(make(work), allow_nan=False))
