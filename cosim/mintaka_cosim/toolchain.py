@@ -113,6 +113,8 @@ def tools() -> list[Tool]:
             _tool(f"yowasp-nextpnr-{name}", f"place and route, {family}", _package(f"yowasp-nextpnr-{name}"), SETUP)
             for name, family in NEXTPNR.items()
         ),
+        _tool("apycula", "bitstreams, Gowin", _package("apycula"), SETUP),
+        _tool("pyserial", "boards on serial ports", _package("pyserial", "serial"), SETUP),
         _tool("torch", "training", _package("torch"), SETUP),
         _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
         _tool("safetensors", "the artifact's file format", _package("safetensors"), SETUP),
@@ -155,8 +157,9 @@ def _plain(name: str) -> Callable[[], tuple[str, str]]:
     return lambda: (_first_version([_program(name)], dict(os.environ), "--version"), _program(name))
 
 
-def _package(distribution: str) -> Callable[[], tuple[str, str]]:
-    return lambda: (metadata.version(distribution), str(package_folder(distribution.replace("-", "_"))))
+def _package(distribution: str, module: str | None = None) -> Callable[[], tuple[str, str]]:
+    folder = module or distribution.replace("-", "_")
+    return lambda: (metadata.version(distribution), str(package_folder(folder)))
 
 
 def _first_version(command: list[str], env: dict[str, str], *more: str) -> str:

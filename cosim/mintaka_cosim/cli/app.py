@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mintaka_cosim.cli import bench, cosim, data, demo, doctor, generate, report, run, show, synth, train
+from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, synth, train
 from mintaka_cosim.cli.support import INTERRUPTED, user_sentence, warn
 
 
@@ -71,6 +71,7 @@ app.command("run")(run.run)
 app.command("generate")(generate.generate)
 app.command("cosim")(cosim.cosim)
 app.command("synth")(synth.synth)
+app.command("build")(build.build)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 

@@ -1,6 +1,9 @@
 """From Verilog to a netlist, a placed design and its timing, with open tools from pip."""
 
 from mintaka_hw.implement.asic import Gates, Macro, alike, check_liberty
+from mintaka_hw.implement.board import Board, BoardError, board_names, load_board
+from mintaka_hw.implement.board_design import BoardDesign, generate_board
+from mintaka_hw.implement.build import Build, build_board
 from mintaka_hw.implement.components import CriticalPath, by_component, critical_path, scopes_of, spoken
 from mintaka_hw.implement.errors import ImplementError, PlaceError, SynthesisError
 from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, gates, synthesized, timed
@@ -18,6 +21,10 @@ __all__ = [
     "SCRIPTS",
     "TARGETS",
     "YOSYS",
+    "Board",
+    "BoardDesign",
+    "BoardError",
+    "Build",
     "CriticalPath",
     "Gates",
     "Hop",
@@ -32,13 +39,17 @@ __all__ = [
     "Timed",
     "Tool",
     "alike",
+    "board_names",
+    "build_board",
     "by_component",
     "check_fits",
     "check_liberty",
     "critical_path",
     "gates",
+    "generate_board",
     "harness_pins",
     "in_harness",
+    "load_board",
     "part_of",
     "place",
     "run_tool",
