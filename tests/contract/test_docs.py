@@ -225,7 +225,7 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
     cuba = samples.lif([4, 4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
     made = samples.one_neuron(cuba, [[5, -2, 3], [1, 2, -3]])
     network = replace(made, output=replace(made.output, margins=(1,) * (made.time_steps - 1)))
-    design = generate(make_plan(network), tmp_path, taps=True)
+    design = generate(make_plan(network, run_time=True), tmp_path, taps=True)
     verilog = design.verilog.read_text()
     ports = verilog.partition(f"module {design.top} (\n")[2].partition(");")[0]
     names = re.findall(r"^  (?:input|output) .*?(\w+)(?: = \S+?)?,?$", ports, re.MULTILINE)
