@@ -141,6 +141,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(done.out)["host"] == "axi"
     assert sorted(path.name for path in out.iterdir()) == [
         "design.json",
+        "eye.core",
         "eye.v",
         "eye.vlt",
         "eye_driver.py",
