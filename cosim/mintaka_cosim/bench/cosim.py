@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -89,6 +90,9 @@ def cosim_design(
         built = (verify if taps else native).build(design.verilog, layout, parts=design.parts)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
+        for sim in sims:  # `$readmemh` looks where the simulation runs
+            for path in design.memory_files:
+                shutil.copy(path, sim)
         parts = [
             _Chunk(plan, design, inputs[part], part.start, stalls, seed + index, sims[index], runner)
             for index, part in enumerate(chunks)
