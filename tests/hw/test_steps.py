@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from handmade import dense_network, with_margins
 from hw.test_accelerator import assert_equal, draw_plan, small_networks
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from mintaka.artifact import Network, Trace
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_cosim.bench.recording import Recording
 from mintaka_hw.plan import Plan, PlanError, make_plan, packed_margins
+from mintaka_hw.rtl.steps import StepsGate
 
 PATIENCE = 5_000  # cycles; these networks are small
 
@@ -85,13 +88,14 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
 @pytest.mark.parametrize("exits", [False, True])
 def test_every_number_of_steps_behind_each_other_one(exits: bool) -> None:
     """0 and what is more than T are T."""
-    network = dense_network([9, 6, 3], kind="direct", bits=4, time_steps=3, threshold=9)
+    kind = "counts" if exits else "direct"
+    network = dense_network([9, 6, 3], kind=kind, bits=4, time_steps=3, threshold=9)
     steps = [n for first in range(4) for second in range(4) for n in (first, second)]
     inputs = random_inputs(network, samples=len(steps), seed=1)
     if exits:
         network = with_margins(network, inputs)
     plan = make_plan(network, 2, run_time=True)
-    seen = simulate_amaranth(plan, inputs, steps=steps)
+    seen = simulate_amaranth(plan, inputs, steps=steps, max_cycles=PATIENCE)
     assert_steps(plan, inputs, steps, seen, stalled=False)
     if exits:
         assert set(seen.steps.tolist()) == {1, 2, 3}
@@ -111,3 +115,35 @@ def test_steps_that_a_plan_does_not_have(steps: int) -> None:
         plan.with_steps(steps)
     with pytest.raises(PlanError, match="samples of 2 steps are wanted; possible are a plan with run_time=True"):
         make_plan(plan.network).with_steps(2)
+
+
+def test_a_word_that_was_offered_stays() -> None:
+    """Whatever a sender does to `steps` once a first word is offered behind the gate; before, the latest number counts.
+
+    And the gate waits for each part that has a sample left.
+    """
+    gate = StepsGate(4, 2, 5, static=True, parts=2)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(gate.steps, 5)
+        ctx.set(gate.i.valid, 1)
+        for steps in (5, 2, 3, 2):  # the reader takes nothing
+            ctx.set(gate.steps, steps)
+            assert (ctx.get(gate.o.valid), ctx.get(gate.last_step), ctx.get(gate.begun)) == (1, 4, 1)
+            await ctx.tick()
+        ctx.set(gate.o.ready, 1)
+        await ctx.tick().repeat(2)  # both words of the sample
+        for ended in (0b00, 0b01, 0b00, 0b10):  # the parts end it one after the other
+            ctx.set(gate.ended, ended)
+            assert (ctx.get(gate.o.valid), ctx.get(gate.last_step), ctx.get(gate.begun)) == (0, 4, 1)
+            await ctx.tick()
+        ctx.set(gate.ended, 0)
+        ctx.set(gate.steps, 3)
+        assert (ctx.get(gate.o.valid), ctx.get(gate.last_step)) == (0, 4)
+        await ctx.tick()
+        assert (ctx.get(gate.o.valid), ctx.get(gate.last_step), ctx.get(gate.begun)) == (1, 2, 2)
+
+    simulator = Simulator(gate)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
