@@ -57,7 +57,7 @@ fuzz: $(STAMP) ## N generated networks, RTL of them through the RTL (N=1000 RTL=
 PROOFS ?=
 .PHONY: formal
 formal: $(STAMP) ## prove streams, queues and LIF lanes with SymbiYosys and Z3 (minutes; PROOFS="lif queue")
-	OMP_NUM_THREADS=1 $(BIN)/python tests/formal/run.py --jobs $(JOBS) $(PROOFS)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m formal.run --jobs $(JOBS) $(PROOFS)
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy and the import rules

@@ -55,14 +55,18 @@ class Inside:
             found = found.find_subfragment(name)
         return found
 
-    def value(self, name: str, *path: str) -> Value:
-        """The signal of that name, or what the variable or attribute holds. Raises `LookupError` unless there is exactly one."""
+    def values(self, name: str, *path: str) -> list[Value]:
+        """The signals of that name, and what variables and attributes of that name hold, in the order of the methods."""
         owners = self._at(path).origins or ()
         held = [held[name] for owner, held in self._variables if name in held and any(owner is o for o in owners)]
         held += [getattr(owner, name, None) for owner in owners]
         statements = self._at(path).statements.values()
         held += [signal for each in statements for signal in each._lhs_signals() if signal.name == name]
-        found = list({id(value): value for value in held if isinstance(value, (Value, ValueCastable))}.values())
+        return list({id(value): value for value in held if isinstance(value, (Value, ValueCastable))}.values())
+
+    def value(self, name: str, *path: str) -> Value:
+        """The only one of that name. Raises `LookupError` where there is none, or more than one."""
+        found = self.values(name, *path)
         if len(found) != 1:
             raise LookupError(f"{'.'.join(path) or 'the component'} has {len(found)} values named {name!r}, not 1")
         return found[0]

@@ -1,6 +1,6 @@
 """`make formal`: every proof, and of each the broken variants that it must refute, two at a time.
 
-    python tests/formal/run.py [--list] [--jobs 2] [--out runs/formal] [NAME ...]
+    python -m formal.run [--list] [--jobs 2] [--out runs/formal] [NAME ...]
 
 NAME picks the proofs whose names begin with it. One line per proof; the exit status is 1 where a proof fails, is not
 decided in time, or lets a broken variant pass. What SymbiYosys said and its traces are in the folder of `--out`.
@@ -15,33 +15,31 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+from formal.prove import NoPath, Outcome, Proof
 
-from formal.prove import Outcome, Proof, prove
-
-MODULES = ("lif", "link")
+MODULES = ("lif", "link", "streams")
 
 
-def proofs() -> list[Proof]:
+def proofs() -> list[Proof | NoPath]:
     """All of them, in the order of the modules."""
     return [proof for name in MODULES for proof in importlib.import_module(f"formal.{name}").PROOFS]
 
 
-def holds(proof: Proof, folder: Path) -> tuple[bool, str]:
+def holds(proof: Proof | NoPath, folder: Path) -> tuple[bool, str]:
     """Proves it and refutes its broken variants. Returns whether all went well, and a line about it."""
-    found = prove(proof, folder / proof.name)
+    found = proof.run(folder / proof.name)
     if found.status != "PASS":
         return False, f"{_line(proof, found)}  {_why(found)}"
     refuted = 0
     for number, fault in enumerate(proof.broken):
-        broken = prove(proof, folder / f"{proof.name}-broken-{number + 1}", fault)
+        broken = proof.run(folder / f"{proof.name}-broken-{number + 1}", fault)
         if broken.status != "FAIL":
             return False, f"{_line(proof, found)}  but not refuted where {fault}: {_why(broken)}"
         refuted += 1
     return True, f"{_line(proof, found)}, {refuted} broken refuted"
 
 
-def _line(proof: Proof, found: Outcome) -> str:
+def _line(proof: Proof | NoPath, found: Outcome) -> str:
     return f"{found.status:7} {proof.name:28} {found.seconds:6.1f} s  {proof.method}"
 
 

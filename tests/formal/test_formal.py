@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from amaranth.hdl import Assert, Module
-from formal.kit import Inside, mutated, property_module
-from formal.prove import Proof, prove
+from formal.kit import Inside, mutated, property_module, rtlil_of
+from formal.prove import Proof
 from formal.run import holds, proofs
 
 from mintaka_hw.rtl.link import Fork, Queue
@@ -35,7 +35,7 @@ def always(_: object, value: int) -> Module:
 
 def test_what_is_false_or_cannot_be_broken_is_reported(tmp_path: Path) -> None:
     false = Proof("false", "0", lambda kind: always(kind, 0), None, {}, depth=2)
-    assert prove(false, tmp_path / "false").status == "FAIL"
+    assert false.run(tmp_path / "false").status == "FAIL"
     assert not holds(false, tmp_path)[0]
     good, line = holds(Proof("true", "1", lambda kind: always(kind, 1), None, {"nothing": None}, depth=2), tmp_path)
     assert not good
@@ -46,5 +46,7 @@ def test_what_is_false_or_cannot_be_broken_is_reported(tmp_path: Path) -> None:
 def test_what_is_not_there_is_an_error() -> None:
     with pytest.raises(ValueError, match="Fork has 0 places 'no such text', not 1"):
         mutated(Fork, "no such text", "")
+    m = property_module()
     with pytest.raises(LookupError, match="fifo has 0 values named 'nothing', not 1"):
-        Inside(property_module(), Queue(1, 2)).value("nothing", "fifo")
+        Inside(m, Queue(1, 2)).value("nothing", "fifo")
+    assert rtlil_of(m)
