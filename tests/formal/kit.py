@@ -56,7 +56,7 @@ class Inside:
         return found
 
     def values(self, name: str, *path: str) -> list[Value]:
-        """The signals of that name, and what variables and attributes of that name hold, in the order of the methods."""
+        """The signals of that name, and what variables and attributes so named hold, in the order of the methods."""
         owners = self._at(path).origins or ()
         held = [held[name] for owner, held in self._variables if name in held and any(owner is o for o in owners)]
         held += [getattr(owner, name, None) for owner in owners]

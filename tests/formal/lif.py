@@ -224,7 +224,7 @@ def sums_stay_in_their_intervals(kind: Any, layer: LayerPlan) -> Module:
 
 
 def _a_channel(layer: LayerPlan, bias: Any, threshold: Any, highest: Any, lowest: Any) -> Any:
-    """Whether these can be a channel's: they keep the bounds of the contract. True of every channel that `layer` has."""
+    """Whether these can be a channel's: they keep the contract's bounds, as every channel of `layer` does."""
     k, sums, stored = layer.bounds.k, layer.bounds.sums[0], layer.state_max
     table, limits = layer.bias, layer.threshold
     return (

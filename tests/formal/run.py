@@ -17,7 +17,7 @@ from pathlib import Path
 
 from formal.prove import NoPath, Outcome, Proof
 
-MODULES = ("lif", "link", "streams")
+MODULES = ("lif", "link", "streams", "layer")
 
 
 def proofs() -> list[Proof | NoPath]:

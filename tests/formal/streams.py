@@ -1,4 +1,4 @@
-"""Streams keep the handshake: what is offered stays, unchanged, until it is taken, and `valid` does not wait for `ready`.
+"""Streams keep the handshake: what is offered stays, unchanged, until it is taken; `valid` never waits for `ready`.
 
 Of the components that reorder or number what they pass also that it is right. Forks and queues are in `link.py`, layer
 cores in `layer.py`.
@@ -17,11 +17,12 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In
 from formal.kit import Inside, free, mutated, offers, property_module, takes, transfer
 from formal.prove import NoPath, Proof
-from handmade import neuron_network, picture_network
 
-from mintaka.artifact import ConvGeometry, Edge, Input, IntTensor, LeakTerm, Network, Neuron, Node, Output
+from mintaka.artifact import ConvGeometry, Edge, Input, IntTensor, LeakTerm, Network, Neuron, Node, Output, Pool
 from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
 from mintaka_hw.plan.join import JoinPlan
+from mintaka_hw.plan.pool import PoolPlan
+from mintaka_hw.plan.window import WindowPlan
 from mintaka_hw.rtl.exit import EarlyExit, SampleGate
 from mintaka_hw.rtl.join import JoinCore
 from mintaka_hw.rtl.link import Fork, Queue
@@ -59,7 +60,7 @@ def keeps_the_rules(kind: Any) -> Module:
 
 
 def sequencer_takes_turns(kind: Any, layer: LayerPlan) -> Module:
-    """Words leave as they come, of each edge as many as it has in a list; their marks say where a list begins and ends."""
+    """Words leave as they come, of each edge as many as it has in a list; marks say where lists begin and end."""
     m = property_module()
     inside = Inside(m, sequencer := kind(layer))
     surrounded(m, sequencer)
@@ -96,7 +97,7 @@ def sequencer_takes_turns(kind: Any, layer: LayerPlan) -> Module:
 
 
 def gate_lets_samples_in_whole(kind: Any, words: int) -> Module:
-    """Of every sample the words pass, in order, until it has ended; the rest of it is dropped, nothing of the next is."""
+    """Of every sample the words pass, in order, until it has ended; its rest is dropped, nothing of the next is."""
     m = property_module()
     inside = Inside(m, gate := kind(2, words))
     surrounded(m, gate, excused=gate.restart)
@@ -199,7 +200,7 @@ def serializer_gives_all_logits(kind: Any, logits: StreamLayout) -> Module:
 
 
 def exit_sends_the_last_step(kind: Any, logits: StreamLayout) -> Module:
-    """What leaves are the logits of the step that was judged last, each once and in order, and the first of the largest.
+    """What leaves are the logits of the step that was judged last, each once, in order, and the first of the largest.
 
     That the margin decides rightly is for the co-simulation to say.
     """
@@ -235,7 +236,7 @@ def exit_sends_the_last_step(kind: Any, logits: StreamLayout) -> Module:
 
 
 def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
-    """Logit (channel, window) of a sample leaves as number channel * windows + window; each once, sample after sample."""
+    """Logit (channel, window) of a sample leaves as number channel * windows + window, each once, sample by sample."""
     m = property_module()
     Inside(m, order := kind(head))
     surrounded(m, order)
@@ -302,23 +303,36 @@ def two_edges() -> LayerPlan:
 NARROW, WIDE = StreamLayout(2, 2, 2, 1, 1), StreamLayout(2, 2, 2, 2, 1)
 CLASSES = StreamLayout(1, 1, 3, 2, 4)  # three logits of 4 bits, two in a word
 JOIN = Node("join", "join", (Edge("a", 0), Edge("b", 0)), (2, 2, 2), (2, 2, 2), join="or")
-HEAD = make_plan(neuron_network(read="accumulate"), 2).head  # 3 channels, 6 windows
-STAGES = {stage.name: stage for stage in make_plan(picture_network(), 1).stages}
+HEAD = make_plan(conv_head(), 2).head  # 3 channels in 2 groups, 2 windows
+PICTURE = StreamLayout(2, 3, 2, 2, 1)
+WINDOWS = WindowPlan(PICTURE, (2, 2), (1, 1), (0, 0), (1, 2))
+
+
+def pool(kind: str) -> PoolPlan:
+    """2x2 pixels of a picture of 2x3, of 2 channels."""
+    node = Node("pool", "pool2d", (Edge("input", 0),), (2, 2, 3), (2, 1, 2), pool=Pool(kind, (2, 2), (1, 1)))
+    network = Network("pool", 1, Input("input", (2, 2, 3), "spikes", 1), (node, flat_head()), Output("head"))
+    return next(stage for stage in make_plan(network, 1).stages if isinstance(stage, PoolPlan))
+
+
+def flat_head() -> Node:
+    return Node("head", "dense", (Edge("pool", 0, IntTensor(np.ones((1, 4), np.int8), 2)),), (2, 1, 2), (1,))
+
+
 COMPONENTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fork": (Fork, (2, 3)),
     "queue": (Queue, (2, 3)),
     "sequencer": (Sequencer, (two_edges(),)),
-    "windows": (WindowReader, (STAGES["conv1"].edges[0].window_buffer,)),
-    "windows-grouped": (WindowReader, (STAGES["conv2"].edges[0].window_buffer,)),
-    "pool-sum": (PoolCore, (STAGES["sum"],)),
-    "pool-max": (PoolCore, (STAGES["max"],)),
+    "windows": (WindowReader, (WINDOWS,)),
+    "windows-grouped": (WindowReader, (replace(WINDOWS, sections=2, parts=((0,), (1,))),)),
+    "pool-sum": (PoolCore, (pool("sum"),)),
+    "pool-max": (PoolCore, (pool("max"),)),
     "join": (JoinCore, (JoinPlan(JOIN, (NARROW, WIDE), WIDE),)),
     "serializer": (LogitSerializer, (CLASSES,)),
     "order": (LogitOrder, (HEAD,)),
     "exit": (EarlyExit, (CLASSES, (3, None))),
     "gate": (SampleGate, (2, 3)),
 }
-SMALL_HEAD = make_plan(conv_head(), 2).head
 LAST_WAITS = "port.valid.eq(self.i.valid & ~taken[n])"
 STOPS = ("step.eq(holding & (~valid | self.o.ready))", "step.eq(holding)")
 WAITS: dict[str, tuple[Any, str, str]] = {  # each with a `valid` that waits for `ready`
@@ -379,7 +393,7 @@ PROOFS: list[Proof | NoPath] = [
         faults,
         depth=2,
         memories=True,
-        fault_depth=40,
+        fault_depth=12,
     )
     for name, faults in RULES.items()
 ]
@@ -437,14 +451,15 @@ PROOFS += [
     Proof(
         "order",
         "of two banks each logit leaves once, by channel and window",
-        partial(order_is_a_permutation, head=SMALL_HEAD),
+        partial(order_is_a_permutation, head=HEAD),
         LogitOrder,
         {
             "a bank that is full is written": mutated(LogitOrder, "~full.bit_select(into, 1)", "1"),
             "a logit does not wait": mutated(LogitOrder, "(~valid | self.o.ready) & full", "full"),
         },
-        depth=24,
+        depth=18,
         induction=False,
+        memories=True,
     ),
 ]
 PROOFS += [_no_path(name) for name in WAITS]

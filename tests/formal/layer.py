@@ -1,0 +1,214 @@
+"""The event lists between collector and replay, and the queue behind the lanes, whose places are given out at issue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from formal.kit import Inside, free, mutated, offers, property_module, takes, transfer
+from formal.prove import NoPath, Proof
+from handmade import dense_network
+
+from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
+from mintaka_hw.rtl.collector import Collector
+from mintaka_hw.rtl.layer import LayerCore
+from mintaka_hw.rtl.replay import Replay, slot_layout
+from mintaka_hw.rtl.sequencer import Sequencer
+
+
+class Lists(wiring.Component):
+    """Sequencer, collector and replay as a layer core joins them; words in, slots out.
+
+    Attributes
+    ----------
+    i : In(stream of the edge's words)
+    credit : In(1)
+    valid, spend, take, readable : Out(1)
+    slot : Out(slot_layout)
+    """
+
+    def __init__(self, layer: LayerPlan, collector: Any, replay: Any):
+        self.layer, self.kinds = layer, (collector, replay)
+        ports = dict.fromkeys(("valid", "spend", "take", "readable"), Out(1))
+        words = In(stream.Signature(layer.edges[0].incoming.word_bits))
+        super().__init__({"i": words, "credit": In(1), "slot": Out(slot_layout(layer)), **ports})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        m = Module()
+        m.submodules.sequencer = sequencer = Sequencer(self.layer)
+        m.submodules.collector = collector = self.kinds[0](self.layer)
+        m.submodules.replay = replay = self.kinds[1](self.layer)
+        wiring.connect(m, wiring.flipped(self.i), sequencer.i0)
+        wiring.connect(m, sequencer.o, collector.i)
+        for name in ("address", "take", "release"):
+            m.d.comb += getattr(collector, name).eq(getattr(replay, name))
+        for name in ("entry", "readable", "list"):
+            m.d.comb += getattr(replay, name).eq(getattr(collector, name))
+        m.d.comb += replay.credit.eq(self.credit)
+        for name in ("valid", "spend", "take", "readable", "slot"):
+            source = collector if name == "readable" else replay
+            m.d.comb += getattr(self, name).eq(getattr(source, name))
+        return m
+
+
+def each_event_is_replayed_once(kinds: Any, layer: LayerPlan) -> Module:
+    """For any element of any list: it has one slot in each group's pass over the list if its bit was set, else none.
+
+    Slots of a pass come by rising element, so none is there twice; every list has its passes, in the order of lists.
+    """
+    m = property_module()
+    Inside(m, lists := Lists(layer, *kinds))
+    offers(m, lists.i, "i")
+    free(m, lists.credit, "credit")
+    edge, slot = layer.edges[0], lists.slot
+    size, words, per_word = edge.fan_in, edge.lists.words, edge.lists.word_elements
+
+    # ---- in: any list, any element
+    element, pick = Signal(range(size), name="element"), Signal(name="pick")
+    m.d.comb += [element.eq(AnyConst(len(element))), Assume(element < size), pick.eq(AnySeq(1))]
+    word = Signal(range(max(2, words)), name="word_of_list")
+    comes, begins = transfer(lists.i), Signal(name="list_begins")
+    m.d.comb += begins.eq(comes & (word == 0))
+    with m.If(comes):
+        m.d.sync += word.eq(Mux(word == words - 1, 0, word + 1))
+    ahead, level = Signal(range(32), name="lists_ahead"), Signal(range(32), name="lists_inside")
+    following, entering, was_set = Signal(name="following"), Signal(name="entering"), Signal(name="was_set")
+    bits = Cat(lists.i.payload[n * edge.element_bits : (n + 1) * edge.element_bits].any() for n in range(per_word))
+    here = comes & (word == element // per_word) & (entering | (begins & pick & ~following))
+    with m.If(here):
+        m.d.sync += was_set.eq(bits.bit_select(element % per_word, 1))
+
+    # ---- out: passes over the list at hand
+    group = Signal(range(max(2, layer.groups)), name="pass_of_list")
+    ends = lists.valid & slot.last
+    list_ends = ends & (group == layer.groups - 1)
+    event = lists.valid & slot.event
+    mine = event & (slot.weight == group * size + element)
+    begun, found, latest = Signal(name="pass_begun"), Signal(name="found"), Signal(range(size), name="latest")
+    number = Signal(range(size * layer.groups), name="element_of_slot")
+    m.d.comb += number.eq(slot.weight - group * size)
+    with m.If(lists.valid):
+        m.d.sync += [begun.eq(~slot.last), latest.eq(number), found.eq(~slot.last & (found | mine))]
+    with m.If(ends):
+        m.d.sync += group.eq(Mux(list_ends, 0, group + 1))
+
+    m.d.sync += level.eq(level + begins - list_ends)
+    with m.If(~following & begins & pick):
+        m.d.sync += [following.eq(1), entering.eq(words > 1), ahead.eq(level - list_ends)]
+    with m.Elif(following):
+        m.d.sync += [entering.eq(entering & ~(comes & (word == words - 1))), ahead.eq(ahead - list_ends)]
+        with m.If(list_ends & (ahead == 0)):
+            m.d.sync += following.eq(0)
+    at_hand = following & (ahead == 0)
+    m.d.comb += [
+        Assert(~lists.valid | (level != 0)),
+        Assert(~(lists.valid & at_hand) | ~entering),
+        Assert(~lists.valid | (slot.first == ~begun)),
+        Assert(~lists.valid | (slot.group == group)),
+        Assert(~event | (number < size)),
+        Assert(~(event & begun) | (number > latest)),
+        Assert(~(ends & at_hand) | ((found | mine) == was_set)),
+        Assert(~(mine & found)),
+        Assert(~lists.take | lists.readable),
+        Assert(~lists.spend | (lists.valid & slot.first & lists.credit)),
+        Assert(~(lists.valid & slot.first) | lists.credit),
+    ]
+    return m
+
+
+def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
+    """Whatever comes in and however long the reader waits, the queue behind the lanes has a place for every word.
+
+    Places that are free, words in the queue, and words that were begun and are on their way add up to its depth.
+    """
+    m = property_module()
+    inside = Inside(m, core := kind(layer))
+    offers(m, core.i0, "i")
+    takes(m, core.o, "o")
+    depth, passes = layer.fifo_depth, len(layer.phases.passes)
+
+    def gives(slot: Any) -> Any:
+        return slot.last & (slot.closing if layer.gives_last_step else slot.phase == passes)
+
+    spend, valid, slot = (inside.value(name, "replay") for name in ("spend", "valid", "slot"))
+    written, level = inside.value("w_en", "out_fifo"), inside.value("level", "out_fifo")
+    under_way = Signal(range(depth + 2), name="under_way")
+    m.d.sync += under_way.eq(under_way + spend - written)
+    begun = Signal(name="word_begun")  # and its last slot is not issued yet
+    m.d.sync += begun.eq((begun | spend) & ~(valid & gives(slot)))
+    stages = [inside.value(f"valid_{n}") & gives(inside.value(f"slot_{n}")) for n in range(1, layer.pipeline + 1)]
+    on_the_way = sum(stages, begun)
+    result = inside.value(f"valid_{layer.pipeline}") & inside.value(f"slot_{layer.pipeline}").last
+    produce, consume = inside.value("produce", "out_fifo"), inside.value("consume", "out_fifo")
+    waiting, chunk = inside.value("waiting", "replay"), inside.value("chunk", "replay")
+    gives_now = chunk.closing if layer.gives_last_step else chunk.phase == passes
+    m.d.comb += [
+        Assert(~written | inside.value("w_rdy", "out_fifo")),
+        Assert(inside.value("places") + level + under_way == depth),
+        Assert(level <= depth),
+        Assert(((produce - consume)[: len(produce)]) == level[: len(produce)]),
+        Assert(under_way == on_the_way),
+        Assert(inside.value("done", "lanes") == result),
+        Assert(inside.value("valid", "lanes") == inside.value("valid_2")),
+        Assert(inside.value("summed", "lanes") == (inside.value("valid_3") & inside.value("slot_3").last)),
+        Assert(~inside.value("occupied", "replay") | waiting | (begun == gives_now)),
+        Assert(~waiting | ~begun),
+    ]
+    return m
+
+
+def narrow_layer(time_steps: int = 2) -> LayerPlan:
+    """4 sources in words of 2, 3 neurons on 2 lanes: lists of up to 2 entries in a ring of 4, two passes each."""
+    layer = make_plan(dense_network([4, 3, 2], time_steps=time_steps), 2).layers[0]
+    return replace(layer, edges=(replace(layer.edges[0], incoming=StreamLayout(1, 1, 4, 2, 1)),))
+
+
+PROOFS: list[Proof | NoPath] = [
+    Proof(
+        "lists",
+        "every set bit of every list has one slot in each pass over it, in order, however the ring wraps",
+        partial(each_event_is_replayed_once, layer=narrow_layer()),
+        (Collector, Replay),
+        {
+            "the ring takes a list too many": (
+                mutated(Collector, "(entries <= layer.list_room)", "(entries <= 2 * layer.list_room)"),
+                Replay,
+            ),
+            "a list is readable before its last entry": (
+                mutated(Collector, "complete + closed - self.take", "complete + closes - self.take"),
+                Replay,
+            ),
+            "the last pass is left out": (
+                Collector,
+                mutated(Replay, "number == groups - 1, 0", "number == groups - 2, 0"),
+            ),
+        },
+        depth=22,
+        induction=False,
+        fault_depth=26,
+    ),
+]
+PROOFS += [
+    Proof(
+        f"places-{name}",
+        f"the queue behind the lanes never overflows ({name})",
+        partial(words_find_their_place, layer=layer),
+        LayerCore,
+        {
+            "a place too many is given out": mutated(
+                LayerCore,
+                "places = Signal(range(layer.fifo_depth + 1), init=layer.fifo_depth)",
+                "places = Signal(range(layer.fifo_depth + 2), init=layer.fifo_depth + 1)",
+            ),
+        },
+        depth=2,
+        fault_depth=24,
+        memories=True,
+    )
+    for name, layer in (("hidden", narrow_layer()), ("head", make_plan(dense_network([4, 3, 2]), 2).layers[1]))
+]
