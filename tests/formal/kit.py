@@ -56,17 +56,22 @@ class Inside:
         return found
 
     def values(self, name: str, *path: str) -> list[Value]:
-        """The signals of that name, and what variables and attributes so named hold, in the order of the methods."""
+        """The signals of that name, and what variables so named hold, in the order in which the methods return."""
         owners = self._at(path).origins or ()
         held = [held[name] for owner, held in self._variables if name in held and any(owner is o for o in owners)]
-        held += [getattr(owner, name, None) for owner in owners]
         statements = self._at(path).statements.values()
         held += [signal for each in statements for signal in each._lhs_signals() if signal.name == name]
-        return list({id(value): value for value in held if isinstance(value, (Value, ValueCastable))}.values())
+        found: dict[int, Value] = {}
+        for value in held:
+            if isinstance(value, (Value, ValueCastable)):
+                found.setdefault(id(Value.cast(value)), value)
+        return list(found.values())
 
     def value(self, name: str, *path: str) -> Value:
-        """The only one of that name. Raises `LookupError` where there is none, or more than one."""
-        found = self.values(name, *path)
+        """The component's port or attribute, or else the only one of `values`. Raises `LookupError` where there is none
+        or more than one."""
+        owned = [getattr(owner, name, None) for owner in self._at(path).origins or ()]
+        found = [value for value in owned if isinstance(value, (Value, ValueCastable))] or self.values(name, *path)
         if len(found) != 1:
             raise LookupError(f"{'.'.join(path) or 'the component'} has {len(found)} values named {name!r}, not 1")
         return found[0]
