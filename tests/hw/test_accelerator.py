@@ -56,14 +56,14 @@ def buildable(network: Network) -> bool:
     return True
 
 
-def draw_plan(data: st.DataObject, network: Network) -> Plan:
+def draw_plan(data: st.DataObject, network: Network, *, run_time: bool = False) -> Plan:
     """Lanes that divide nothing included."""
     lanes = {
         node.name: data.draw(st.integers(1, node.channels), label=node.name)
         for node in network.nodes
         if node.has_synapses
     }
-    return make_plan(network, lanes)
+    return make_plan(network, lanes, run_time=run_time)
 
 
 def assert_equal(plan: Plan, inputs: np.ndarray, seen: Recording, *, stalled: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from amaranth.sim import Simulator
 from mintaka.artifact import Trace
 from mintaka_cosim.bench.recording import COUNTERS, Recording, in_samples, per_sample
 from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
-from mintaka_hw.plan import LayerPlan, Plan
+from mintaka_hw.plan import LayerPlan, Plan, packed_margins
 from mintaka_hw.rtl import Accelerator
 from mintaka_hw.rtl.layer import tapped
 
@@ -37,6 +38,7 @@ def simulate_amaranth(
     plan: Plan,
     inputs: np.ndarray,
     *,
+    steps: Sequence[int] | None = None,
     stalls: float = 0.0,
     seed: int = 0,
     reset_after: int | None = None,
@@ -44,6 +46,8 @@ def simulate_amaranth(
 ) -> Recording:
     """Stream `inputs` back to back through `Accelerator(plan, taps=True)`.
 
+    steps : of a plan with `run_time`, what the port `steps` says with each sample's first word, of which so many frames
+        are sent (0, and more than the network's: all). At other times the port holds random numbers.
     stalls : probability, per cycle, that the input has no beat and that the output is not ready.
     reset_after : cycle in which the design is reset, in mid-sample; everything is then sent again from the start.
 
@@ -52,7 +56,15 @@ def simulate_amaranth(
     top = Accelerator(plan, taps=True)
     source = plan.network.input
     words = pack_beats(inputs, plan.input.word_elements, source.bits, static=source.static, order=plan.input_order)
-    beats = [sum(int(w) << (WORD * i) for i, w in enumerate(beat)) for beat in words.reshape(-1, words.shape[2])]
+    network, T = plan.network, plan.network.time_steps
+    asked = [T] * len(inputs) if steps is None else list(steps)
+    taken = [each if 1 <= each <= T else T for each in asked]
+    beats: list[int] = []
+    firsts: dict[int, int] = {}  # by the number of a sample's first beat, its number
+    for sample, number in enumerate(taken):
+        firsts[len(beats)] = sample
+        sent = words[sample] if source.static else words[sample, : number * plan.input.words]
+        beats += [sum(int(w) << (WORD * i) for i, w in enumerate(beat)) for beat in sent]
     seen = _Seen()
     cycles = 0
 
@@ -61,23 +73,28 @@ def simulate_amaranth(
         nonlocal seen, cycles
         names = [layer.name for layer in plan.layers]
         seen = _Seen(ends={n: [] for n in names}, counters={n: [] for n in names}, taps={n: [] for n in names})
-        source, sink = random.Random(seed), random.Random(seed + 1)
+        source, sink, noise = (random.Random(seed + n) for n in range(3))
+        if plan.run_time and plan.exits:
+            ctx.set(top.margins, packed_margins(network.output.margins, plan.logit_width))
         position, offered = 0, False
         for cycle in range(max_cycles if limit is None else limit):
             offered = offered or source.random() >= stalls
             valid = offered and position < len(beats)
             ctx.set(top.i_valid, valid)
             ctx.set(top.i_data, beats[position] if valid else 0)
+            if plan.run_time:
+                given = asked[firsts[position]] if valid and position in firsts else noise.randrange(T + 1)
+                ctx.set(top.steps, given)
             ready = sink.random() >= stalls
             ctx.set(top.o_ready, ready)
             accepted = valid and ctx.get(top.i_ready)
-            if accepted and position % words.shape[1] == 0:
+            if accepted and position in firsts:
                 seen.accepted.append(cycle)
             if ready and ctx.get(top.o_valid):
                 last = bool(ctx.get(top.o_last))
-                steps = ctx.get(top.o_steps) if plan.exits else plan.network.time_steps
-                seen.beats.append((ctx.get(top.o_logit), ctx.get(top.o_class), ctx.get(top.o_cycles), cycle, steps))
-                if last != (len(seen.beats) % plan.network.classes == 0):
+                done = ctx.get(top.o_steps) if plan.exits else taken[len(seen.beats) // network.classes]
+                seen.beats.append((ctx.get(top.o_logit), ctx.get(top.o_class), ctx.get(top.o_cycles), cycle, done))
+                if last != (len(seen.beats) % network.classes == 0):
                     raise AssertionError(f"o_last is {last} on logit {len(seen.beats)} (seed {seed})")
             for layer in plan.layers:
                 _observe(ctx, top, layer, seen)
@@ -87,8 +104,8 @@ def simulate_amaranth(
             if accepted:
                 position, offered = position + 1, False
             cycles = cycle + 1
-            frames = 0 if plan.exits else len(inputs) * plan.network.time_steps
-            if len(seen.beats) == len(inputs) * plan.network.classes and all(
+            frames = 0 if plan.exits else sum(taken)
+            if len(seen.beats) == len(inputs) * network.classes and all(
                 len(seen.taps[layer.name]) >= frames * layer.states for layer in plan.layers
             ):
                 return  # a layer that is read with a delay only may end after the logits
@@ -113,7 +130,7 @@ def simulate_amaranth(
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    return _recording(plan, len(inputs), seen, cycles)
+    return _recording(plan, taken, seen, cycles)
 
 
 def _observe(ctx: Any, top: Accelerator, layer: LayerPlan, seen: _Seen) -> None:
@@ -130,14 +147,15 @@ def _observe(ctx: Any, top: Accelerator, layer: LayerPlan, seen: _Seen) -> None:
         )
 
 
-def _recording(plan: Plan, N: int, seen: _Seen, cycles: int) -> Recording:
-    network = plan.network
+def _recording(plan: Plan, steps: list[int], seen: _Seen, cycles: int) -> Recording:
+    network, N = plan.network, len(steps)
     out = np.array(seen.beats, np.int64).reshape(N, network.classes, 5)
     traces = {}
     for layer in plan.layers:
         words = network.time_steps * layer.states
         taps = np.array(seen.taps[layer.name], np.int64)  # (words, fields, lanes)
-        taps = in_samples(taps, seen.ends[layer.name][:N], words) if plan.exits else taps[: N * words]
+        ends = seen.ends[layer.name][:N] if plan.exits else (layer.states * np.cumsum(steps)).tolist()
+        taps = in_samples(taps, ends, words)
         shape = network.time_steps, layer.windows, layer.groups, layer.node.shape_out
         found = {name: arrange(taps[:, field], *shape) for field, name in enumerate(tapped(layer))}
         traces[layer.name] = Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))

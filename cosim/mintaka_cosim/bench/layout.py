@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mintaka_hw.plan import packed_margins
+
 
 @dataclass(frozen=True)
 class LayerPorts:
@@ -53,6 +55,8 @@ class Layout:
     """elements, bits, order: of one input beat. beats: per frame; a sample is one frame of direct input, else T.
 
     exits : samples may stop early: with the last logit comes how many steps there were, and a port says when one ends.
+    run_time : a port says with a sample's first beat how many steps it has, and where samples may stop early another
+        one wants `margins`.
     """
 
     top: str
@@ -65,6 +69,8 @@ class Layout:
     classes: int
     logit_width: int
     exits: bool
+    run_time: bool
+    margins: int
     layers: tuple[LayerPorts, ...]
 
     @property
@@ -118,5 +124,7 @@ def layout_of(info: dict[str, Any]) -> Layout:
         classes=info["output"]["classes"],
         logit_width=info["output"]["logit_width"],
         exits=bool(info["output"]["margins"]),
+        run_time=info["run_time"],
+        margins=packed_margins(info["output"]["margins"], info["output"]["logit_width"]),
         layers=layers,
     )

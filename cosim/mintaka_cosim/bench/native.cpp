@@ -2,8 +2,9 @@
 // generated mintaka_ports.h lists its layers, each as its ports' prefix (with the underscore) and its name.
 //
 // usage: top STIMULUS OUT PROGRESS [WAVES], the last only of a build that traces
-// STIMULUS: 64-bit header {samples, beats per sample, words per beat, classes, patience, input stall %, output
-//           stall %, longest stall, seed}, then the beats as 32-bit words, least significant first.
+// STIMULUS: 64-bit header {samples, words per beat, classes, patience, input stall %, output stall %, longest stall,
+//           seed}; then 64-bit words per sample {beats, steps as the port of that name gets it where there is one}; then
+//           the beats as 32-bit words, least significant first.
 // OUT/samples.bin: 64-bit words per sample {class, o_cycles, accepted, finished, steps, logits...}; a last one {cycles}.
 // OUT/<layer>.counters: 64-bit words per sample {sops, events, busy}, the totals of all samples so far.
 // OUT/<layer>.ends: of a design with early exit, 64-bit words: the size of the taps at the end of each sample, in bytes.
@@ -128,9 +129,14 @@ int main(int argc, char** argv) {
     if (argc != 4 + VM_TRACE) fail("wants STIMULUS OUT PROGRESS, and WAVES where it traces");
     File stimulus(argv[1], "rb");
     const std::string out = argv[2], progress = argv[3];
-    uint64_t header[9];
-    stimulus.get(header, 9);
-    const auto [samples, beats, words, classes, patience, stall_in, stall_out, longest, seed] = header;
+    uint64_t header[8];
+    stimulus.get(header, 8);
+    const auto [samples, words, classes, patience, stall_in, stall_out, longest, seed] = header;
+    struct Sample {
+        uint64_t beats, steps;
+    };
+    std::vector<Sample> sample(samples);
+    stimulus.get(sample.data(), samples);
     std::vector<uint32_t> beat(words + 2, 0);
 
     auto context = std::make_unique<VerilatedContext>();
@@ -171,13 +177,20 @@ int main(int argc, char** argv) {
     top->i_valid = 0;
     top->o_ready = 0;
     top->rst = 1;
+#if MINTAKA_RUN_TIME
+    top->steps = 0;
+#if MINTAKA_EXITS
+    const uint32_t margins[] = {MINTAKA_MARGINS};
+    drive(top->margins, margins);
+#endif
+#endif
     top->eval();
     for (int i = 0; i < 3; ++i) tick();
     top->rst = 0;
 
     std::vector<int64_t> accepted(samples, 0), logits;
-    const uint64_t all_beats = samples * beats;
-    uint64_t sent = 0, received = 0, cycle = 0, start = 0, last_event = 0;
+    uint64_t entering = 0, sent = 0;  // number of the sample that goes in, and how many of its beats have
+    uint64_t received = 0, cycle = 0, start = 0, last_event = 0;
     bool offered = false;
     const auto finished = [&] {
         if (received < samples) return false;
@@ -187,9 +200,12 @@ int main(int argc, char** argv) {
     };
     const uint64_t drain = 8;  // taps of a layer that is read with a delay only come after the last logit
     for (; !finished() || cycle - last_event < drain; ++cycle) {
-        if (!offered && sent < all_beats && !input.pause()) {
+        if (!offered && entering < samples && !input.pause()) {
             stimulus.get(beat.data(), words);
             drive(top->i_data, beat.data());
+#if MINTAKA_RUN_TIME
+            top->steps = sent == 0 ? sample[entering].steps : 0;
+#endif
             offered = true;
         }
         top->i_valid = offered;
@@ -198,9 +214,12 @@ int main(int argc, char** argv) {
 
         bool event = false;
         if (offered && top->i_ready) {
-            if (sent == 0) start = cycle;
-            if (sent % beats == 0) accepted[sent / beats] = static_cast<int64_t>(cycle - start);
-            ++sent;
+            if (entering == 0 && sent == 0) start = cycle;
+            if (sent == 0) accepted[entering] = static_cast<int64_t>(cycle - start);
+            if (++sent == sample[entering].beats) {
+                ++entering;
+                sent = 0;
+            }
             offered = false;
             event = true;
         }
@@ -253,7 +272,7 @@ int main(int argc, char** argv) {
 #endif
         if (event) last_event = cycle;
         if (cycle - last_event > patience)
-            fail("nothing happened for " + std::to_string(patience) + " cycles: " + std::to_string(sent / beats) +
+            fail("nothing happened for " + std::to_string(patience) + " cycles: " + std::to_string(entering) +
                  " samples went in, " + std::to_string(received) + " came out");
         tick();
     }

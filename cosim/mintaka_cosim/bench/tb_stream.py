@@ -15,6 +15,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from mintaka_cosim.bench.agents import Agent, InputDriver, LayerMonitor, OutputSink, Pauses, RestartMonitor
 from mintaka_cosim.bench.job import Job, read_job
+from mintaka_cosim.bench.layout import Layout
 from mintaka_cosim.bench.recording import COUNTERS
 from mintaka_cosim.bench.scoreboard import MismatchError, Scoreboard
 
@@ -47,8 +48,12 @@ def bench(dut: Any, job: Job, samples: int, rng: random.Random) -> Bench:
     return Bench(scoreboard, driver, sink, monitors, [RestartMonitor(dut, scoreboard)] if job.layout.exits else [])
 
 
-async def reset(dut: Any) -> None:
-    """Three cycles of reset, with idle streams."""
+async def reset(dut: Any, layout: Layout) -> None:
+    """Three cycles of reset, with idle streams; all steps and the artifact's margins where they are inputs."""
+    if layout.run_time:
+        dut.steps.value = 0
+    if layout.run_time and layout.exits:
+        dut.margins.value = layout.margins
     dut.i_valid.value = 0
     dut.o_ready.value = 0
     dut.rst.value = 1
@@ -80,9 +85,9 @@ async def play(dut: Any, job: Job, parts: Bench, *, limit: int | None = None) ->
     return cycle
 
 
-async def start(dut: Any) -> None:
+async def start(dut: Any, layout: Layout) -> None:
     Clock(dut.clk, 2, unit="step").start()
-    await reset(dut)
+    await reset(dut, layout)
 
 
 @cocotb.test()
@@ -91,14 +96,14 @@ async def reset_in_mid_sample(dut: Any) -> None:
     job = read_job()
     rng = random.Random(job.seed + 1)
     few = min(RESET_SAMPLES, len(job.beats))
-    await start(dut)
+    await start(dut, job.layout)
     with reported(job, "reset_in_mid_sample") as report:
         parts = bench(dut, job, few, rng)
         length = await play(dut, job, parts)
         for _ in range(RESETS):
-            await reset(dut)
+            await reset(dut, job.layout)
             await play(dut, job, bench(dut, job, few, rng), limit=rng.randrange(1, length))
-        await reset(dut)
+        await reset(dut, job.layout)
         parts = bench(dut, job, few, rng)
         await play(dut, job, parts)
         report["resets"] = RESETS + 1
@@ -108,7 +113,7 @@ async def reset_in_mid_sample(dut: Any) -> None:
 async def stream(dut: Any) -> None:
     """All samples back to back (or with the job's stalls)."""
     job = read_job()
-    await start(dut)
+    await start(dut, job.layout)
     with reported(job, "stream") as report:
         parts = bench(dut, job, len(job.beats), random.Random(job.seed))
         try:

@@ -33,6 +33,9 @@ def generate(
     top: Annotated[
         str | None, typer.Option("--top", help="Name of the top module (default: from the network's name).")
     ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="The interface around the accelerator: 'none' or 'axi'.", metavar="KIND")
+    ] = "none",
     json: JsonOption = False,
 ) -> None:
     """Generate the accelerator's Verilog.
@@ -46,7 +49,7 @@ def generate(
     network = load(artifact)
     plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     check_folder("--out", out)
-    design = generate_verilog(plan, out, taps=taps, split=split, top=top)
+    design = generate_verilog(plan, out, taps=taps, split=split, top=top, host=host)
     cycles = None
     if network.vectors is not None:
         from mintaka_hw.estimate import predict_cycles
@@ -61,6 +64,7 @@ def generate(
         "sparse": list(plan.sparse),
         "memory_bits": plan.memory_bits,
         "taps": taps,
+        "host": host,
         "estimated_cycles_per_sample": cycles,
     }
     if json:

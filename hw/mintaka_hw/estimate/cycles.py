@@ -200,6 +200,12 @@ def delayed(x: np.ndarray, time_steps: int) -> np.ndarray:
 
 def _links(plan: Plan, outs: dict[str, Wire]) -> dict[tuple[str, int], Wire]:
     """The wire into each port of each stage, behind its source's fork and its own queue."""
+    words = plan.input.words * (1 if plan.network.input.static else plan.network.time_steps)
+    source = outs[plan.network.input.name]
+
+    def begun(sample: int) -> int:
+        return source.taken(sample * words - 1) + 1 if sample else source.begin
+
     found = {}
     for name, out in outs.items():
         links = [link for link in plan.links if link.source == name]
@@ -210,7 +216,7 @@ def _links(plan: Plan, outs: dict[str, Wire]) -> dict[tuple[str, int], Wire]:
             reader = wire
             if link.queue:
                 reader = Wire()
-                QueueModel(link, plan.network.time_steps, wire, reader)
+                QueueModel(link, plan.network.time_steps, wire, reader, begun if plan.run_time else None)
             found[link.target, link.port] = reader
     return found
 

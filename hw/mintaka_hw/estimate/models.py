@@ -14,7 +14,8 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
   there `pipeline` cycles after its last slot.
 - pool: takes a window's words as they come and gives the result with the last.
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
-  in to out; a deep one two, of which the last word is read ahead.
+  in to out; a deep one two, of which the last word is read ahead. With steps at run time a sample's frame of zeros
+  waits until its first input word is offered.
 - logits: one per cycle; of several pixels once the sample is complete. With early exit those of every step, and then a
   cycle to judge; a sample ends when its last step is judged and all layers are done with it: the cycle after, the
   components begin anew.
@@ -22,6 +23,7 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Protocol
 
@@ -177,12 +179,16 @@ class ForkModel:
 
 
 class QueueModel:
-    """A queue of `link.queue` words; with a delay, zeros in a sample's first frame, and its last frame dropped."""
+    """A queue of `link.queue` words; with a delay, zeros in a sample's first frame, and its last frame dropped.
 
-    def __init__(self, link: Link, time_steps: int, words: Wire, out: Wire):
+    begun : with steps at run time, the cycle in which a sample's first input word is offered: zeros wait for it.
+    """
+
+    def __init__(self, link: Link, time_steps: int, words: Wire, out: Wire, begun: Callable[[int], int] | None = None):
         self.deep, self.frame_words = link.is_deep, link.layout.words
         self.depth = link.queue - self.deep  # the word read ahead has a place of its own
         self.time_steps = time_steps if link.delay else 0
+        self.begun = begun
         self.words, self.out = words, out
         self.pushes: list[int] = []
         words.consumer, out.producer = self, self
@@ -209,6 +215,8 @@ class QueueModel:
             sample, step = divmod(frame, self.time_steps)
             if step == 0:
                 time = wire.taken(number - 1) + 1 if number else 0
+                if self.begun is not None:
+                    time = max(time, self.begun(sample))
                 if number == len(wire.offers):
                     wire.offers.append(time)
                 return

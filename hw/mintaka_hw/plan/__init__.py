@@ -5,6 +5,7 @@ from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.link import Link
 from mintaka_hw.plan.listing import StageListing, listing
+from mintaka_hw.plan.margins import packed_margins
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.network import Lanes, Plan, PlanError, Sparse, make_plan
 from mintaka_hw.plan.pool import PoolPlan
@@ -29,4 +30,5 @@ __all__ = [
     "WindowPlan",
     "listing",
     "make_plan",
+    "packed_margins",
 ]

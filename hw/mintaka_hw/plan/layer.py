@@ -35,6 +35,7 @@ class LayerPlan:
     read : of the head, where the logits come from ("accumulate", "count" or "membrane"), else None.
     exits : samples may stop early, so that the head gives its logits after every step, and operations are counted by
         steps.
+    run_time : the steps of a sample are an input of the core, `time_steps` the most of them.
 
     The layer works through windows: one per step for a dense layer, one per output pixel for a convolution. A window
     is a list of events, replayed once per group, or several lists, each for some of the groups (`sections`). A sample
@@ -49,6 +50,7 @@ class LayerPlan:
     bounds: NodeBounds
     read: str | None = None
     exits: bool = False
+    run_time: bool = False
 
     # ---- what its neurons are
 

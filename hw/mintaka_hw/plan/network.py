@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 import numpy as np
@@ -37,6 +37,7 @@ class Plan:
 
     input : the input stream. A flat one, or any that a dense layer reads, comes in C order; pictures for a convolution
         or a pool come pixel by pixel, channels innermost.
+    run_time : the steps of each sample, up to the network's, and the margins are inputs of the design.
     """
 
     network: Network
@@ -44,6 +45,7 @@ class Plan:
     input: StreamLayout
     stages: tuple[LayerPlan | PoolPlan | JoinPlan, ...]
     links: tuple[Link, ...]
+    run_time: bool = False
 
     @property
     def layers(self) -> tuple[LayerPlan, ...]:
@@ -101,14 +103,31 @@ class Plan:
     @property
     def exits(self) -> bool:
         """True where samples may stop before their last step."""
-        return bool(self.network.output.margins)
+        return self.head.exits
 
     @property
     def memory_bits(self) -> int:
         return sum(memory.bits for _, memory in self.memories)
 
+    def with_run_time(self) -> Plan:
+        """The same plan with `run_time`."""
+        stages = tuple(replace(s, run_time=True) if isinstance(s, LayerPlan) else s for s in self.stages)
+        return replace(self, stages=stages, run_time=True)
 
-def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = ()) -> Plan:
+    def with_steps(self, steps: int) -> Plan:
+        """How a design with `run_time` works on samples of so many steps: for the cycle model and to compare with.
+
+        The network is that of `steps` time steps; queues and memories stay as they were built.
+        """
+        if not (self.run_time and 1 <= steps <= self.network.time_steps):
+            most = f"1 to {self.network.time_steps}" if self.run_time else "a plan with run_time=True"
+            raise PlanError(f"samples of {steps} steps are wanted; possible are {most}")
+        output = replace(self.network.output, margins=self.network.output.margins[: steps - 1])
+        stages = tuple(replace(s, time_steps=steps) if isinstance(s, LayerPlan) else s for s in self.stages)
+        return replace(self, network=replace(self.network, time_steps=steps, output=output), stages=stages)
+
+
+def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, run_time: bool = False) -> Plan:
     """Plan the accelerator.
 
     lanes : one number for every layer, a number per layer by name (others are chosen), or "auto": 32 lanes for the
@@ -116,6 +135,8 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = ()) -> P
         (at an assumed rate of 10 % where it has none).
     sparse : names of layers whose weight memory holds only the rows that are not all zero, or "auto": those whose
         memories get smaller by it, index included.
+    run_time : make the steps of a sample, and the margins where there are some, inputs of the design instead of
+        constants. It takes a few gates and counters, and no cycle.
 
     Raises PlanError where the hardware has no core for a node, the lanes make no sense, or no weight can be left out.
     """
@@ -125,6 +146,11 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = ()) -> P
     bounds = network_bounds(network)
     layouts = _layouts(network, nodes, chosen)
     stages: list[LayerPlan | PoolPlan | JoinPlan] = []
+
+    def layer(node: Node, *, sparse: bool) -> LayerPlan:
+        built = _layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=sparse)
+        return replace(built, run_time=run_time)
+
     for node in nodes:
         if node.op == "pool2d":
             stages.append(PoolPlan(node, layouts[node.inputs[0].node]))
@@ -132,12 +158,17 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = ()) -> P
         if node.join is not None:
             stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
-        stages.append(_layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=node.name in wanted))
+        stages.append(layer(node, sparse=node.name in wanted))
         if sparse == "auto" and not network.output.margins and zeros_problem(node) is None:
-            other = _layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=True)
-            stages[-1] = min(stages[-1], other, key=lambda layer: sum(memory.bits for memory in layer.memories))
+            choices = (stages[-1], layer(node, sparse=True))
+            stages[-1] = min(choices, key=lambda stage: sum(memory.bits for memory in stage.memories))
     return Plan(
-        network, content_hash(network), layouts[network.input.name], tuple(stages), tuple(links(network, layouts))
+        network,
+        content_hash(network),
+        layouts[network.input.name],
+        tuple(stages),
+        tuple(links(network, layouts)),
+        run_time,
     )
 
 

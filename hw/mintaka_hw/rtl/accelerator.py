@@ -8,14 +8,15 @@ from amaranth.hdl import Cat, Const, DomainRenamer, Module, ResetInserter, Signa
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan
+from mintaka_hw.plan import JoinPlan, LayerPlan, Link, Plan, PoolPlan
 from mintaka_hw.plan.layer import COUNTER_WIDTH
-from mintaka_hw.rtl.exit import EarlyExit, SampleGate
+from mintaka_hw.rtl.exit import EarlyExit, SampleGate, margin_layout
 from mintaka_hw.rtl.join import JoinCore
 from mintaka_hw.rtl.layer import LayerCore, tapped
 from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitOrder, LogitSerializer
 from mintaka_hw.rtl.pool import PoolCore
+from mintaka_hw.rtl.steps import StepsGate
 
 
 class Accelerator(wiring.Component):
@@ -32,6 +33,9 @@ class Accelerator(wiring.Component):
     artifact_hash : the first 64 bits of the artifact's content hash
     o_steps : with margins, and with `o_last`, the steps that the sample took
     restart : with margins, one cycle in which a sample ends; what was begun behind its last step is dropped
+    steps : with `run_time`, the time steps of the sample whose first word is at `i_data`; 0 and more than T are T
+    margins : with `run_time` and margins, `logit_width` + 1 bits for each step but the last, the first one's lowest:
+        the margin, and above it a bit that says never. What counts is what is there when a step is judged.
     L_done, L_sops, L_events, L_busy : per layer L, in the cycle of `L_done` the counts of all samples so far
     L_tap_valid, L_tap_k, L_tap_s, L_tap_u, L_tap_j : with `taps`, per layer L, each group of each step: K, and where
         its neurons have them spikes, membranes and synaptic currents
@@ -55,6 +59,10 @@ class Accelerator(wiring.Component):
         }
         if plan.exits:
             ports |= {"o_steps": Out(range(plan.network.time_steps + 1)), "restart": Out(1)}
+        if plan.run_time:
+            ports["steps"] = In(range(plan.network.time_steps + 1))
+            if plan.exits:
+                ports["margins"] = In(margin_layout(head.logit_width, plan.network.time_steps).size)
         for layer in plan.layers:
             ports[f"{layer.name}_done"] = Out(1)
             for counter in ("sops", "events", "busy"):
@@ -71,28 +79,34 @@ class Accelerator(wiring.Component):
         return {
             "network": network.name,
             "input": f"{network.input.kind}, {'x'.join(map(str, network.input.shape))}, {network.input.bits} bits",
-            "time steps": network.time_steps,
+            "time steps": f"up to {network.time_steps}" if self.plan.run_time else network.time_steps,
             **layers,
             "memory bits": self.plan.memory_bits,
             "taps": self.taps,
         }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
+        plan = self.plan
         m = Module()
         cores: dict[str, LayerCore | PoolCore | JoinCore] = {}
-        for stage in self.plan.stages:
+        for stage in plan.stages:
             core = cores[stage.name] = self._core(stage)
             self._add(m, f"layer_{stage.name}", core)  # prefixed: a node may be named "logits"
             if isinstance(core, LayerCore):
                 self._monitor(m, stage.name, core)
-        source = stream.Signature(self.plan.input.word_bits).create(path=("input",))
-        head = self.plan.head
+        layers = [core for core in cores.values() if isinstance(core, LayerCore)]
+        source = stream.Signature(plan.input.word_bits).create(path=("input",))
+        words: Any = source
+        head = plan.head
         logits: LogitSerializer | EarlyExit
-        if self.plan.exits:
-            m.submodules.logits = logits = EarlyExit(head.logits, self.plan.network.output.margins)
-            self._wire(m, self._exits(m, logits, source, cores), cores)
-        else:
-            self._wire(m, source, cores)
+        gate: SampleGate | None = None
+        if plan.exits:
+            m.submodules.logits = logits = EarlyExit(head.logits, plan.network.output.margins, run_time=plan.run_time)
+            gate = self._exits(m, logits, source, layers)
+            words = gate.o
+        steps = self._steps(m, words) if plan.run_time else None
+        delayed = self._wire(m, words if steps is None else steps.o, cores)
+        if not plan.exits:
             m.submodules.logits = logits = LogitSerializer(head.logits)
         if head.windows == 1:
             wiring.connect(m, cores[head.name].o, logits.i)
@@ -102,7 +116,7 @@ class Accelerator(wiring.Component):
             wiring.connect(m, cores[head.name].o, order.i)
             wiring.connect(m, order.o, logits.i)
 
-        digits = self.plan.artifact_hash.removeprefix("sha256:")[:16]
+        digits = plan.artifact_hash.removeprefix("sha256:")[:16]
         m.d.comb += [
             source.valid.eq(self.i_valid),
             source.payload.eq(self.i_data),
@@ -117,6 +131,21 @@ class Accelerator(wiring.Component):
         started = Signal()
         with m.If(started | (self.i_valid & self.i_ready)):
             m.d.sync += [started.eq(1), self.o_cycles.eq(self.o_cycles + 1)]
+        if steps is not None:
+            m.d.comb += [core.last_step.eq(steps.last_step) for core in layers]
+            for queue in delayed:
+                m.d.comb += [queue.last_step.eq(steps.last_step), queue.begun.eq(steps.begun)]
+            if gate is None:
+                left = self.o_valid & self.o_ready & self.o_last
+                ended = [*(layer.done for layer in layers), *(queue.ended for queue in delayed), left]
+                m.d.comb += steps.ended.eq(Cat(ended))
+            else:
+                assert isinstance(logits, EarlyExit)
+                m.d.comb += [
+                    gate.last_word.eq(steps.last_word),
+                    logits.last_step.eq(steps.last_step),
+                    logits.margins.as_value().eq(self.margins),
+                ]
         return m
 
     def _add(self, m: Module, name: str, component: wiring.Component) -> None:
@@ -126,13 +155,13 @@ class Accelerator(wiring.Component):
         )
         m.submodules[name] = component if restarted is None else restarted
 
-    def _exits(self, m: Module, logits: EarlyExit, source: Any, cores: dict[str, Any]) -> Any:
-        """Joins everything that takes part in early exit. Returns the input as the cores see it."""
-        layers = [cores[layer.name] for layer in self.plan.layers]
+    def _exits(self, m: Module, logits: EarlyExit, source: Any, layers: list[LayerCore]) -> SampleGate:
+        """Joins everything that takes part in early exit. Returns the gate behind which the cores are."""
+        plan = self.plan
         for core in layers:
             m.d.comb += [core.commit.eq(self.restart), core.step.eq(logits.step)]
-        frames = 1 if self.plan.network.input.static else self.plan.network.time_steps
-        m.submodules.gate = gate = SampleGate(self.plan.input.word_bits, frames * self.plan.input.words)
+        frames = 1 if plan.network.input.static else plan.network.time_steps
+        m.submodules.gate = gate = SampleGate(plan.input.word_bits, frames * plan.input.words, run_time=plan.run_time)
         self._join(m, source, gate.i)
         m.d.comb += [
             logits.finished.eq(Cat(core.finished for core in layers).all()),
@@ -140,16 +169,36 @@ class Accelerator(wiring.Component):
             self.restart.eq(logits.restart),
             self.o_steps.eq(logits.steps),
         ]
-        return gate.o
+        return gate
+
+    def _steps(self, m: Module, words: Any) -> StepsGate:
+        """The gate at which a sample's number of steps is taken over."""
+        plan = self.plan
+        parts = 0 if plan.exits else len(plan.layers) + sum(link.delay for link in plan.links) + 1
+        steps = StepsGate(
+            plan.input.word_bits,
+            plan.input.words,
+            plan.network.time_steps,
+            static=plan.network.input.static,
+            parts=parts,
+        )
+        self._add(m, "steps", steps)
+        self._join(m, words, steps.i)
+        m.d.comb += steps.steps.eq(self.steps)
+        return steps
 
     def _core(self, stage: LayerPlan | PoolPlan | JoinPlan) -> LayerCore | PoolCore | JoinCore:
         if isinstance(stage, PoolPlan):
             return PoolCore(stage)
         return JoinCore(stage) if isinstance(stage, JoinPlan) else LayerCore(stage)
 
-    def _wire(self, m: Module, source: Any, cores: dict[str, LayerCore | PoolCore | JoinCore]) -> None:
-        """Every link of the plan: from its source's fork, where it has several readers, through its queue."""
+    def _wire(self, m: Module, source: Any, cores: dict[str, LayerCore | PoolCore | JoinCore]) -> list[Queue]:
+        """Every link of the plan: from its source's fork, where it has several readers, through its queue.
+
+        Returns the queues with a delay.
+        """
         plan = self.plan
+        delayed: list[Queue] = []
         for name in (plan.network.input.name, *cores):
             out = source if name == plan.network.input.name else cores[name].o
             mine = [link for link in plan.links if link.source == name]
@@ -162,13 +211,22 @@ class Accelerator(wiring.Component):
                 outs = [out] * len(mine)
             for link, words in zip(mine, outs, strict=True):
                 if link.queue:
-                    delayed = {"frame_words": link.layout.words, "time_steps": plan.network.time_steps}
-                    queue = Queue(link.layout.word_bits, link.queue, **(delayed if link.delay else {}))
+                    queue = self._queue(link)
                     self._add(m, f"queue_{link.name}", queue)
                     self._join(m, words, queue.i)
                     words = queue.o
+                    delayed += [queue] if link.delay else []
                 target = cores[link.target]
                 self._join(m, words, target.i if isinstance(target, PoolCore) else getattr(target, f"i{link.port}"))
+        return delayed
+
+    def _queue(self, link: Link) -> Queue:
+        if not link.delay:
+            return Queue(link.layout.word_bits, link.queue)
+        frame, steps = link.layout.words, self.plan.network.time_steps
+        return Queue(
+            link.layout.word_bits, link.queue, frame_words=frame, time_steps=steps, run_time=self.plan.run_time
+        )
 
     def _join(self, m: Module, words: Any, reader: Any) -> None:
         m.d.comb += [reader.valid.eq(words.valid), reader.payload.eq(words.payload), words.ready.eq(reader.ready)]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import StreamLayout
 from mintaka_hw.rtl.logits import logit_layout
+from mintaka_hw.rtl.steps import step_shape
+
+
+def margin_layout(logit_width: int, time_steps: int) -> data.ArrayLayout:
+    """The margins as a port, that of the first step in the low bits: each a `value`, or `never`."""
+    return data.ArrayLayout(data.StructLayout({"value": logit_width, "never": 1}), time_steps - 1)
 
 
 class EarlyExit(wiring.Component):
@@ -32,10 +38,19 @@ class EarlyExit(wiring.Component):
         All layers have finished that step.
     restart : Out(1)
         One cycle: the sample ends here.
+
+    Only with steps at run time:
+
+    last_step : In(number of a sample's last step)
+    margins : In(margin_layout)
     """
 
-    def __init__(self, logits: StreamLayout, margins: tuple[int | None, ...]):
-        self.logits, self.margins = logits, margins
+    def __init__(self, logits: StreamLayout, margins: tuple[int | None, ...], *, run_time: bool = False):
+        self.logits, self.constants, self.run_time = logits, margins, run_time
+        ports: dict[str, Any] = {}
+        if run_time:
+            steps = len(margins) + 1
+            ports = {"last_step": In(step_shape(steps)), "margins": In(margin_layout(logits.element_bits, steps))}
         self.layout = logit_layout(logits)
         super().__init__(
             {
@@ -45,11 +60,14 @@ class EarlyExit(wiring.Component):
                 "step": Out(range(len(margins) + 1)),
                 "finished": In(1),
                 "restart": Out(1),
+                **ports,
             }
         )
 
     def describe(self) -> dict[str, Any]:
-        margins = " ".join("none" if margin is None else str(margin) for margin in self.margins)
+        margins = " ".join("none" if margin is None else str(margin) for margin in self.constants)
+        if self.run_time:
+            margins = "at run time"
         return {"classes": self.logits.elements, "logit bits": self.logits.element_bits, "margins": margins}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
@@ -80,10 +98,14 @@ class EarlyExit(wiring.Component):
 
         # ---- judge
         lead, enough, stops = Signal(width), Signal(), Signal()
-        m.d.comb += [lead.eq(best - second), stops.eq((self.step == len(self.margins)) | enough)]
+        last_step = self.last_step if self.run_time else len(self.constants)
+        m.d.comb += [lead.eq(best - second), stops.eq((self.step == last_step) | enough)]
         with m.Switch(self.step):
-            for step, margin in enumerate(self.margins):
-                if margin is not None and margin < 1 << width:  # no two logits are further apart
+            for step, margin in enumerate(self.constants):
+                if self.run_time:
+                    with m.Case(step):
+                        m.d.comb += enough.eq(~self.margins[step].never & (lead >= self.margins[step].value))
+                elif margin is not None and margin < 1 << width:  # no two logits are further apart
                     with m.Case(step):
                         m.d.comb += enough.eq(lead >= Const(margin, width))
         m.d.comb += self.restart.eq(judging & stops & self.finished)
@@ -122,12 +144,14 @@ class SampleGate(wiring.Component):
     i, o : streams of input words
     restart : In(1)
         The sample ends in this cycle.
+    last_word : In, with steps at run time the number of a sample's last word; `words` is then the most of them
     """
 
-    def __init__(self, word_bits: int, words: int):
-        self.words = words
+    def __init__(self, word_bits: int, words: int, *, run_time: bool = False):
+        self.words, self.run_time = words, run_time
         words_of = stream.Signature(word_bits)
-        super().__init__({"i": In(words_of), "o": Out(words_of), "restart": In(1)})
+        known = {"last_word": In(range(max(2, words)))} if run_time else {}
+        super().__init__({"i": In(words_of), "o": Out(words_of), "restart": In(1), **known})
 
     def describe(self) -> dict[str, Any]:
         return {"words per sample": self.words, "bits per word": len(self.i.payload)}
@@ -136,7 +160,8 @@ class SampleGate(wiring.Component):
         m = Module()
         number = Signal(range(max(2, self.words)))
         whole, drops = Signal(), Signal()  # all words have come in; the sample has ended before they had
-        transfer, last = self.i.valid & self.i.ready, number == self.words - 1
+        last_word: Value = self.last_word if self.run_time else Const(self.words - 1)
+        transfer, last = self.i.valid & self.i.ready, number == last_word
         m.d.comb += [
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(self.i.valid & ~whole & ~drops),

@@ -18,6 +18,7 @@ from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
+from mintaka_hw.rtl.steps import step_shape
 from mintaka_hw.rtl.table import group_words, lookup, packed, rom, split_rom, state
 from mintaka_hw.rtl.windows import WindowReader
 
@@ -57,6 +58,7 @@ class LayerCore(wiring.Component):
         issued or waited) are the totals of all samples since reset, modulo 2^32.
     commit, step, finished : with early exit. `finished`: step number `step` is done. `commit`: the sample ends after
         it. The operations of later steps are dropped; `events` and `busy` have them, as far as they were begun.
+    last_step : In, with steps at run time the number of a sample's last one
     tap_valid, tap_k, tap_s, tap_u, tap_j : Out
         Monitor: each group of each step as its result leaves the lanes. What a layer's neurons do not have is missing
         (`tapped`).
@@ -73,6 +75,7 @@ class LayerCore(wiring.Component):
                 "events": Out(COUNTER_WIDTH),
                 "busy": Out(COUNTER_WIDTH),
                 **({"commit": In(1), "step": In(range(layer.time_steps)), "finished": Out(1)} if layer.exits else {}),
+                **({"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}),
                 "tap_valid": Out(1),
                 **{f"tap_{name}": Out(width * layer.lanes) for name, width in tapped(layer).items()},
             }
@@ -98,6 +101,8 @@ class LayerCore(wiring.Component):
         m.submodules.collector = collector = Collector(layer)
         m.submodules.replay = replay = Replay(layer)
         m.submodules.lanes = lanes = LIFCore(LIFParameters.of(layer))
+        if layer.run_time:
+            m.d.comb += [sequencer.last_step.eq(self.last_step), replay.last_step.eq(self.last_step)]
 
         for number, edge in enumerate(layer.edges):
             into, words = getattr(self, f"i{number}"), getattr(sequencer, f"i{number}")

@@ -14,6 +14,7 @@ from mintaka_hw.plan import EdgePlan, LayerPlan
 from mintaka_hw.rtl.arithmetic import popcount
 from mintaka_hw.rtl.collector import entry_layout, list_layout, of_edge
 from mintaka_hw.rtl.index import RowIndex
+from mintaka_hw.rtl.steps import step_shape
 
 
 def slot_layout(layer: LayerPlan) -> data.StructLayout:
@@ -75,6 +76,7 @@ class Replay(wiring.Component):
         A slot is issued or waits.
     ends : Out(1)
         With `valid`: the last slot of a sample.
+    last_step : In, with steps at run time the number of a sample's last one
     """
 
     def __init__(self, layer: LayerPlan):
@@ -93,6 +95,7 @@ class Replay(wiring.Component):
                 "slot": Out(slot_layout(layer)),
                 "occupied": Out(1),
                 "ends": Out(1),
+                **({"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}),
             }
         )
 
@@ -118,7 +121,8 @@ class Replay(wiring.Component):
         state = Signal(self.slot.state.shape())
         phase = Signal(range(max(2, layer.phases.number)))
         passes = len(layer.phases.passes)
-        opening, closing = self._below(phase, passes + 1), phase == layer.phases.number - 1
+        last_phase = passes + self.last_step if layer.run_time else layer.phases.number - 1
+        opening, closing = self._below(phase, passes + 1), phase == last_phase
         listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
 
         load, finished = Signal(), Signal()

@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.rtl.steps import last_of_steps, step_shape
 from mintaka_hw.rtl.windows import pixel_layout
 
 
@@ -40,12 +41,14 @@ class Sequencer(wiring.Component):
     i0, i1, ... : In(stream of the edge's words, or of a window reader's pixels)
         Element e in bits [e * element_bits +: element_bits]. Bits beyond a flat source's end are ignored.
     o : Out(stream of word_layout)
+    last_step : In, with steps at run time the number of a sample's last one
     """
 
     def __init__(self, layer: LayerPlan):
         self.layer = layer
         inputs = {f"i{n}": In(stream.Signature(self._payload(edge))) for n, edge in enumerate(layer.edges)}
-        super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer)))})
+        known = {"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}
+        super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer))), **known})
 
     def _payload(self, edge: EdgePlan) -> data.StructLayout | int:
         return edge.lists.word_bits if edge.window_buffer is None else pixel_layout(edge.window_buffer)
@@ -103,8 +106,11 @@ class Sequencer(wiring.Component):
                 with m.Case(turns[-1]):
                     m.d.comb += after.eq(turns[0])
                     if counted:
-                        steps = 1 if kind < len(layer.phases.passes) else layer.time_steps
-                        done = number == layer.lists * steps - 1
+                        if kind < len(layer.phases.passes):
+                            done = number == layer.lists - 1
+                        else:
+                            last_step = self.last_step if layer.run_time else None
+                            done = number == last_of_steps(last_step, layer.time_steps, layer.lists)
                         with m.If(done):
                             m.d.comb += after.eq(lists[(kind + 1) % len(lists)][0])
                         with m.If(transfer & edge_ends):

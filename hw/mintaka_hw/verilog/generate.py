@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mintaka.artifact.whole import write_whole
+from mintaka_hw.host import Host, make_host
 from mintaka_hw.plan import Plan, PlanError, listing
 from mintaka_hw.rtl import Accelerator
 from mintaka_hw.verilog.backend import verilog_of
@@ -37,20 +38,38 @@ class Design:
 
 
 def generate(
-    plan: Plan, out_dir: Path | str, *, taps: bool = False, split: bool = False, top: str | None = None
+    plan: Plan,
+    out_dir: Path | str,
+    *,
+    taps: bool = False,
+    split: bool = False,
+    top: str | None = None,
+    host: str | Host = "none",
 ) -> Design:
     """Write the Verilog, `files.f` (its files, top first), `<top>.vlt` (Verilator's waivers) and `design.json`.
 
     out_dir : is made if missing.
     split : a file per module instead of one file of the same text.
     top : name of the top module, with which those of all others begin; by default from the network's name.
+    host : the interface around the accelerator, which then is the top: a name in `HOSTS`, or one that was made
+        for this plan; what it needs beside the Verilog is written too. "none" is the accelerator alone.
 
-    The same plan gives the same bytes; no path is in them. Raises PlanError where `top` cannot name a module.
+    The same plan gives the same bytes; no path is in them. Raises PlanError where `top` cannot name a module, where
+    there is no such host interface, or where taps are wanted behind one.
     """
     out_dir = Path(out_dir)
     top = module_name(plan.network.name) if top is None else checked_name(top)
     info = describe(plan, top, taps)
-    texts = module_texts(plan, top, taps=taps)
+    if host == "none":
+        texts = module_texts(plan, top, taps=taps)
+    else:
+        if taps:
+            raise PlanError("taps are ports of the accelerator alone: generate with taps, or with a host interface")
+        made = make_host(host, plan) if isinstance(host, str) else host
+        info["host"] = made.info()
+        texts = texts_of(made, plan, top)
+        for name, text in made.files(top).items():
+            write_whole(out_dir / name, text.encode())
     files = {f"{name}.v": text for name, text in texts.items()} if split else {f"{top}.v": "\n".join(texts.values())}
     for name, text in files.items():
         write_whole(out_dir / name, text.encode())
@@ -62,8 +81,13 @@ def generate(
 
 
 def module_texts(plan: Plan, top: str, *, taps: bool) -> dict[str, str]:
-    """Every module with its header, by name, the top first."""
-    modules = modules_of(Accelerator(plan, taps=taps), top)
+    """Every module of the accelerator with its header, by name, the top first."""
+    return texts_of(Accelerator(plan, taps=taps), plan, top)
+
+
+def texts_of(component: Any, plan: Plan, top: str) -> dict[str, str]:
+    """The same of any component that holds the accelerator of `plan`."""
+    modules = modules_of(component, top)
     texts = verilog_of("\n".join(module.rtlil for module in modules))
     outputs = {m.name: frozenset(plain(port.name) for port in m.ports if not port.is_input) for m in modules}
     return {
@@ -96,6 +120,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
         "name": plan.network.name,
         "artifact_hash": plan.artifact_hash,
         "time_steps": plan.network.time_steps,
+        "run_time": plan.run_time,
         "input": {
             "kind": source.kind,
             "shape": list(source.shape),

@@ -8,7 +8,7 @@ signature declares; its parent refers to it as an instance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Value
@@ -45,6 +45,24 @@ class HardwareModule:
     rtlil: str
 
 
+@runtime_checkable
+class Clearing(Protocol):
+    """A component that resets some of those inside as a whole (by a `ResetInserter`), with this signal.
+
+    One without it restarts parts of them, with its signal `restart`: they get a port for that.
+    """
+
+    clear: Value
+
+
+@runtime_checkable
+class Attributed(Protocol):
+    """A component whose ports clk and rst have Verilog attributes."""
+
+    clk_attributes: dict[str, str]
+    rst_attributes: dict[str, str]
+
+
 def modules_of(top: wiring.Component, name: str) -> list[HardwareModule]:
     """The top and every component inside, parents first. Module names are `name`, and `name`__stage__part inside."""
     found: list[HardwareModule] = []
@@ -68,16 +86,22 @@ def _convert(
     for index, (inner, inner_name, where) in enumerate(fragment.subfragments):
         owner = _owner(inner)
         if owner is not None:
-            part = _convert(inner, owner, top, (*path, inner_name), found, restart or _restart(component, inner))
-            fragment.subfragments[index] = (_instance(part), inner_name, where)
+            reset: Value = ResetSignal()
+            more = restart
+            if _is_wrapped(inner):
+                if isinstance(component, Clearing):  # as it was before it was wrapped: the pin does the same
+                    inner, reset = Fragment.get(owner, None), reset | component.clear
+                else:
+                    more = restart or (Port("restart", component.restart, is_input=True),)
+            part = _convert(inner, owner, top, (*path, inner_name), found, more)
+            fragment.subfragments[index] = (_instance(part, reset), inner_name, where)
     module = found[place] = replace(module, rtlil=_rtlil(fragment, module))
     return module
 
 
-def _restart(component: Any, inner: Fragment) -> tuple[Port, ...]:
-    """A port for the component's signal `restart`, where the fragment inside is reset by it (`ResetInserter`)."""
-    wrapped = any(isinstance(origin, TransformedElaboratable) for origin in inner.origins or ())
-    return (Port("restart", component.restart, is_input=True),) if wrapped else ()
+def _is_wrapped(inner: Fragment) -> bool:
+    """Whether a `ResetInserter` has been put around it."""
+    return any(isinstance(origin, TransformedElaboratable) for origin in inner.origins or ())
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
@@ -110,13 +134,16 @@ def ports_of(component: Any) -> tuple[Port, ...]:
     return tuple(port for port in found if len(port.value))
 
 
-def _instance(module: HardwareModule) -> Instance:
+def _instance(module: HardwareModule, reset: Value) -> Instance:
     wires = [("i" if port.is_input else "o", port.name, port.value) for port in module.ports]
-    return Instance(module.name, ("i", "clk", ClockSignal()), ("i", "rst", ResetSignal()), *wires)
+    return Instance(module.name, ("i", "clk", ClockSignal()), ("i", "rst", reset), *wires)
 
 
 def _rtlil(fragment: Fragment, module: HardwareModule) -> str:
     sync = ClockDomain("sync")
+    if isinstance(module.component, Attributed):
+        sync.clk.attrs.update(module.component.clk_attributes)
+        sync.rst.attrs.update(module.component.rst_attributes)
     fragment.add_domains(sync)
     ports = {"clk": (sync.clk, PortDirection.Input), "rst": (sync.rst, PortDirection.Input)}
     for port in module.ports:

@@ -1,0 +1,113 @@
+"""Time steps at run time: samples of any number of steps, mixed in one stream, equal the reference of so many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import pytest
+from handmade import dense_network, with_margins
+from hw.test_accelerator import assert_equal, draw_plan, small_networks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import random_inputs
+
+from mintaka.artifact import Network, Trace
+from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
+from mintaka_cosim.bench.recording import Recording
+from mintaka_hw.plan import Plan, PlanError, make_plan, packed_margins
+
+PATIENCE = 5_000  # cycles; these networks are small
+
+
+def runs(steps: Sequence[int]) -> Iterator[tuple[int, slice]]:
+    """Samples of one number of steps that follow one another: the number, and which they are."""
+    begin = 0
+    for number, same in groupby(steps):
+        end = begin + len(list(same))
+        yield number, slice(begin, end)
+        begin = end
+
+
+def part_of(seen: Recording, part: slice, steps: int) -> Recording:
+    """Samples of so many steps, with cycles from the first beat of theirs."""
+
+    def values(trace: Trace, name: str) -> np.ndarray | None:
+        found: np.ndarray | None = getattr(trace, name)
+        return None if found is None else found[part, :steps]
+
+    start = seen.accepted[part][0]
+    return replace(
+        seen,
+        logits=seen.logits[part],
+        classes=seen.classes[part],
+        accepted=seen.accepted[part] - start,
+        finished=seen.finished[part] - start,
+        cycles=seen.cycles[part] - (start - seen.accepted[0]),
+        counters={name: rows[part] for name, rows in seen.counters.items()},
+        steps=seen.steps[part],
+        traces={n: Trace(*(values(t, name) for name in ("k", "s", "u", "j"))) for n, t in seen.traces.items()},
+    )
+
+
+def assert_steps(plan: Plan, inputs: np.ndarray, steps: Sequence[int], seen: Recording, *, stalled: bool) -> None:
+    """Each sample as the network of its number of steps has it; unstalled also every cycle of each run."""
+    most = plan.network.time_steps
+    for number, part in runs([n if 1 <= n <= most else most for n in steps]):
+        x = inputs[part] if plan.network.input.static else inputs[part, :number]
+        assert_equal(plan.with_steps(number), x, part_of(seen, part, number), stalled=stalled)
+
+
+@settings(max_examples=max(1, settings().max_examples // 5))
+@given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1))
+def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -> None:
+    plan = draw_plan(data, network, run_time=True)
+    steps = data.draw(st.lists(st.integers(0, network.time_steps), min_size=4, max_size=4), label="steps")
+    inputs = random_inputs(network, samples=len(steps), seed=seed)
+    seen = simulate_amaranth(plan, inputs, steps=steps, max_cycles=PATIENCE)
+    assert_steps(plan, inputs, steps, seen, stalled=False)
+
+
+@settings(max_examples=max(1, settings().max_examples // 5))
+@given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
+def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
+    plan = draw_plan(data, network, run_time=True)
+    steps = data.draw(st.lists(st.integers(0, network.time_steps), min_size=3, max_size=3), label="steps")
+    inputs = random_inputs(network, samples=len(steps), seed=seed)
+    reset_after = data.draw(st.none() | st.integers(1, 60), label="reset_after")
+    limits = {"reset_after": reset_after, "max_cycles": PATIENCE * 20}
+    seen = simulate_amaranth(plan, inputs, steps=steps, stalls=stalls, seed=seed, **limits)
+    assert_steps(plan, inputs, steps, seen, stalled=True)
+
+
+@pytest.mark.parametrize("exits", [False, True])
+def test_every_number_of_steps_behind_each_other_one(exits: bool) -> None:
+    """0 and what is more than T are T."""
+    network = dense_network([9, 6, 3], kind="direct", bits=4, time_steps=3, threshold=9)
+    steps = [n for first in range(4) for second in range(4) for n in (first, second)]
+    inputs = random_inputs(network, samples=len(steps), seed=1)
+    if exits:
+        network = with_margins(network, inputs)
+    plan = make_plan(network, 2, run_time=True)
+    seen = simulate_amaranth(plan, inputs, steps=steps)
+    assert_steps(plan, inputs, steps, seen, stalled=False)
+    if exits:
+        assert set(seen.steps.tolist()) == {1, 2, 3}
+
+
+def test_packed_margins() -> None:
+    """A bit that says never on top of each; a margin that nothing reaches is a never."""
+    assert packed_margins((5, None, 0), 3) == 0b0_000_1_000_0_101
+    assert packed_margins((7, 8, 9), 3) == 0b1_000_1_000_0_111
+    assert packed_margins((), 3) == 0
+
+
+@pytest.mark.parametrize("steps", [0, 4])
+def test_steps_that_a_plan_does_not_have(steps: int) -> None:
+    plan = make_plan(dense_network([4, 3, 2], time_steps=3), run_time=True)
+    with pytest.raises(PlanError, match=f"samples of {steps} steps are wanted; possible are 1 to 3"):
+        plan.with_steps(steps)
+    with pytest.raises(PlanError, match="samples of 2 steps are wanted; possible are a plan with run_time=True"):
+        make_plan(plan.network).with_steps(2)
