@@ -29,6 +29,7 @@ from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitOrder, LogitSerializer
 from mintaka_hw.rtl.pool import PoolCore
 from mintaka_hw.rtl.sequencer import Sequencer
+from mintaka_hw.rtl.steps import StepsGate
 from mintaka_hw.rtl.windows import WindowReader
 
 
@@ -332,6 +333,7 @@ COMPONENTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "order": (LogitOrder, (HEAD,)),
     "exit": (EarlyExit, (CLASSES, (3, None))),
     "gate": (SampleGate, (2, 3)),
+    "steps": (partial(StepsGate, static=False, parts=1), (2, 2, 3)),
 }
 LAST_WAITS = "port.valid.eq(self.i.valid & ~taken[n])"
 STOPS = ("step.eq(holding & (~valid | self.o.ready))", "step.eq(holding)")
