@@ -84,6 +84,11 @@ BENCH ?=
 bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth train infer simulate" BENCH="--help")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
 
+MEASURE ?=
+.PHONY: comparison
+comparison: $(STAMP) ## docs/comparison.md: beside published systems (MEASURE=1 makes our figures anew)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/comparison.py $(if $(MEASURE),--measure)
+
 DATA ?= digits
 METHODS ?=
 SEEDS ?= 1,2,3

@@ -239,7 +239,7 @@ def exit_sends_the_last_step(kind: Any, logits: StreamLayout) -> Module:
 def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     """Logit (channel, window) of a sample leaves as number channel * windows + window, each once, sample by sample."""
     m = property_module()
-    Inside(m, order := kind(head))
+    inside = Inside(m, order := kind(head))
     surrounded(m, order)
     words, logits, bits = head.states, head.channels * head.windows, head.logit_width
     came, left = Signal(range(words), name="words_came"), Signal(range(logits), name="logits_left")
@@ -267,10 +267,34 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
         ]
     with m.Elif(following & ends):
         m.d.sync += [ahead.eq(ahead - 1), following.eq(ahead != 0)]
-    here = order.o.valid & following & (ahead == 0) & (left == channel * head.windows + window)
+    target = channel * head.windows + window
+    here = order.o.valid & following & (ahead == 0) & (left == target)
     m.d.comb += [
         Assert(~here | (order.o.payload == value.as_unsigned())),
-        Assert(~order.o.valid | (left != channel * head.windows + window) | (samples != 0)),
+        Assert(~order.o.valid | (left != target) | (samples != 0)),
+    ]
+    # For the induction: where all counters are, and what is where. A bank is free once its last logit was read.
+    full, into, out, valid = (inside.value(name) for name in ("full", "into", "out", "valid"))
+    at = {name: inside.value(name) for name in ("window", "channel", "lane", "group", "at")}
+    reads = at["channel"] * head.windows + at["window"]  # number of the logit that is read next
+    banks, last_waits = full[0] + full[1], valid & (left == logits - 1)
+    place = Signal(range(4), name="place")  # of the followed sample: 0 is the bank that is read
+    m.d.comb += place.eq(ahead - last_waits)
+    stored = inside.stored(Mux(out ^ place[0], words, 0) + word, "logits")
+    is_read = last_waits & (ahead == 0)
+    m.d.comb += [
+        Assert(inside.value("place") == came),
+        Assert(at["channel"] == at["group"] * head.lanes + at["lane"]),
+        Assert(at["at"] == at["window"] * head.groups + at["group"]),
+        Assert((at["lane"] < head.lanes) & (at["channel"] < head.channels) & (at["window"] < head.windows)),
+        Assert(left == Mux(valid, Mux(reads == 0, logits - 1, reads - 1), reads)),
+        Assert(full.bit_select(out, 1) == (banks != 0)),
+        Assert(into == out ^ banks[0]),
+        Assert((reads == 0) | (banks != 0)),
+        Assert((banks != 2) | (came == 0)),
+        Assert(samples == banks + (came > word) + last_waits),
+        Assert(~following | (ahead < samples)),
+        Assert(~following | is_read | (logit_of(lane, stored, channel % head.lanes) == value)),
     ]
     return m
 
@@ -459,9 +483,8 @@ PROOFS += [
             "a bank that is full is written": mutated(LogitOrder, "~full.bit_select(into, 1)", "1"),
             "a logit does not wait": mutated(LogitOrder, "(~valid | self.o.ready) & full", "full"),
         },
-        depth=18,
-        induction=False,
-        memories=True,
+        depth=2,
+        fault_depth=16,
     ),
 ]
 PROOFS += [_no_path(name) for name in WAITS]
