@@ -84,10 +84,9 @@ BENCH ?=
 bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth train infer simulate" BENCH="--help")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
 
-MEASURE ?=
 .PHONY: comparison
-comparison: $(STAMP) ## docs/comparison.md: beside published systems (MEASURE=1 makes our figures anew)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/comparison.py $(if $(MEASURE),--measure)
+comparison: $(STAMP) ## docs/comparison.md: beside published systems
+	$(BIN)/python benchmarks/comparison.py
 
 DATA ?= digits
 METHODS ?=

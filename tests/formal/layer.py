@@ -182,36 +182,42 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
     return m
 
 
-def narrow_layer(time_steps: int = 2) -> LayerPlan:
-    """4 sources in words of 2, 3 neurons on 2 lanes: lists of up to 2 entries in a ring of 4, two passes each."""
-    layer = make_plan(dense_network([4, 3, 2], time_steps=time_steps), 2).layers[0]
-    return replace(layer, edges=(replace(layer.edges[0], incoming=StreamLayout(1, 1, 4, 2, 1)),))
+def narrow_layer(sources: int, neurons: int, word: int, time_steps: int = 2) -> LayerPlan:
+    """`neurons` on 2 lanes, which read `sources` in words of `word`."""
+    layer = make_plan(dense_network([sources, neurons, 2], time_steps=time_steps), 2).layers[0]
+    return replace(layer, edges=(replace(layer.edges[0], incoming=StreamLayout(1, 1, sources, word, 1)),))
 
 
+ROOM = mutated(Collector, "(entries <= layer.list_room)", "(entries <= 2 * layer.list_room)")
+EARLY = mutated(Collector, "complete + closed - self.take", "complete + closes - self.take")
+SHORT = mutated(Replay, "number == groups - 1, 0", "number == groups - 2, 0")
 PROOFS: list[Proof | NoPath] = [
     Proof(
-        "lists",
-        "every set bit of every list has one slot in each pass over it, in order, however the ring wraps",
-        partial(each_event_is_replayed_once, layer=narrow_layer()),
+        f"lists-{name}",
+        f"every set bit of every list has one slot in each pass over it, in order, however the ring wraps ({name})",
+        partial(each_event_is_replayed_once, layer=layer),
         (Collector, Replay),
-        {
-            "the ring takes a list too many": (
-                mutated(Collector, "(entries <= layer.list_room)", "(entries <= 2 * layer.list_room)"),
-                Replay,
-            ),
-            "a list is readable before its last entry": (
-                mutated(Collector, "complete + closed - self.take", "complete + closes - self.take"),
-                Replay,
-            ),
-            "the last pass is left out": (
-                Collector,
-                mutated(Replay, "number == groups - 1, 0", "number == groups - 2, 0"),
-            ),
-        },
-        depth=22,
+        faults,
+        depth=depth,
         induction=False,
-        fault_depth=26,
-    ),
+    )
+    for name, layer, depth, faults in (
+        (
+            "ring",
+            narrow_layer(2, 2, 1, time_steps=1),  # lists of up to 2 entries in a ring of 4
+            14,
+            {
+                "the ring takes a list too many": (ROOM, Replay),
+                "a list is readable before its last entry": (EARLY, Replay),
+            },
+        ),
+        (
+            "passes",
+            narrow_layer(2, 3, 2, time_steps=1),  # two passes over each list
+            11,
+            {"the last pass is left out": (Collector, SHORT)},
+        ),
+    )
 ]
 PROOFS += [
     Proof(
@@ -231,5 +237,5 @@ PROOFS += [
         fault_depth=18,
         memories=True,
     )
-    for name, layer in (("hidden", narrow_layer()), ("head", make_plan(dense_network([4, 3, 2]), 2).layers[1]))
+    for name, layer in (("hidden", narrow_layer(4, 3, 2)), ("head", make_plan(dense_network([4, 3, 2]), 2).layers[1]))
 ]

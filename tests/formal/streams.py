@@ -6,6 +6,7 @@ cores in `layer.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -344,20 +345,20 @@ def flat_head() -> Node:
     return Node("head", "dense", (Edge("pool", 0, IntTensor(np.ones((1, 4), np.int8), 2)),), (2, 1, 2), (1,))
 
 
-COMPONENTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "fork": (Fork, (2, 3)),
-    "queue": (Queue, (2, 3)),
-    "sequencer": (Sequencer, (two_edges(),)),
-    "windows": (WindowReader, (WINDOWS,)),
-    "windows-grouped": (WindowReader, (replace(WINDOWS, sections=2, parts=((0,), (1,))),)),
-    "pool-sum": (PoolCore, (pool("sum"),)),
-    "pool-max": (PoolCore, (pool("max"),)),
-    "join": (JoinCore, (JoinPlan(JOIN, (NARROW, WIDE), WIDE),)),
-    "serializer": (LogitSerializer, (CLASSES,)),
-    "order": (LogitOrder, (HEAD,)),
-    "exit": (EarlyExit, (CLASSES, (3, None))),
-    "gate": (SampleGate, (2, 3)),
-    "steps": (partial(StepsGate, static=False, parts=1), (2, 2, 3)),
+COMPONENTS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "fork": (Fork, lambda kind: kind(2, 3)),
+    "queue": (Queue, lambda kind: kind(2, 3)),
+    "sequencer": (Sequencer, lambda kind: kind(two_edges())),
+    "windows": (WindowReader, lambda kind: kind(WINDOWS)),
+    "windows-grouped": (WindowReader, lambda kind: kind(replace(WINDOWS, sections=2, parts=((0,), (1,))))),
+    "pool-sum": (PoolCore, lambda kind: kind(pool("sum"))),
+    "pool-max": (PoolCore, lambda kind: kind(pool("max"))),
+    "join": (JoinCore, lambda kind: kind(JoinPlan(JOIN, (NARROW, WIDE), WIDE))),
+    "serializer": (LogitSerializer, lambda kind: kind(CLASSES)),
+    "order": (LogitOrder, lambda kind: kind(HEAD)),
+    "exit": (EarlyExit, lambda kind: kind(CLASSES, (3, None))),
+    "gate": (SampleGate, lambda kind: kind(2, 3)),
+    "steps": (StepsGate, lambda kind: kind(2, 2, 3, static=False, parts=1)),
 }
 LAST_WAITS = "port.valid.eq(self.i.valid & ~taken[n])"
 STOPS = ("step.eq(holding & (~valid | self.o.ready))", "step.eq(holding)")
@@ -372,6 +373,11 @@ WAITS: dict[str, tuple[Any, str, str]] = {  # each with a `valid` that waits for
     "order": (LogitOrder, "self.o.valid.eq(valid)", "self.o.valid.eq(valid & self.o.ready)"),
     "exit": (EarlyExit, "self.o.valid.eq(sending)", "self.o.valid.eq(sending & self.o.ready)"),
     "gate": (SampleGate, "self.i.valid & ~whole & ~drops)", "self.i.valid & ~whole & ~drops & self.o.ready)"),
+    "steps": (
+        StepsGate,
+        "self.o.valid.eq(self.i.valid & ~waits)",
+        "self.o.valid.eq(self.i.valid & ~waits & self.o.ready)",
+    ),
 }
 # What follows from their rules alone; the others have more to keep, below.
 RULES: dict[str, dict[str, Any]] = {
@@ -386,19 +392,24 @@ RULES: dict[str, dict[str, Any]] = {
             JoinCore, "reader.o.ready.eq(everyone & self.o.ready)", "reader.o.ready.eq(everyone)"
         )
     },
+    "steps": {
+        "a word that waits is withdrawn": mutated(
+            StepsGate, "first & ~offered & (wanted != current)", "first & (wanted != current)"
+        )
+    },
     "order": {"a logit does not wait": mutated(LogitOrder, "(~valid | self.o.ready) & full", "full")},
 }
 
 
 def _made(name: str) -> Any:
-    """From a class, which may be a broken one, to the component of that name."""
-    arguments = COMPONENTS[name][1]
-    return lambda kind: keeps_the_rules(lambda: kind(*arguments))
+    """From a class, which may be a broken one, to the property module around that component."""
+    made = COMPONENTS[name][1]
+    return lambda kind: keeps_the_rules(lambda: made(kind))
 
 
 def _no_path(name: str) -> NoPath:
-    kind, arguments = COMPONENTS[name]
-    outs = streams_of(kind(*arguments), incoming=False)
+    kind = COMPONENTS[name][0]
+    outs = ("o0", "o1", "o2") if name == "fork" else ("o",)
     return NoPath(
         f"valid-{name}",
         f"of {kind.__name__} no output's valid depends on any output's ready in the same cycle",
