@@ -205,7 +205,7 @@ PROOFS: list[Proof | NoPath] = [
         (
             "ring",
             narrow_layer(2, 2, 1, time_steps=1),  # lists of up to 2 entries in a ring of 4
-            14,
+            10,
             {
                 "the ring takes a list too many": (ROOM, Replay),
                 "a list is readable before its last entry": (EARLY, Replay),
@@ -214,7 +214,7 @@ PROOFS: list[Proof | NoPath] = [
         (
             "passes",
             narrow_layer(2, 3, 2, time_steps=1),  # two passes over each list
-            11,
+            9,
             {"the last pass is left out": (Collector, SHORT)},
         ),
     )
