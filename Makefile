@@ -54,6 +54,11 @@ SEED ?= 1
 fuzz: $(STAMP) ## N generated networks, RTL of them through the RTL (N=1000 RTL=30 SEED=1; REPLAY=file)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py $(if $(REPLAY),--replay $(REPLAY),-n $(N) $(if $(RTL),--rtl $(RTL)) --seed $(SEED) --jobs $(JOBS))
 
+PROOFS ?=
+.PHONY: formal
+formal: $(STAMP) ## prove streams, queues and LIF lanes with SymbiYosys and Z3 (minutes; PROOFS="lif queue")
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m formal.run --jobs $(JOBS) $(PROOFS)
+
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
@@ -78,6 +83,10 @@ BENCH ?=
 .PHONY: bench
 bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth train infer simulate" BENCH="--help")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
+
+.PHONY: comparison
+comparison: $(STAMP) ## docs/comparison.md: beside published systems
+	$(BIN)/python benchmarks/comparison.py
 
 DATA ?= digits
 METHODS ?=
