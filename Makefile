@@ -81,7 +81,7 @@ results: $(STAMP) ## docs/results.md from the trained runs (TRAIN=1 trains missi
 PARTS ?=
 BENCH ?=
 .PHONY: bench
-bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth train infer simulate" BENCH="--help")
+bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth fmax train infer simulate" BENCH="--help")
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
 
 .PHONY: comparison

@@ -2,10 +2,10 @@
 
     python benchmarks/bench.py [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
 
-Parts: cycles (cycle model), pairs (what two events per cycle would bring), sparse (what a sparse weight
-memory brings), synth (Yosys), train and infer (beside
-snnTorch and SpikingJelly), profile (where our time goes), simulate (samples per second of everything that runs a
-network). Without a part all are measured; one that was interrupted goes on where it stopped.
+Parts: cycles (cycle model), pairs (what two events per cycle would bring), sparse (what a sparse weight memory brings),
+synth (Yosys), fmax (nextpnr), train and infer (beside snnTorch and SpikingJelly), profile (where our time goes),
+simulate (samples per second of everything that runs a network). Without a part all are measured; one that was
+interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
-from mintaka_hw.implement import SynthesisError
-from parts import cycles, hotspots, page, pairs, simulators, sparse, synthesis, timing
+from mintaka_hw.implement import ImplementError
+from parts import cycles, fmax, hotspots, page, pairs, simulators, sparse, synthesis, timing
 from parts.store import ROOT, Store, say
 
-PARTS = ("cycles", "pairs", "sparse", "synth", "train", "infer", "profile", "simulate")
+PARTS = ("cycles", "pairs", "sparse", "synth", "fmax", "train", "infer", "profile", "simulate")
 LANES = (16, 32, 64, 128)
+PLACED = (32, 64)  # of them, those that are placed
 SAMPLES = {"reference": 100, "fast": 4000, "amaranth": 2, "cocotb": 20, "cpp": 200}
 QUICK_SAMPLES = {"reference": 10, "fast": 200, "cpp": 10}
 QUICK = timing.Settings(data="made", batch=16, samples=64, inference_batch=32, rounds=2, repeats=1, training=3)
@@ -69,6 +70,8 @@ def measure(chosen: argparse.Namespace, store: Store) -> None:
             sparse.measure(store, 5 if chosen.quick else 100, chosen.data_root, quick=chosen.quick)
         elif part == "synth":
             synthesis.measure(store, chosen.lanes, chosen.bits, chosen.families, conv, chosen.data_root)
+        elif part == "fmax":
+            fmax.measure(store, [count for count in chosen.lanes if count in PLACED])
         elif part == "profile":
             training = 3 if chosen.quick else 200
             hotspots.measure(store, settings.data, settings.batch, settings.samples, training, chosen.data_root)
@@ -99,7 +102,7 @@ def write(chosen: argparse.Namespace) -> int:
     store = Store(chosen.store, chosen.fresh)
     try:
         measure(chosen, store)
-    except (SynthesisError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
+    except (ImplementError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     write_whole(chosen.out, page.render(store).encode())

@@ -13,13 +13,14 @@ Made by `make bench`; nothing here is written by hand. Parts that were measured 
 repeated; `make bench PARTS="train infer"` runs some of them only.
 
 Times are wall-clock, so they hold for the machine that is named; ratios travel better. Cycles come from the exact cycle
-model, resources from synthesis. No clock rate is claimed: that takes place and route.
+model, resources from synthesis, clock rates from place and route.
 """
 WHAT = {
     "cycles": "Cycles and lane utilisation",
     "pairs": "Two events per cycle",
     "sparse": "A sparse weight memory",
     "synth": "Resources after synthesis",
+    "fmax": "Clock after place and route",
     "train": "A training step",
     "infer": "Inference in software",
     "profile": "Where the time goes",
@@ -36,6 +37,7 @@ def render(store: Store) -> str:
         "pairs": _pairs,
         "sparse": _sparse,
         "synth": _synthesis,
+        "fmax": _fmax,
         "train": _train,
         "infer": _infer,
         "profile": _profile,
@@ -173,6 +175,21 @@ def _synthesis(points: list[Values]) -> str:
         4 per LUT memory, BRAM counts DP16KD.
     """
     return paragraph(text) + table(columns, rows, left=4)
+
+
+def _fmax(points: list[Values]) -> str:
+    rows = []
+    for v in (point["values"] for point in points):
+        lanes = ", ".join(f"{count}" for count in v["lanes"].values())
+        numbers = [f"{f(v['fmax']):.1f}" for f in (min, max)]
+        rows.append([v["about"], v["part"], lanes, *numbers, f"{len(v['fmax'])}", v["slowest"]])
+    text = """
+        nextpnr's Fmax of the core with registers around it (`mintaka synth --pnr`, see synthesis.md), which depends on
+        where the placement begins: the slowest and the fastest of some seeds, and the part that has most of the slowest
+        one's critical path. Block RAMs use the registers at their outputs.
+    """
+    columns = ["network", "device", "lanes", "slowest, MHz", "fastest, MHz", "seeds", "critical path"]
+    return paragraph(text) + table(columns, rows, left=3)
 
 
 def _versions(v: Values) -> str:
