@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.cli.support import finish
-from mintaka_cosim.synthesis import SynthesisError
+from mintaka_hw.implement import SynthesisError
 from parts import cycles, hotspots, page, pairs, simulators, sparse, synthesis, timing
 from parts.store import ROOT, Store, say
 

@@ -24,8 +24,10 @@ from mintaka.artifact import Edge, LeakTerm, Network
 from mintaka.data import load_dataset, network_inputs
 from mintaka.snn import run_fast
 from mintaka.train import Recipe, export, load_recipe, parse_recipe, train
+from mintaka_hw.implement.resources import resources
+from mintaka_hw.implement.targets import SCRIPTS
+from mintaka_hw.implement.yosys import cells
 from mintaka_hw.rtl.arithmetic import clipped, leaked
-from parts.synthesis import SCRIPTS, cells, resources
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "digits.toml"
 TABLES = ("rules", "binary", "mixed", "area")

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mintaka.artifact import Network, content_hash, run
-from mintaka_cosim.synthesis import SCRIPTS, cells, module_of, resources
 from mintaka_hw.estimate.cycles import stage_frames
 from mintaka_hw.estimate.lists import parts_of, windows_of
+from mintaka_hw.implement.resources import resources
+from mintaka_hw.implement.targets import SCRIPTS
+from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import EdgePlan, make_plan
 from mintaka_hw.verilog import generate
 from parts.cycles import spikes_at_tenth

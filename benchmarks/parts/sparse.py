@@ -10,8 +10,10 @@ import numpy as np
 from mintaka.artifact import Network, content_hash
 from mintaka.data import load_dataset
 from mintaka.train import export, load_recipe, train
-from mintaka_cosim.synthesis import SCRIPTS, cells, module_of, resources
 from mintaka_hw.estimate import predict_cycles
+from mintaka_hw.implement.resources import resources
+from mintaka_hw.implement.targets import SCRIPTS
+from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import LayerPlan, Plan, make_plan
 from mintaka_hw.verilog import generate
 from parts.networks import dense_lanes

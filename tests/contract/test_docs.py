@@ -34,10 +34,10 @@ from mintaka.train.keys import (
 )
 from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
-from mintaka_hw.estimate.layer import LIST_LATENCY, OUTPUT_LATENCY
+from mintaka_hw.estimate.layer import LIST_LATENCY, OUTPUT_LATENCY, ROOM_LATENCY, WALK_LATENCY
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.edge import CHUNK_ELEMENTS
-from mintaka_hw.plan.layer import PIPELINE
+from mintaka_hw.plan.layer import DECODE, LIST_SLOTS, PIPELINE
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +225,7 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
     cuba = samples.lif([4, 4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
     made = samples.one_neuron(cuba, [[5, -2, 3], [1, 2, -3]])
     network = replace(made, output=replace(made.output, margins=(1,) * (made.time_steps - 1)))
-    design = generate(make_plan(network), tmp_path, taps=True)
+    design = generate(make_plan(network, run_time=True), tmp_path, taps=True)
     verilog = design.verilog.read_text()
     ports = verilog.partition(f"module {design.top} (\n")[2].partition(");")[0]
     names = re.findall(r"^  (?:input|output) .*?(\w+)(?: = \S+?)?,?$", ports, re.MULTILINE)
@@ -237,9 +237,11 @@ def test_the_cycle_costs_are_the_documented_ones() -> None:
     text = " ".join((ROOT / "docs" / "architecture.md").read_text().split())
     for sentence in (
         f"a chunk is {CHUNK_ELEMENTS} spikes",
-        f"a list can be replayed {LIST_LATENCY} cycles after its last word",
+        f"a list is begun when fewer than {LIST_SLOTS} lists wait",
+        f"counts as free from {ROOM_LATENCY} cycles after its last slot",
+        f"a list can be replayed {LIST_LATENCY + WALK_LATENCY} cycles after its last word",
         f"its word leaves {PIPELINE + OUTPUT_LATENCY} cycles after its last slot",
-        f"starts at least {PIPELINE} cycles after the last slot",
-        f"only with fewer than {PIPELINE} groups",
+        f"starts at least {PIPELINE + 1 - DECODE} cycles after the last slot",
+        f"only with fewer than {PIPELINE + 1 - DECODE} groups",
     ):
         assert sentence in text

@@ -383,6 +383,17 @@ async def registers(dut: Any) -> None:
         assert await b.write(f"margin{step}", before[0])
         assert await flags() == bit["bad_value"]
 
+    # requests that follow one another without waiting for the answers
+    first = b"".join(register.reset.to_bytes(4, "little") for register in every if register.offset <= 0x24)
+    done = await b.bus.read(0, len(first))
+    assert (done.resp, bytes(done.data)) == (AxiResp.OKAY, first)
+    words = (T, 0, bit["done"])  # STEPS, FLAGS, IRQ_ENABLE
+    packed = b"".join(word.to_bytes(4, "little") for word in words)
+    for _ in range(8):
+        assert (await b.bus.write(b.design["registers"]["steps"]["offset"], packed)).resp == AxiResp.OKAY
+    assert await b.read("irq_enable") == (bit["done"], True)
+    assert await flags() == 0
+
     # the interrupt is the enabled flags, and goes when they are cleared
     assert await b.write("irq_enable", bit["done"] | bit["short"])
     assert not await b.write("id", 0)

@@ -141,6 +141,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(done.out)["host"] == "axi"
     assert sorted(path.name for path in out.iterdir()) == [
         "design.json",
+        "eye.core",
         "eye.v",
         "eye.vlt",
         "eye_driver.py",
@@ -149,4 +150,5 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ]
     done = call(capsys, *words, "usb", "--out", tmp_path / "none")
     assert done.status != 0
-    assert done.err == "mintaka: there is no host interface 'usb'; wanted is none or axi\n"
+    assert done.err.startswith("mintaka: there is no host interface 'usb'; wanted is none or ")
+    assert done.err.count("\n") == 1

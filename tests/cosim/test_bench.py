@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -208,3 +209,19 @@ def test_an_interrupt_leaves_no_child_behind(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in error
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_no_list_is_read_where_it_is_written(tmp_path: Path) -> None:
+    """The rings are `no_rw_check`: whatever a block RAM gives for an entry that is being written, nothing changes."""
+    case = CASES["graph"]
+    design = generate(make_plan(case.network, case.lanes), tmp_path)
+    text, rings = re.subn(
+        r"if \((\w+)\)\n(\s+)events\[(.+?)\] <= (\w+);(.*?)events_word <= events\[(\w+)\];",
+        r"if (\1)\n\2events[\3] <= \4;\5events_word <= (\1 && \3 == \6) ? ~events[\6] : events[\6];",
+        design.verilog.read_text(),
+        flags=re.DOTALL,
+    )
+    assert rings == len(case.lanes)
+    design.verilog.write_text(text)
+    result = cosim_design(make_plan(case.network, case.lanes), design, case.inputs(12), seed=3)
+    assert result.verified

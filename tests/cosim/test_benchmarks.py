@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import bench
 import quantization
 from mintaka.data import DataError
 from mintaka.train import load_recipe, to_toml
-from mintaka_cosim import synthesis
 from mintaka_hw.plan import make_plan
 from parts import page, pairs, timing
 from parts.store import Store
@@ -110,23 +108,6 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert summary == {"seconds": 2.0, "ratio": 2.0, "quartiles": [2.0, 2.0]}
 
 
-def test_resources() -> None:
-    cells = Counter({"LUT6": 3, "LUT2": 2, "INV": 9, "RAM32M": 2, "SRL16E": 1, "FDRE": 5, "FDSE": 1, "CARRY4": 7})
-    cells += Counter({"RAMB36E1": 2, "RAMB18E1": 3, "DSP48E1": 1, "BUFG": 1})
-    assert synthesis.resources("xc7", cells) == {"LUT": 5 + 8 + 1, "FF": 6, "BRAM": 3.5, "DSP": 1}
-    ecp5 = Counter({"LUT4": 10, "CCU2C": 2, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 4, "DP16KD": 3, "MULT18X18D": 1})
-    assert synthesis.resources("ecp5", ecp5) == {"LUT": 18, "FF": 4, "BRAM": 3, "DSP": 1}
-    with pytest.raises(synthesis.SynthesisError, match="RAM512X1S"):
-        synthesis.resources("xc7", Counter({"RAM512X1S": 1}))
-
-
-def test_modules_of_layers() -> None:
-    text = "module top(a);\nmodule top__layer_hid (a);\nmodule top__layer_hid__lanes (a);\n"
-    assert synthesis.module_of(text, "top", "hid") == "top__layer_hid"
-    with pytest.raises(synthesis.SynthesisError, match="no module 'top__layer_lanes' for layer 'lanes'"):
-        synthesis.module_of(text, "top", "lanes")
-
-
 def test_pairs_of_banks() -> None:
     """Events of even and of odd elements, per list of a dense layer and of a convolution."""
     dense = make_plan(dense_network([8, 4, 2]), 1).layers[0].edges[0]
@@ -139,17 +120,6 @@ def test_pairs_of_banks() -> None:
     even, odd = pairs.by_bank(conv, x)
     assert even.sum() == 0
     assert odd.max() == np.prod(conv.window_buffer.kernel)
-
-
-def test_synthesis_of_a_module(tmp_path: Path) -> None:
-    (tmp_path / "m.v").write_text(
-        "module m(input clk, input [3:0] a, output reg [3:0] y);\nalways @(posedge clk) y <= ~a + 1;\nendmodule\n"
-    )
-    found = synthesis.resources("ecp5", synthesis.cells(tmp_path, "m.v", "m", synthesis.SCRIPTS["ecp5"]))
-    assert found["FF"] == 4
-    assert found["LUT"] > 0
-    with pytest.raises(synthesis.SynthesisError, match="Yosys failed on gone"):
-        synthesis.cells(tmp_path, "m.v", "gone", synthesis.SCRIPTS["ecp5"])
 
 
 def test_bad_requests(capsys: pytest.CaptureFixture[str]) -> None:

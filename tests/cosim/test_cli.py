@@ -14,7 +14,7 @@ from strategies import with_zeros
 from mintaka.artifact import run, save
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ["demo", "doctor", "train", "export", "show", "run", "generate", "cosim", "report"]
+COMMANDS = ["demo", "doctor", "train", "export", "show", "run", "generate", "cosim", "build", "report"]
 
 
 @pytest.fixture

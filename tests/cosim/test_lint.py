@@ -89,9 +89,10 @@ def test_yosys_reads_a_split_design(name: str, tmp_path: Path, monkeypatch: pyte
     assert "=== design hierarchy ===" in (tmp_path / "stat.txt").read_text()
 
 
-def test_a_split_design_is_simulated(tmp_path: Path) -> None:
+def test_a_split_design_with_memory_files_is_simulated(tmp_path: Path) -> None:
     plan = make_plan(COUNTS.network, COUNTS.lanes)
-    design = generate(plan, tmp_path, taps=True, split=True)
+    design = generate(plan, tmp_path, taps=True, split=True, memories="hex")
+    assert design.memory_files
     result = cosim_design(plan, design, COUNTS.inputs(4))
     assert result.bit_exact
     assert result.counts.membranes > 0

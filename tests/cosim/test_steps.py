@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cosim.test_lint import lint
 from handmade import conv_network, graph_network, with_margins
 from hw.test_steps import assert_steps
 from strategies import random_inputs
@@ -38,6 +39,7 @@ def test_every_number_of_steps(name: str, tmp_path: Path) -> None:
     network, inputs = made(name)
     plan = make_plan(network, 2, run_time=True)
     design = generate(plan, tmp_path, taps=True)
+    assert lint(tmp_path, design.top) == ""
     layout = layout_of(design.info)
     built = native.build(design.verilog, layout, optimize=False)
     beats = pack_beats(inputs, layout.elements, layout.bits, static=layout.static, order=layout.order)

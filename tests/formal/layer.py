@@ -15,10 +15,12 @@ from formal.prove import NoPath, Proof
 from handmade import dense_network
 
 from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
+from mintaka_hw.plan.layer import DECODE
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.layer import LayerCore
 from mintaka_hw.rtl.replay import Replay, slot_layout
 from mintaka_hw.rtl.sequencer import Sequencer
+from mintaka_hw.rtl.walker import Walker
 
 
 class Lists(wiring.Component):
@@ -91,10 +93,10 @@ def each_event_is_replayed_once(kinds: Any, layer: LayerPlan, steady: bool = Fal
     ends = lists.valid & slot.last
     list_ends = ends & (group == layer.groups - 1)
     event = lists.valid & slot.event
-    mine = event & (slot.weight == group * size + element)
+    mine = event & (slot.weight + slot.among == group * size + element)
     begun, found, latest = Signal(name="pass_begun"), Signal(name="found"), Signal(range(size), name="latest")
     number = Signal(range(size * layer.groups), name="element_of_slot")
-    m.d.comb += number.eq(slot.weight - group * size)
+    m.d.comb += number.eq(slot.weight + slot.among - group * size)
     with m.If(lists.valid):
         m.d.sync += [begun.eq(~slot.last), latest.eq(number), found.eq(~slot.last & (found | mine))]
     with m.If(ends):
@@ -178,9 +180,9 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
         Assert(inside.value("places") + level + under_way == depth),
         Assert(level <= depth),
         Assert((produce - consume)[: len(produce)] == level[: len(produce)]),
-        Assert(inside.value("valid", "lanes") == inside.value("valid_2")),
-        Assert(inside.value("summed", "lanes") == ends_at(3)),
-        Assert(inside.value("done", "lanes") == ends_at(4)),
+        Assert(inside.value("valid", "lanes") == inside.value(f"valid_{DECODE + 1}")),
+        Assert(inside.value("summed", "lanes") == ends_at(DECODE + 2)),
+        Assert(inside.value("done", "lanes") == ends_at(layer.pipeline)),
     ]
     return m
 
@@ -192,9 +194,9 @@ def narrow_layer(sources: int, neurons: int, word: int, time_steps: int = 2) -> 
 
 
 TINY = {"time_steps": 1}
-NO_ROOM = mutated(Collector, "(entries <= layer.list_room)", "(entries <= 2 * layer.list_room)")
-EARLY = mutated(Collector, "complete + closed - self.take", "complete + closes - self.take")
-SHORT = mutated(Replay, "number == groups - 1, 0", "number == groups - 2, 0")
+NO_ROOM = mutated(Collector, "done.data.last + (layer.list_room + 1)", "done.data.last + (layer.list_room + 3)")
+FORGOTTEN = mutated(Collector, "Mux(writes, place, latest)", "latest")
+SHORT = using(Replay, Walker=mutated(Walker, "number == groups - 1, 0", "number == groups - 2, 0"))
 LISTS = "every set bit of every list has one slot in each pass over it, in order"
 
 
@@ -204,7 +206,7 @@ def _lists(name: str, claim: str, layer: LayerPlan, depth: int, faults: dict[str
 
 
 PROOFS: list[Proof | NoPath] = [
-    _lists("any", LISTS, narrow_layer(2, 2, 1, **TINY), 9, {"a list is readable too early": (EARLY, Replay)}),
+    _lists("any", LISTS, narrow_layer(2, 2, 1, **TINY), 9, {"a list forgets its last entry": (FORGOTTEN, Replay)}),
     _lists("passes", LISTS, narrow_layer(2, 3, 2, **TINY), 9, {"the last pass is left out": (Collector, SHORT)}),
     _lists(
         "ring",

@@ -17,7 +17,7 @@ from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, SynapticCurrent
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, MemoryPlan, PlanError, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.plan.layer import REGISTER_STATES
-from mintaka_hw.plan.memory import BLOCK_BITS
+from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
 from mintaka_hw.rtl.layer import LayerCore
 
 SMALL = dense_network([12, 8, 3])
@@ -111,7 +111,7 @@ def test_a_lone_direct_input_is_summed_in_the_first_step_where_that_is_exact(
 def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     """State fields and cycles of the plain layer, and of one with everything."""
     plain = make_plan(SMALL).layers[0]
-    assert (plain.state_fields, plain.pipeline, plain.phases.shifts) == ({"u": 4}, 4, ((0, 0),))
+    assert (plain.state_fields, plain.pipeline, plain.phases.shifts) == ({"u": 4}, 6, ((0, 0),))
     plan = make_plan(neuron_network())
     assert {layer.name: layer.state_fields for layer in plan.layers} == {
         "conv1": {"u": 5, "silent": 2},
@@ -119,9 +119,9 @@ def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
         "head": {"u": 5, "silent": 1, "count": 2},
     }
     assert {layer.name: (layer.pipeline, layer.phases.shifts) for layer in plan.layers} == {
-        "conv1": (4, ((1, 0),)),
-        "conv2": (5, ((3, 2), (2, 1), (0, 0))),
-        "head": (4, ((3, 0), (0, 0))),
+        "conv1": (6, ((1, 0),)),
+        "conv2": (7, ((3, 2), (2, 1), (0, 0))),
+        "head": (6, ((3, 0), (0, 0))),
     }
     assert make_plan(neuron_network(time_steps=1)).layers[0].state_fields == {}
 
@@ -201,11 +201,17 @@ def built_bits(layer: LayerPlan) -> int:
     return bits
 
 
+def in_parts(depth: int, width: int) -> int:
+    """Words of a constant memory that is block RAM as a whole: each part of it is, or is not, or is a constant."""
+    parts = [min(BLOCK_ROWS, depth - first) for first in range(0, depth, BLOCK_ROWS)]
+    return sum(0 if n == 1 else 1 << (n - 1).bit_length() if n * width >= BLOCK_BITS else n for n in parts)
+
+
 def assert_listed_as_built(layer: LayerPlan) -> None:
     """A memory of one word is a register or a constant, so only deeper ones are looked for, but for those of rows.
 
     Constants in block RAM are built with a power of two of words, stored rows of a sparse memory as two memories where
-    these have fewer. A codebook is gates.
+    these have fewer, and all of them in parts of `BLOCK_ROWS`. A codebook is gates.
     """
     least = {"rows": 1, "flags": 1, "state": REGISTER_STATES + 1, "current": REGISTER_STATES + 1}
     constants = ("weights", "index", "fanout", "bias", "threshold", "reset_by")
@@ -214,10 +220,11 @@ def assert_listed_as_built(layer: LayerPlan) -> None:
     def words(memory: MemoryPlan) -> int:
         whole = 1 << (memory.depth - 1).bit_length()
         rest = memory.depth - whole // 2
-        upper = 1 << (rest - 1).bit_length()
-        if layer.sparse is None or memory.name != "weights" or upper > whole // 4:
+        if memory.name == "index":
             return whole
-        return whole // 2 + (0 if rest == 1 else upper if rest * memory.width >= BLOCK_BITS else rest)
+        if layer.sparse is None or memory.name != "weights" or 1 << (rest - 1).bit_length() > whole // 4:
+            return in_parts(memory.depth, memory.width)
+        return in_parts(whole // 2, memory.width) + in_parts(rest, memory.width)
 
     bits = [m.width * words(m) if d else m.bits for m, d in zip(layer.memories, deep, strict=True)]
     built = [m.depth >= least.get(m.name, 2) and m.name != "codebook" for m in layer.memories]

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintaka_hw.plan import LayerPlan, StreamLayout, WindowPlan, make_plan
-from mintaka_hw.rtl.collector import Collector
+from mintaka_hw.rtl.collector import ENTRY_LATENCY, Collector
 from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitSerializer
 from mintaka_hw.rtl.sequencer import Sequencer
@@ -91,7 +91,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
             count = 0 if empty else (end - start) % 2**layer.ring_bits
             for index in range(start, start + count):
                 ctx.set(collector.address, index % 2**layer.ring_bits)
-                await ctx.tick()
+                await ctx.tick().repeat(ENTRY_LATENCY)
                 element, chunk = ctx.get(collector.entry.element), ctx.get(collector.entry.bits)
                 assert chunk != 0, "a chunk of zeros was listed"
                 for position in range(layer.edges[0].chunk_elements):

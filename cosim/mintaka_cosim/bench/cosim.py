@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -89,6 +90,9 @@ def cosim_design(
         built = (verify if taps else native).build(design.verilog, layout, parts=design.parts)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
+        for sim in sims:  # `$readmemh` looks where the simulation runs
+            for path in design.memory_files:
+                shutil.copy(path, sim)
         parts = [
             _Chunk(plan, design, inputs[part], part.start, stalls, seed + index, sims[index], runner)
             for index, part in enumerate(chunks)
@@ -207,7 +211,7 @@ class _Chunk:
         beats = _beats(self.design, self.inputs)
         found = native.run(built, layout, beats, self.stalls, self.seed, self.folder, self.processes)
         expected, predicted = self._expected()
-        differences = compare(found, expected, self.plan.head.name, self.first)
+        differences = compare(result_of(found), expected, self.plan.head.name, self.first)
         wrong = {d.sample for d in differences}
         right = len(self.inputs) - len(wrong)
         counts = Counts(samples=right, logits=right * layout.classes)
@@ -220,7 +224,13 @@ class _Chunk:
         return expected, predict_cycles(self.plan, self.inputs, expected).result
 
 
-def compare(found: Recording, expected: Result, head: str, first: int) -> list[Difference]:
+def result_of(recording: Recording) -> Result:
+    """What was recorded, but the spikes, which only taps give."""
+    sops = {name: rows[:, 0] for name, rows in recording.counters.items()}
+    return Result(recording.logits, recording.classes, sops, {}, recording.steps)
+
+
+def compare(found: Result, expected: Result, head: str, first: int = 0) -> list[Difference]:
     """Every logit, class, number of steps and SOP count that differs. `first`: number of the first sample."""
     differences = []
     for sample, klass in np.argwhere(found.logits != expected.logits).tolist():
@@ -232,9 +242,9 @@ def compare(found: Recording, expected: Result, head: str, first: int) -> list[D
     for sample in np.flatnonzero(found.steps != expected.steps).tolist():
         wanted, actual = ({"steps": int(a[sample])} for a in (expected.steps, found.steps))
         differences.append(Difference(first + sample, head, wanted, actual))
-    for name, rows in found.counters.items():
-        for sample in np.flatnonzero(rows[:, 0] != expected.sops[name]).tolist():
-            wanted, actual = {"SOPs": int(expected.sops[name][sample])}, {"SOPs": int(rows[sample, 0])}
+    for name, sops in found.sops.items():
+        for sample in np.flatnonzero(sops != expected.sops[name]).tolist():
+            wanted, actual = {"SOPs": int(expected.sops[name][sample])}, {"SOPs": int(sops[sample])}
             differences.append(Difference(first + sample, name, wanted, actual))
     return differences
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mintaka_cosim.cli import bench, cosim, data, demo, doctor, generate, report, run, show, train
+from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, synth, train
 from mintaka_cosim.cli.support import INTERRUPTED, user_sentence, warn
 
 
@@ -56,7 +56,8 @@ def start(
     """Spiking neural networks, from training to bit-exact Verilog.
 
     The way of a network: [b]train[/b] a recipe, [b]export[/b] the artifact, [b]show[/b] and [b]run[/b] it,
-    [b]generate[/b] Verilog, [b]cosim[/b] it against the reference, [b]report[/b]. [b]demo[/b] does it all.
+    [b]generate[/b] Verilog, [b]cosim[/b] it against the reference, [b]synth[/b]esize it, [b]report[/b]. [b]demo[/b]
+    does all but synthesis.
     """
 
 
@@ -69,6 +70,8 @@ app.command("show")(show.show)
 app.command("run")(run.run)
 app.command("generate")(generate.generate)
 app.command("cosim")(cosim.cosim)
+app.command("synth")(synth.synth)
+app.command("build")(build.build)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mintaka_cosim.cli.support import RequestError, check_file, check_folder, shown, warn
+from mintaka_cosim.cli.tasks import task_display
 
 if TYPE_CHECKING:
     from mintaka_cosim.methods.datasets import Data
     from mintaka_cosim.methods.table import Entry
-    from mintaka_cosim.methods.work import Event
 
 app = typer.Typer(no_args_is_help=True, help="Measure, and write pages of the documentation.")
 PAGE = Path("docs/compression.md")
@@ -117,39 +114,8 @@ def _measure(
                 parts["synthesis"].append(synthesized)
     tasks = [task for part in parts.values() for task in part]
     print(f"{data.name}: {len(wanted)} methods, seeds {', '.join(map(str, seeds))}, {jobs} at a time", file=sys.stderr)
-    with _display(len(tasks)) as listen:
+    with task_display(len(tasks)) as listen:
         return run_tasks(tasks, jobs, listen)
-
-
-@contextlib.contextmanager
-def _display(total: int) -> Iterator[Callable[[Event], None]]:
-    """A line per task that ends; on a terminal also what is going on."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    begun: dict[str, tuple[float, TaskID]] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        whole = bar.add_task("all", total=total)
-
-        def listen(event: Event) -> None:
-            if event.kind == "begin":
-                begun[event.task] = time.monotonic(), bar.add_task(event.task, total=1)
-            elif event.kind == "at":
-                bar.update(begun[event.task][1], description=f"{event.task}: {event.text}")
-            else:
-                bar.advance(whole)
-                seconds = 0.0
-                if event.task in begun:
-                    since, line = begun.pop(event.task)
-                    seconds = time.monotonic() - since
-                    bar.remove_task(line)
-                said = event.text.splitlines()[-1] if event.text else "done"
-                console.print(f"{event.task}: {escape(said)} ({seconds:,.0f} s)")
-
-        yield listen
 
 
 def _write(data: Data, folder: Path, recipes: Path, out: Path) -> None:

@@ -36,6 +36,18 @@ def generate(
     host: Annotated[
         str, typer.Option("--host", help="The interface around the accelerator: 'none' or 'axi'.", metavar="KIND")
     ] = "none",
+    memories: Annotated[
+        str,
+        typer.Option(
+            "--memories",
+            help="Contents of memories: 'inline', or 'hex' for files that $readmemh reads where the tool runs.",
+            metavar="PLACE",
+        ),
+    ] = "inline",
+    vectors: Annotated[
+        int,
+        typer.Option("--vectors", help="Write a self-checking test bench with so many of the artifact's test vectors."),
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Generate the accelerator's Verilog.
@@ -49,7 +61,7 @@ def generate(
     network = load(artifact)
     plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     check_folder("--out", out)
-    design = generate_verilog(plan, out, taps=taps, split=split, top=top, host=host)
+    design = generate_verilog(plan, out, taps=taps, split=split, top=top, host=host, memories=memories, vectors=vectors)
     cycles = None
     if network.vectors is not None:
         from mintaka_hw.estimate import predict_cycles
@@ -59,6 +71,9 @@ def generate(
         "verilog": str(design.verilog),
         "files": [str(path) for path in (design.verilog, *design.parts)],
         "design": str(out / "design.json"),
+        "core": str(out / f"{design.top}.core"),
+        "memory_files": [str(path) for path in design.memory_files],
+        "testbench": None if design.testbench is None else str(design.testbench),
         "top": design.top,
         "lanes": dict(plan.lanes),
         "sparse": list(plan.sparse),
@@ -77,5 +92,7 @@ def generate(
         rows = "" if layer.sparse is None else f", {len(layer.sparse.rows):,} of {layer.fan_in * layer.groups:,} rows"
         neurons = f"{layer.node.size_out} neurons on {layer.lanes} lanes"
         say.print(f"  {layer.name}: {layer.node.size_in} inputs, {neurons}{rows}")
+    if design.testbench is not None:
+        say.print(f"  {shown(design.testbench)}: a test bench of {vectors} samples")
     if cycles is not None:
         say.print(f"  {cycles:,.1f} cycles per sample (estimated, on the artifact's test vectors)")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mintaka_cosim.cli.support import (
+    BAUD,
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    RequestError,
     SparseOption,
     check_file,
     console,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mintaka.artifact import Network, Result
+    from mintaka.host import BoardResult, Identity
+    from mintaka_cosim.bench import Difference
 
 
 class Backend(StrEnum):
@@ -36,6 +40,7 @@ class Backend(StrEnum):
     REFERENCE = "reference"
     FAST = "fast"
     RTL = "rtl"
+    BOARD = "board"
 
 
 def run(
@@ -43,43 +48,100 @@ def run(
     input_: Annotated[Path, typer.Option("--input", help="An .npz file with an array x of samples.", metavar="X.npz")],
     out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="OUT.npz")],
     backend: Annotated[
-        Backend, typer.Option(help="numpy reference, fast torch engine, or the generated Verilog in Verilator.")
+        Backend,
+        typer.Option(
+            help="numpy reference, fast torch engine, the generated Verilog in Verilator, or a board on a serial port."
+        ),
     ] = Backend.REFERENCE,
     trace: Annotated[bool, typer.Option("--trace", help="Also every layer's K, spikes and membranes.")] = False,
     lanes: LanesOption = "auto",
     sparse: SparseOption = "none",
+    port: Annotated[
+        str | None, typer.Option("--port", help="The board's serial port.", metavar="/dev/ttyUSB0|COM3")
+    ] = None,
+    baud: Annotated[
+        int, typer.Option("--baud", help="The baud rate that the board's bitstream was built for.", min=1)
+    ] = BAUD,
     json: JsonOption = False,
 ) -> None:
     """Run samples through an artifact.
 
     OUT.npz holds int64 arrays: logits (N, classes), classes (N,), steps (N,), the time steps that each sample took,
-    sops (N,) and sops/LAYER (N,). With --trace, per
-    layer, k/LAYER (of the head the running sums), spikes/LAYER and membranes/LAYER, each (N, T, ...).
+    sops (N,) and sops/LAYER (N,). With --trace, per layer, k/LAYER (of the head the running sums), spikes/LAYER and
+    membranes/LAYER, each (N, T, ...). From a board also cycles (N,); what it gives is compared with the reference, and
+    the exit status is 1 where they differ. Where X.npz has an array y of classes, the accuracy is said.
 
     Example: [b]mintaka run runs/demo/network.safetensors --input x.npz --backend rtl --out y.npz[/b]
     """
     from mintaka.artifact import load
 
     network = load(artifact)
-    inputs = load_inputs(input_, network)
+    inputs, labels = load_inputs(input_, network)
     check_file("--out", out)
-    result = _compute(network, inputs, backend, trace, lanes, sparse, quiet=json)
-    arrays = result_arrays(result)
+    found: BoardResult | None = None
+    if backend is Backend.BOARD:
+        found, identity = _on_board(network, inputs, port, baud, trace, quiet=json)
+        result = found.result
+    else:
+        result = _compute(network, inputs, backend, trace, lanes, sparse, quiet=json)
+    arrays = result_arrays(result) | ({} if found is None else {"cycles": found.cycles})
     _save(out, arrays)
     facts: dict[str, Any] = {
         "backend": backend.value,
         "samples": len(inputs),
         "sops_per_sample": float(result.total_sops.mean()),
         "steps_per_sample": float(result.steps.mean()),
+        "accuracy": None if labels is None else float((result.classes == labels).mean()),
         "out": str(out),
         "arrays": {name: list(values.shape) for name, values in arrays.items()},
     }
+    differences = []
+    if found is not None:
+        differences = _differences(network, inputs, result)
+        facts["board"] = {
+            "port": port,
+            "clock_hz": identity.clock_hz,
+            "cycles_per_sample": float(found.cycles.mean()),
+            "retries": found.retries,
+            "differences": len(differences),
+        }
     if json:
         emit_json(facts)
     else:
         early = f", {result.steps.mean():.2f} of {network.time_steps} steps" if network.output.margins else ""
         sops = f"{facts['sops_per_sample']:,.1f} SOPs{early} per sample"
-        console().print(f"{len(inputs):,} samples by {backend.value}: {sops}; {shown(out)}")
+        right = "" if labels is None else f", accuracy {facts['accuracy']:.2%}"
+        say = console()
+        say.print(f"{len(inputs):,} samples by {backend.value}: {sops}{right}; {shown(out)}")
+        if found is not None:
+            cycles, clock = float(found.cycles.mean()), identity.clock_hz
+            again = f", {found.retries} requests sent again" if found.retries else ""
+            at = f"{1e6 * cycles / clock:,.1f} µs at {clock / 1e6:g} MHz"
+            say.print(f"  {cycles:,.1f} cycles per sample, {at}{again}")
+            if not differences:
+                say.print("  equal to the reference: all logits, classes, steps and SOPs")
+    if differences:
+        raise RequestError(f"the board differs from the reference in {len(differences)} values, first {differences[0]}")
+
+
+def _on_board(
+    network: Network, inputs: np.ndarray, port: str | None, baud: int, trace: bool, *, quiet: bool
+) -> tuple[BoardResult, Identity]:
+    from mintaka.host import Board
+
+    if port is None:
+        raise RequestError("--backend board wants --port: the serial port of the board")
+    if trace:
+        raise RequestError("--trace: a board gives logits and counts alone; take another backend")
+    with Board(port, baud=baud) as board, progress_bar(f"running on {port}", quiet=quiet) as progress:
+        return board.run(network, inputs, progress), board.identity
+
+
+def _differences(network: Network, inputs: np.ndarray, found: Result) -> list[Difference]:
+    from mintaka.artifact import run as run_reference
+    from mintaka_cosim.bench.cosim import compare
+
+    return compare(found, run_reference(network, inputs), network.output.node)
 
 
 def _compute(

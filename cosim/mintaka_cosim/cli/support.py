@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
+BAUD = 115200  # of boards, unless they are built for another
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
 ArtifactArgument = Annotated[Path, typer.Argument(help="The artifact, a .safetensors file.", metavar="ARTIFACT")]
@@ -44,14 +45,16 @@ class RequestError(ValueError):
 USER_ERRORS = frozenset(
     {
         "ArtifactError",
+        "BoardError",
         "CompressError",
         "CosimError",
         "DataError",
+        "HostError",
+        "ImplementError",
         "LayerError",
         "PlanError",
         "RecipeError",
         "ReportError",
-        "SynthesisError",
         "ToolchainError",
         "TrainError",
         "RequestError",
@@ -161,8 +164,8 @@ def parse_sparse(text: str) -> Sparse:
     return tuple(names)
 
 
-def load_inputs(path: Path, network: Network) -> np.ndarray:
-    """`x` of an .npz file as a checked batch for `network`."""
+def load_inputs(path: Path, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+    """`x` of an .npz file as a checked batch for `network`, and its classes `y` where the file has them."""
     import zipfile
 
     import numpy as np
@@ -180,7 +183,7 @@ def load_inputs(path: Path, network: Network) -> np.ndarray:
             if "x" not in file.files:
                 found = ", ".join(map(repr, file.files)) or "nothing"
                 raise RequestError(f"{path} has no array 'x' (it holds {found})")
-            x = file["x"]
+            x, y = file["x"], file["y"] if "y" in file.files else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, RequestError):
             raise
@@ -193,7 +196,9 @@ def load_inputs(path: Path, network: Network) -> np.ndarray:
         raise RequestError(f"{path}: x holds no sample")
     if int(x.min()) < 0:
         raise RequestError(f"{path}: x holds {int(x.min())}; inputs are 0 and above")
-    return network_inputs(network, x, max(1, int(x.max()).bit_length()))
+    if y is not None and (y.shape != x.shape[:1] or y.dtype.kind not in "iu"):
+        raise RequestError(f"{path}: y has shape {y.shape} and dtype {y.dtype}; ({len(x)},) integers are wanted")
+    return network_inputs(network, x, max(1, int(x.max()).bit_length())), y
 
 
 @contextlib.contextmanager

@@ -35,7 +35,9 @@ from mintaka_cosim.methods.figures import (
 )
 from mintaka_cosim.methods.table import Entry, recipe_of
 from mintaka_cosim.summary import summarize
-from mintaka_cosim.synthesis import SCRIPTS, cells, resources
+from mintaka_hw.implement.resources import resources
+from mintaka_hw.implement.targets import SCRIPTS
+from mintaka_hw.implement.yosys import cells
 from mintaka_hw.plan import Plan, PlanError, make_plan
 from mintaka_hw.verilog import Design, generate
 

@@ -42,7 +42,7 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
         verdict=verdict,
         bit_exact=bit_exact,
         cycles_as_predicted=all(checked) if checked else None,
-        description=_description(summary),
+        description=describe(summary),
         figures=tuple(_figures(network, summary, design, figures_of)),
         layers=tuple(_row(layer, design, figures_of) for layer in summary.layers),
         history=tuple(_history(folder / "history.json")),
@@ -148,7 +148,7 @@ def _row(layer: LayerSummary, design: dict[str, Any] | None, run: dict[str, Any]
     )
 
 
-def _description(summary: Summary) -> str:
+def describe(summary: Summary) -> str:
     sizes = "-".join("×".join(map(str, layer.shape_out)) for layer in summary.layers if layer.weights)
     source = "×".join(map(str, summary.input_shape))
     widths = sorted({layer.weight_bits for layer in summary.layers if layer.weight_bits})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -14,15 +13,23 @@ from mintaka_cosim.summary import flat
 
 def render_html(report: Report) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["number"] = _number
-    template = resources.files("mintaka_cosim.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     accuracy, loss = curves(report.history)
-    return environment.from_string(template).render(
+    return template("page.html.j2").render(
         r=report, kinds=KINDS, accuracy_svg=accuracy, loss_svg=loss, provenance=flat(report.provenance)
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """One of the templates here, with the look that all reports share."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mintaka_cosim.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = _number
+    return environment.get_template(name)
 
 
 def curves(history: tuple[dict[str, Any], ...]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["measured", "simulated", "estimated", "exact"]
+Kind = Literal["measured", "simulated", "estimated", "exact", "synthesized", "placed and routed"]
 KINDS: dict[Kind, str] = {
     "measured": "of the trained network on the test split, in software",
     "simulated": "counted in the generated Verilog, run by Verilator",

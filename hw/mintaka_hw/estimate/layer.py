@@ -11,7 +11,9 @@ from mintaka_hw.estimate.models import Wire
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
 
-LIST_LATENCY = 2
+LIST_LATENCY = 2  # from a list's last word to the cycle in which it can be walked
+WALK_LATENCY = 3  # from there to the replay's register
+ROOM_LATENCY = 2  # from the release of a list to the cycle in which another may begin for it
 OUTPUT_LATENCY = 1
 NEVER = -(10**9)
 
@@ -43,11 +45,12 @@ class LayerModel:
         self.events = _per_list(layer, [each.events for each in lists])
         self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
         self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
-        self.free = 0  # first cycle in which the collector can take a word
+        self.free = 0  # first cycle in which a word can move from the collector's first register to its second
+        self.moved = 0  # when the last one did
         self.turn = self.position = 0  # of the next word: whose among its list's edges, and number of that edge's words
         self.taken_lists = [0] * len(lists)  # by edge
         self.gone = 0  # lists that had to be released so far
-        self.readable: list[int] = []  # per list
+        self.readable: list[int] = []  # per list: when the replay may have its first entry
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
         self.stored = [NEVER] * layer.states  # last slot of each state's phase before
@@ -66,17 +69,18 @@ class LayerModel:
         turn, position, which = self.turn, self.position, len(self.readable)
         edges = self.list_edges[self._phase(which)]
         edge = edges[turn]
-        time = self.words[edge].offered(len(self.words[edge].takes))
+        taken = max(self.words[edge].offered(len(self.words[edge].takes)), self.moved)
+        time = max(taken + 1, self.free)
         if turn == position == 0:
             gone = self._gone_before(which)
             while len(self.released) < gone:
                 self._replay_list()
             if gone:
-                time = max(time, self.released[gone - 1] + 1)
+                time = max(time, self.released[gone - 1] + ROOM_LATENCY)
         if (turn, position, which) != (self.turn, self.position, len(self.readable)):
             return
-        time = max(time, self.free)
-        self.words[edge].takes.append(time)
+        self.words[edge].takes.append(taken)
+        self.moved = time
         cycles = self.word_cycles[edge][self.taken_lists[edge]]
         self.free = time + cycles[position]
         self.position += 1
@@ -85,7 +89,7 @@ class LayerModel:
             self.position, self.turn = 0, turn + 1
         if self.turn == len(edges):
             self.turn = 0
-            self.readable.append(self.free + LIST_LATENCY)
+            self.readable.append(self.free + LIST_LATENCY + WALK_LATENCY)
 
     def _gone_before(self, which: int) -> int:
         """How many lists must be released before list number `which` may begin."""
@@ -173,7 +177,7 @@ class LayerModel:
         assert self.log is not None
         while len(self.released) < len(self.events) and self.last_slot <= end:
             self._replay_list()
-        end -= 2 if self.layer.is_grouped else 1  # so many cycles behind the slot it is counted
+        end -= self.layer.counted_behind
         busy = events = slots = held = 0
         for loaded, first, last, carries, waited in self.log:
             done = max(0, min(last, end) - first + 1)

@@ -7,8 +7,9 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 
 - window reader: one non-zero pixel of a window per cycle (a window of zeros: one pixel), once the window row's last
   picture row is there; windows follow without a gap; a row is freed with the last pixel that needs it.
-- collector: a word with m non-zero chunks occupies it max(1, m) cycles; a list is readable `LIST_LATENCY` cycles after
-  its last word is done. A list is begun when fewer than `LIST_SLOTS` are kept and a longest list has room.
+- collector: a word waits a cycle in front of it, and with m non-zero chunks occupies it max(1, m) cycles; a list can be
+  walked `LIST_LATENCY` cycles after its last word is done, and `WALK_LATENCY` later be replayed. A list is begun when
+  fewer than `LIST_SLOTS` are kept and a longest list has room, `ROOM_LATENCY` cycles after the release that it needs.
 - replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the phase before; a word is
   only begun when the output queue has a place; it leaves `OUTPUT_LATENCY` cycles after its group's result, which is
   there `pipeline` cycles after its last slot.
@@ -16,9 +17,9 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
   in to out; a deep one two, of which the last word is read ahead. With steps at run time a sample's frame of zeros
   waits until its first input word is offered.
-- logits: one per cycle; of several pixels once the sample is complete. With early exit those of every step, and then a
-  cycle to judge; a sample ends when its last step is judged and all layers are done with it: the cycle after, the
-  components begin anew.
+- logits: one per cycle, a cycle behind; of several pixels once the sample is complete. With early exit those of every
+  step, and then a cycle to judge; a sample ends when its last step is judged and all layers are done with it: the cycle
+  after, the components begin anew.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Wire:
 
 
 class LogitModel:
-    """The serializer: one logit per cycle. `ends`: per sample, the cycle of its last logit.
+    """The serializer: one logit per cycle, a cycle behind. `ends`: per sample, the cycle of its last logit.
 
     beats : cycles of each of a sample's words.
     """
@@ -94,7 +95,7 @@ class LogitModel:
         if number == len(wire.takes):
             wire.takes.append(begin + self.beats[number % len(self.beats)] - 1)
             if (number + 1) % len(self.beats) == 0:
-                self.ends.append(wire.takes[-1])
+                self.ends.append(wire.takes[-1] + 1)
 
 
 class LogitOrderModel:

@@ -17,10 +17,13 @@ from mintaka_hw.plan.sparse import SparseRows
 from mintaka_hw.plan.stream import StreamLayout
 
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
-LOGIT_FIFO_DEPTH = 2
-PIPELINE = 4  # cycles from a slot to its group's result
+LOGIT_FIFO_DEPTH = 4
+DECODE = 3  # cycles from a slot to its weights, out of their memory and its register
+PIPELINE = DECODE + 3  # cycles from a slot to its group's result
 CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
-LIST_SLOTS = 8  # event lists in the collector's ring at once; 5 hide the way of an empty one
+LIST_SLOTS = 16  # event lists in the collector's ring at once; 10 hide the way of an empty one
+# Entries between list and slots: one is there three cycles after it was asked for, and its place free one behind that.
+ENTRIES_AHEAD = 4
 COUNTER_WIDTH = 32  # bits of the counters, which go on modulo 2^32 from sample to sample
 REGISTER_STATES = 2  # so many words of state are registers
 DEEP_STATES = 64  # from so many words on, state is kept in a memory with a read register
@@ -338,11 +341,16 @@ class LayerPlan:
         """Cycles from a group's last slot to the first slot that may read what it stores."""
         if not (self.state_fields or self.has_current):
             return 1
-        return self.pipeline + self.state_is_deep
+        return self.pipeline + 1 - DECODE + 2 * self.state_is_deep
+
+    @property
+    def counted_behind(self) -> int:
+        """Cycles from a slot to the counters' edge."""
+        return DECODE + 1 + self.is_grouped
 
     @property
     def state_is_deep(self) -> bool:
-        """True where the state sits in a memory that is read a cycle ahead (block RAM) instead of a register file."""
+        """True where the state sits in a memory read two cycles ahead (block RAM), instead of a register file."""
         return self.states >= DEEP_STATES
 
     @cached_property
@@ -406,19 +414,31 @@ class LayerPlan:
         return max(1, *(edge.number(edge.lists.elements - 1).bit_length() for edge in self.edges))
 
     @property
+    def entry_bits(self) -> int:
+        """An entry of the event list: a chunk's bits, its first element, its edge."""
+        return self.element_address_bits + self.chunk_bits + self.edge_bits
+
+    @property
+    def walked_bits(self) -> int:
+        """An entry on its way to the slots: with its row, and with its group, state and phase, and seven marks."""
+        rows = self.weight_depth if self.sparse is None else self.groups * self.blocks
+        numbers = sum(max(1, (count - 1).bit_length()) for count in (rows, self.groups, self.states))
+        return self.entry_bits + numbers + len(self.phases.passes).bit_length() + 7
+
+    @property
     def memories(self) -> list[MemoryPlan]:
         """Every memory and constant table of the core, as it is built."""
         P, G = self.lanes, self.groups
-        entry = self.element_address_bits + self.chunk_bits + self.edge_bits
         found = [
             MemoryPlan("weights", self.weight_depth, P * self.stored_weight_bits + self.synapse_bits),
             MemoryPlan("index", G * self.blocks, 0 if self.sparse is None else self.sparse.index_bits),
             MemoryPlan("codebook", 0 if self.codebook is None else len(self.codebook), self.weight_width),
-            MemoryPlan("events", 2**self.ring_bits, entry),
+            MemoryPlan("events", 2**self.ring_bits, self.entry_bits),
             MemoryPlan("lists", LIST_SLOTS, self.place_bits + 1),
             MemoryPlan(
                 "fanout", self.fan_in, 0 if self.is_grouped or self.sparse else int(self.fanout.max()).bit_length()
             ),
+            MemoryPlan("entries", ENTRIES_AHEAD, self.walked_bits),
             MemoryPlan("out_fifo", self.fifo_depth, self.outgoing.word_bits),
         ]
         for edge in self.edges:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BLOCK_BITS = 4096  # constants of so many bits go to block RAM, which reads a cycle ahead as they are read
+BLOCK_ROWS = 2048  # of a deeper one, so many words stand in memories of their own
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,38 @@ from mintaka_hw.rtl.pool import PoolCore
 from mintaka_hw.rtl.steps import StepsGate
 
 
+def ports_of(plan: Plan, *, taps: bool) -> dict[str, Any]:
+    """The ports of the accelerator, by name."""
+    head = plan.head
+    ports: dict[str, Any] = {
+        "i_valid": In(1),
+        "i_ready": Out(1),
+        "i_data": In(plan.input.word_bits),
+        "o_valid": Out(1),
+        "o_ready": In(1),
+        "o_logit": Out(signed(head.logit_width)),
+        "o_class": Out(max(1, (plan.network.classes - 1).bit_length())),
+        "o_last": Out(1),
+        "o_cycles": Out(COUNTER_WIDTH),
+        "artifact_hash": Out(64),
+    }
+    if plan.exits:
+        ports |= {"o_steps": Out(range(plan.network.time_steps + 1)), "restart": Out(1)}
+    if plan.run_time:
+        ports["steps"] = In(range(plan.network.time_steps + 1))
+        if plan.exits:
+            ports["margins"] = In(margin_layout(head.logit_width, plan.network.time_steps).size)
+    for layer in plan.layers:
+        ports[f"{layer.name}_done"] = Out(1)
+        for counter in ("sops", "events", "busy"):
+            ports[f"{layer.name}_{counter}"] = Out(COUNTER_WIDTH)
+        if taps:
+            ports[f"{layer.name}_tap_valid"] = Out(1)
+            for name, width in tapped(layer).items():
+                ports[f"{layer.name}_tap_{name}"] = Out(layer.lanes * width)
+    return ports
+
+
 class Accelerator(wiring.Component):
     """One network as a stream processor; ports are flat, so that their names are the same in every tool.
 
@@ -44,34 +76,7 @@ class Accelerator(wiring.Component):
     def __init__(self, plan: Plan, *, taps: bool = False):
         self.plan = plan
         self.taps = taps
-        head = plan.head
-        ports: dict[str, Any] = {
-            "i_valid": In(1),
-            "i_ready": Out(1),
-            "i_data": In(plan.input.word_bits),
-            "o_valid": Out(1),
-            "o_ready": In(1),
-            "o_logit": Out(signed(head.logit_width)),
-            "o_class": Out(max(1, (plan.network.classes - 1).bit_length())),
-            "o_last": Out(1),
-            "o_cycles": Out(COUNTER_WIDTH),
-            "artifact_hash": Out(64),
-        }
-        if plan.exits:
-            ports |= {"o_steps": Out(range(plan.network.time_steps + 1)), "restart": Out(1)}
-        if plan.run_time:
-            ports["steps"] = In(range(plan.network.time_steps + 1))
-            if plan.exits:
-                ports["margins"] = In(margin_layout(head.logit_width, plan.network.time_steps).size)
-        for layer in plan.layers:
-            ports[f"{layer.name}_done"] = Out(1)
-            for counter in ("sops", "events", "busy"):
-                ports[f"{layer.name}_{counter}"] = Out(COUNTER_WIDTH)
-            if taps:
-                ports[f"{layer.name}_tap_valid"] = Out(1)
-                for name, width in tapped(layer).items():
-                    ports[f"{layer.name}_tap_{name}"] = Out(layer.lanes * width)
-        super().__init__(ports)
+        super().__init__(ports_of(plan, taps=taps))
 
     def describe(self) -> dict[str, Any]:
         network = self.plan.network

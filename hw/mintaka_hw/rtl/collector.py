@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,6 +14,8 @@ from amaranth.lib.wiring import In, Out
 from mintaka_hw.plan import EdgePlan, LayerPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
 from mintaka_hw.rtl.sequencer import word_layout
+
+ENTRY_LATENCY = 2  # from an entry's address to the entry, out of the ring's own register
 
 
 def entry_layout(layer: LayerPlan) -> data.StructLayout:
@@ -24,6 +26,11 @@ def entry_layout(layer: LayerPlan) -> data.StructLayout:
 def of_edge(edge: Value, choices: list[Value]) -> Value:
     """The choice for that edge."""
     return Array(choices)[edge] if len(choices) > 1 else choices[0]
+
+
+def without_lowest(flags: Value) -> Value:
+    """`flags` without the lowest bit that is set; by gates, where a subtraction would be a carry chain."""
+    return Cat(flag & flags[:n].any() if n else C(0, 1) for n, flag in enumerate(flags))
 
 
 def list_layout(layer: LayerPlan) -> data.StructLayout:
@@ -37,7 +44,8 @@ class Collector(wiring.Component):
     A list entry is a chunk of the word with at least one bit set, and the number of its first element. Chunks of zeros
     cost nothing: a word with m non-zero chunks occupies the collector max(1, m) cycles. The entries of all lists follow
     one another in a ring of twice the longest list; up to `LIST_SLOTS` lists wait in it, so that short lists, even
-    empty ones, can be replayed without a gap. A list is begun as soon as the ring has room for a longest one.
+    empty ones, can be replayed without a gap. A list is begun as soon as the ring has room for a longest one: room that
+    a list leaves counts from two cycles after its release.
 
     Places in the ring are addresses with one more bit on top: the difference of two places counts entries.
 
@@ -45,7 +53,7 @@ class Collector(wiring.Component):
     ----------
     i : In(stream of word_layout)
     address : In(ring address)
-        Entry wanted by the replay; `entry` follows one cycle later.
+        Entry wanted by the replay; `entry` follows `ENTRY_LATENCY` cycles later.
     entry : Out(entry_layout)
     readable : Out(1)
         There is a complete list: `list` is the oldest that the replay has not taken.
@@ -53,7 +61,7 @@ class Collector(wiring.Component):
     take : In(1)
         The replay asks for no more entries of that list.
     release : In(1)
-        The replay is done with the list that it took last but one, or last: lists are released in order.
+        The replay is done with one more of the lists that it took: they are released in order.
     """
 
     def __init__(self, layer: LayerPlan):
@@ -79,35 +87,43 @@ class Collector(wiring.Component):
         m = Module()
         most_chunks = max(edge.word_chunks for edge in layer.edges)
 
-        memory = Memory(shape=entry_layout(layer), depth=2**layer.ring_bits, init=[])
+        # A list is read when all of it is written: what is read where one is being written is never used.
+        memory = Memory(shape=entry_layout(layer), depth=2**layer.ring_bits, init=[], attrs={"no_rw_check": 1})
         m.submodules.events = memory
         write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [read.addr.eq(self.address), self.entry.eq(read.data)]
+        entry = Signal(entry_layout(layer), reset_less=True)
+        m.d.comb += [read.addr.eq(self.address), self.entry.eq(entry)]
+        m.d.sync += entry.eq(read.data)
 
-        # ---- the word at hand: its bits and which of its chunks are still to be written
-        word = Signal(word_layout(layer), reset_less=True)
-        flags = Signal(most_chunks)
-        valid = Signal()
-        place = Signal(layer.place_bits)  # of the next entry
-        rest = Signal(most_chunks)
-        finished, closes = Signal(), Signal()
-        m.d.comb += [
-            rest.eq(flags & (flags - 1)[:most_chunks]),
-            finished.eq(valid & (rest == 0)),
-            closes.eq(finished & word.last),
-        ]
-
-        # ---- accept: the first word of a list waits for room
-        room = self._lists(m, place, write.en, closes)
-        m.d.comb += self.i.ready.eq((~valid | finished) & (~self.i.payload.first | room))
+        # ---- the word ahead, in a register of its own so that no path runs from one core through to the next
+        ahead = Signal(word_layout(layer), reset_less=True)
+        ahead_valid, moves = Signal(), Signal()
+        m.d.comb += self.i.ready.eq(~ahead_valid | moves)
         accept = self.i.valid & self.i.ready
-        incoming = self.i.payload
-        nonzero = [Cat(chunk.any() for chunk in chunks_of(edge, incoming.bits)) for edge in layer.edges]
+        m.d.sync += ahead_valid.eq(accept | (ahead_valid & ~moves))
         with m.If(accept):
-            m.d.sync += [word.eq(incoming), flags.eq(of_edge(incoming.edge, nonzero))]
-        with m.Elif(valid):
-            m.d.sync += flags.eq(rest)
-        m.d.sync += valid.eq(accept | (valid & ~finished))
+            m.d.sync += ahead.eq(self.i.payload)
+
+        # ---- the word at hand: its bits, and which of its chunks are still to be written, now and in the next cycle
+        word = Signal(word_layout(layer), reset_less=True)
+        flags, rest = Signal(most_chunks), Signal(most_chunks)
+        place = Signal(layer.place_bits)  # of the next entry
+        # There is a word; it has a chunk to be written now; none behind that. All known a cycle ahead.
+        valid, writes, ends = Signal(), Signal(), Signal()
+        finished, closes = Signal(), Signal()
+        m.d.comb += [finished.eq(valid & ends), closes.eq(finished & word.last)]
+        room = self._lists(m, place, writes, closes, moves & ahead.first)
+        m.d.comb += moves.eq(ahead_valid & (~valid | finished) & (~ahead.first | room))
+        nonzero = Signal(most_chunks)
+        chunks = [Cat(chunk.any() for chunk in chunks_of(edge, ahead.bits)) for edge in layer.edges]
+        m.d.comb += nonzero.eq(of_edge(ahead.edge, chunks))
+        with m.If(moves):
+            m.d.sync += [word.eq(ahead), flags.eq(nonzero), rest.eq(without_lowest(nonzero))]
+            m.d.sync += [writes.eq(nonzero.any()), ends.eq(~without_lowest(nonzero).any())]
+        with m.Else():
+            m.d.sync += [flags.eq(rest), rest.eq(without_lowest(rest))]
+            m.d.sync += [writes.eq(rest.any()), ends.eq(~without_lowest(rest).any())]
+        m.d.sync += valid.eq(moves | (valid & ~finished))
 
         # ---- write one non-zero chunk per cycle
         lowest = flags & ~rest
@@ -117,18 +133,18 @@ class Collector(wiring.Component):
             write.data.bits.eq(of_edge(word.edge, [chunk for _, chunk in picked])),
             write.data.edge.eq(word.edge),
             write.addr.eq(place[: layer.ring_bits]),
-            write.en.eq(valid & (flags != 0)),
+            write.en.eq(writes),
         ]
-        m.d.sync += place.eq(place + write.en)
+        m.d.sync += place.eq(place + writes)
         return m
 
-    def _lists(self, m: Module, place: Signal, writes: Value, closes: Value) -> Value:
+    def _lists(self, m: Module, place: Signal, writes: Value, closes: Value, begins: Value) -> Value:
         """The lists in the ring, from `place` of the next entry; whether another may begin."""
         layer = self.layer
         memory = Memory(shape=list_layout(layer), depth=LIST_SLOTS, init=[])
         m.submodules.lists = memory
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        closing, reading = Signal(range(LIST_SLOTS)), Signal(range(LIST_SLOTS))
+        write = memory.write_port()
+        closing, reading, releasing = (Signal(range(LIST_SLOTS), name=n) for n in ("closing", "reading", "releasing"))
         latest, some = Signal.like(place, reset_less=True), Signal()  # last entry written; this list has one
         m.d.sync += some.eq((some | writes) & ~closes)
         with m.If(writes):
@@ -138,27 +154,41 @@ class Collector(wiring.Component):
             write.data.last.eq(Mux(writes, place, latest)),
             write.data.empty.eq(~(some | writes)),
             write.en.eq(closes),
-            read.addr.eq(reading),
-            self.list.eq(read.data),
         ]
-        m.d.sync += [closing.eq(closing + closes), reading.eq(reading + self.take)]
+        m.d.sync += closing.eq(closing + closes)
 
-        # ---- a closed list becomes readable one cycle later, when its last entry can be read
-        closed, complete = Signal(), Signal(range(LIST_SLOTS + 1))
-        m.d.sync += [closed.eq(closes), complete.eq(complete + closed - self.take)]
-        m.d.comb += self.readable.eq(complete != 0)
+        # ---- the oldest list waits in a register, which it reaches when its last entry can be read
+        waiting, fetches = Signal(range(LIST_SLOTS + 1)), Signal()
+        oldest = memory.read_port(domain="comb")
+        m.d.comb += [oldest.addr.eq(reading), fetches.eq((waiting != 0) & (~self.readable | self.take))]
+        m.d.sync += [
+            waiting.eq(waiting + closes - fetches),
+            reading.eq(reading + fetches),
+            self.readable.eq(fetches | (self.readable & ~self.take)),
+        ]
+        with m.If(fetches):
+            m.d.sync += self.list.eq(oldest.data)
 
-        # ---- room: a released list's slot and entries are free
-        begun = self.i.valid & self.i.ready & self.i.payload.first
+        # ---- room: the slot and the entries of a released list are free two cycles later
+        done = memory.read_port(domain="comb")
+        limit = Signal(layer.place_bits, init=layer.list_room)  # the last place at which a list may begin
+        released = Signal()
+        m.d.comb += done.addr.eq(releasing)
+        m.d.sync += [released.eq(self.release), releasing.eq(releasing + self.release)]
+        with m.If(self.release & ~done.data.empty):
+            m.d.sync += limit.eq(done.data.last + (layer.list_room + 1))
         kept = Signal(range(LIST_SLOTS + 1))  # lists begun and not released
-        behind, oldest = Signal.like(place), Signal.like(place)  # place behind the list taken last; of the oldest entry
-        m.d.sync += kept.eq(kept + begun - self.release)
-        with m.If(self.take & ~self.list.empty):
-            m.d.sync += behind.eq(self.list.last + 1)
-        with m.If(self.release):
-            m.d.sync += oldest.eq(behind)
-        entries = (place + writes - oldest)[: len(place)]
-        return (kept != LIST_SLOTS) & (entries <= layer.list_room)
+        m.d.sync += kept.eq(kept + begins - released)
+        # Whether the next place is at most the limit, worked out a cycle ahead for either value of `writes`.
+        left = Signal(signed(layer.place_bits))
+        within, within_if_written = Signal(init=1), Signal(init=1)
+        at_least = [~left[-1], ~left[-1] & left.any(), ~left[-1] & left[1:].any()]  # 0, 1, 2 places left
+        m.d.comb += left.eq(limit - place)
+        m.d.sync += [
+            within.eq(Mux(writes, at_least[1], at_least[0])),
+            within_if_written.eq(Mux(writes, at_least[2], at_least[1])),
+        ]
+        return (kept != LIST_SLOTS) & Mux(writes, within_if_written, within)
 
     def _picked(self, edge: EdgePlan, bits: Value, lowest: Value) -> tuple[Value, Value]:
         """Of the chunk that `lowest` (one-hot) points at: its first element within the word, and its bits."""

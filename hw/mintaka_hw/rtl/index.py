@@ -10,20 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan, SparseRows
 from mintaka_hw.rtl.arithmetic import popcount
-from mintaka_hw.rtl.collector import entry_layout, of_edge
+from mintaka_hw.rtl.collector import of_edge
 from mintaka_hw.rtl.table import packed, rom
-
-
-def asked_layout(layer: LayerPlan, context: data.StructLayout) -> data.StructLayout:
-    """An entry for the index.
-
-    nothing : the list is empty, there is no entry. element, bits, edge : the entry. last : it is the group's last one.
-    row : number of the group's first block. context : whatever is to stay beside the entry.
-    """
-    assert layer.sparse is not None
-    row = max(1, (layer.groups * layer.blocks - 1).bit_length())
-    parts = {"nothing": 1, **entry_layout(layer).members, "row": row, "last": 1}
-    return data.StructLayout({**parts, "context": context})
 
 
 def found_layout(layer: LayerPlan, context: data.StructLayout) -> data.StructLayout:
@@ -47,17 +35,17 @@ class RowIndex(wiring.Component):
 
     Attributes
     ----------
-    i : In(stream of asked_layout)
+    i : In(stream of walked_layout)
     o : Out(stream of found_layout)
     occupied : Out(1)
         There is an entry.
     """
 
-    def __init__(self, layer: LayerPlan, context: data.StructLayout):
-        self.layer, self.context = layer, context
+    def __init__(self, layer: LayerPlan, asked: data.StructLayout, context: data.StructLayout):
+        self.layer = layer
         super().__init__(
             {
-                "i": In(stream.Signature(asked_layout(layer, context))),
+                "i": In(stream.Signature(asked)),
                 "o": Out(stream.Signature(found_layout(layer, context))),
                 "occupied": Out(1),
             }

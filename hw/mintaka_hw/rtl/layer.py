@@ -12,14 +12,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
-from mintaka_hw.plan.layer import COUNTER_WIDTH, table_width
+from mintaka_hw.plan.layer import COUNTER_WIDTH, DECODE, table_width
 from mintaka_hw.rtl.arithmetic import leaked, popcount
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.steps import step_shape
-from mintaka_hw.rtl.table import group_words, lookup, packed, rom, split_rom, state
+from mintaka_hw.rtl.table import group_words, lookup, packed, rom_behind, split_rom, state
 from mintaka_hw.rtl.windows import WindowReader
 
 
@@ -44,8 +44,9 @@ def tapped(layer: LayerPlan) -> dict[str, int]:
 class LayerCore(wiring.Component):
     """One dense or conv2d layer. Its cycles are `mintaka_hw.estimate`'s: one per event and group.
 
-    Pipeline, from the slot: 0 weight row is addressed | 1 weight and start are there | 2 accumulate | 3 K complete |
-    4 result: spikes leave, state is stored. CUBA-LIF: 3 J complete | 4 K complete | 5 result.
+    Pipeline, from the slot: 1 weight row is addressed | 2 weight leaves the memory | 3 weight and start are there |
+    4 accumulate | 5 K complete | 6 result: spikes leave, state is stored. CUBA-LIF: 5 J complete | 6 K complete |
+    7 result.
 
     Attributes
     ----------
@@ -136,44 +137,46 @@ class LayerCore(wiring.Component):
         stepped = Signal()  # a step's result, not a pass's
         m.d.comb += stepped.eq(lanes.done & (result.phase == len(layer.phases.passes)))
 
-        weight_word = self._weights(m, replay.slot.weight)
+        rows = [slot.weight + slot.among for slot in slots[: DECODE + 1]]
+        weight_word = self._weights(m, rows[DECODE - 2], rows[DECODE - 1])
         still = self._begin(m, slots, lanes, stepped)
 
-        # ---- cycle 1: decode the weights into the register before the accumulators
+        # ---- decode the weights into the register before the accumulators
+        at = slots[DECODE]
         operations = Signal(layer.lanes)  # lanes with a synapse for the event
-        within = slots[1].event if layer.stores_zero else slots[1].event & (slots[1].group != layer.groups - 1)
+        within = at.event if layer.stores_zero else at.event & (at.group != layer.groups - 1)
         for lane in range(layer.lanes):
             weight = self._decoded(m, weight_word, lane)
             if layer.planes > 1:  # in two steps, around the register: within a nibble, and to a nibble
                 shifted = [weight << plane for plane in range(min(layer.planes, PLANES_PER_NIBBLE))]
-                weight = Array(shifted)[slots[1].plane[:2]]
+                weight = Array(shifted)[at.plane[:2]]
             held = Signal(signed(weight.shape().width), name=f"weight_{lane}", reset_less=True)
             padding = lane >= layer.outgoing.rest  # in the last group
-            reached = slots[1].mask[lane] if layer.is_grouped else within if padding else slots[1].event
+            reached = at.mask[lane] if layer.is_grouped else within if padding else at.event
             m.d.sync += held.eq(Mux(reached & ~still[lane], weight, 0))
             if layer.is_grouped:
                 m.d.sync += operations[lane].eq(reached & (weight != 0))
             m.d.comb += lanes.weight[lane].eq(held)
         m.d.comb += [
-            lanes.valid.eq(valids[2]),
-            lanes.first.eq(slots[2].first),
-            lanes.last.eq(slots[2].last),
-            lanes.phase.eq(slots[2].phase),
-            lanes.nibble.eq(slots[2].plane[2:]),
+            lanes.valid.eq(valids[DECODE + 1]),
+            lanes.first.eq(slots[DECODE + 1].first),
+            lanes.last.eq(slots[DECODE + 1].last),
+            lanes.phase.eq(slots[DECODE + 1].phase),
+            lanes.nibble.eq(slots[DECODE + 1].plane[2:]),
         ]
-        if layer.fires:  # a cycle before K is complete
-            self._table(m, "threshold", layer.threshold, slots[-3].group, lanes.threshold)
+        if layer.fires:  # there when K is complete
+            self._table(m, "threshold", layer.threshold, slots, layer.pipeline - 1, lanes.threshold)
         if layer.reset_by is not None:
-            self._table(m, "reset_by", layer.reset_by, slots[-3].group, lanes.reset_by)
+            self._table(m, "reset_by", layer.reset_by, slots, layer.pipeline - 1, lanes.reset_by)
 
         self._output(m, lanes, replay, stepped, result)
         if layer.is_grouped:
-            self._counters(m, replay, slots[2], valids[2], 2, popcount(operations))
+            counted: Value = popcount(operations)
         elif layer.sparse is not None:
-            synapses = weight_word[layer.lanes * layer.stored_weight_bits :]
-            self._counters(m, replay, slots[1], valids[1], 1, synapses)
+            counted = weight_word[layer.lanes * layer.stored_weight_bits :]
         else:
-            self._counters(m, replay, slots[1], valids[1], 1, self._fanout(m, replay.slot.weight, slots[1]))
+            counted = self._fanout(m, rows[DECODE - 2], rows[DECODE - 1], at)
+        self._counters(m, replay, slots, valids, counted)
         if layer.exits:
             steps = Signal(range(layer.time_steps + 1))
             m.d.sync += steps.eq(steps + (stepped & self._step_ends(result)))
@@ -184,14 +187,17 @@ class LayerCore(wiring.Component):
             m.d.comb += getattr(self, f"tap_{name}").eq(port)
         return m
 
-    def _table(self, m: Module, name: str, values: np.ndarray, group: Value, port: data.View) -> None:
-        """A constant per channel: the group's word, a cycle later, on the lanes' `port`."""
+    def _table(
+        self, m: Module, name: str, values: np.ndarray, slots: list[Signal], cycle: int, port: data.View
+    ) -> None:
+        """A constant per channel: the group's word, on the lanes' `port` in that cycle."""
         width = table_width(values)
         words = group_words(values, self.layer.lanes, width)
-        m.d.comb += port.as_value().eq(rom(m, name, words, self.layer.lanes * width, group))
+        earlier, later = slots[cycle - 2].group, slots[cycle - 1].group
+        m.d.comb += port.as_value().eq(rom_behind(m, name, words, self.layer.lanes * width, earlier, later))
 
-    def _weights(self, m: Module, row: Value) -> Value:
-        """The weight memory: row group * fan_in + element holds one weight per lane.
+    def _weights(self, m: Module, earlier: Value, later: Value) -> Value:
+        """The weight memory: row group * fan_in + element holds one weight per lane. `rom_behind`.
 
         A sparse one has the rows of `SparseRows`, behind the weights how many of them are not 0.
         """
@@ -200,12 +206,12 @@ class LayerCore(wiring.Component):
             stored = [packed(self._encoded(weights), layer.stored_weight_bits) for weights in layer.sparse.rows]
             synapses = (layer.sparse.rows != 0).sum(axis=1).tolist()
             rows = [word | number << width for word, number in zip(stored, synapses, strict=True)] or [0]
-            return split_rom(m, "weights", rows, width + layer.synapse_bits, row)
+            return split_rom(m, "weights", rows, width + layer.synapse_bits, earlier, later)
         rows = []
         for group in range(layer.groups):
             part = layer.weight_rows[group * layer.lanes : (group + 1) * layer.lanes]
             rows += [packed(self._encoded(column), layer.stored_weight_bits) for column in part.T]
-        return rom(m, "weights", rows, width, row)
+        return rom_behind(m, "weights", rows, width, earlier, later)
 
     def _encoded(self, column: list[int]) -> list[int]:
         """Lane weights as stored: their places in the codebook, or two's complement; at 1 bit, 0 is +1 and 1 is -1.
@@ -232,14 +238,15 @@ class LayerCore(wiring.Component):
         return Cat(1, stored).as_signed() if bits == 1 else stored.as_signed()
 
     def _begin(self, m: Module, slots: list[Signal], lanes: LIFCore, stepped: Value) -> list[Value]:
-        """Cycle 1: what each lane's accumulation begins with, into the register before the accumulators.
+        """Beside the weights: what each lane's accumulation begins with, into the register before the accumulators.
 
         Returns by lane whether it is silent, so that its weights must not count.
         """
-        layer, at = self.layer, slots[1]
+        layer, at = self.layer, slots[DECODE]
         width = table_width(layer.stored_bias)
         words = group_words(layer.stored_bias, layer.lanes, width, padding=-layer.bias_less)
-        bias_word = rom(m, "bias", words, layer.lanes * width, slots[0].group)
+        asked = slots[DECODE - 2].group, slots[DECODE - 1].group
+        bias_word = rom_behind(m, "bias", words, layer.lanes * width, *asked)
         state_word = self._state(m, slots, lanes, stepped)
         current_word = self._current(m, slots, lanes)
         passing = at.phase != len(layer.phases.passes)
@@ -277,7 +284,7 @@ class LayerCore(wiring.Component):
         m.d.comb += port.eq(register)
 
     def _state(self, m: Module, slots: list[Signal], lanes: LIFCore, stepped: Value) -> list[dict[str, Value]]:
-        """By lane, the state of the step before, as fields; there at cycle 1, meaningless in the first step."""
+        """By lane, the state of the step before, as fields; there with the weights, meaningless in the first step."""
         layer = self.layer
         if not layer.state_fields:
             return [{}] * layer.lanes
@@ -288,7 +295,7 @@ class LayerCore(wiring.Component):
             for name in shapes:
                 source = getattr(lanes, name if name in ("u", "j") else f"{name}_next")
                 m.d.comb += after[lane][name].eq(source[lane])
-        read = slots[0 if layer.state_is_deep else 1].state
+        read = slots[DECODE - 2 * layer.state_is_deep].state
         word = state(m, "state", layer.states, read, slots[-1].state, stepped, after.as_value())
         before = data.View(data.ArrayLayout(each, layer.lanes), word)
         return [{name: before[lane][name] for name in shapes} for lane in range(layer.lanes)]
@@ -301,7 +308,7 @@ class LayerCore(wiring.Component):
         width = layer.current_width
         after = Cat(lanes.k[lane][:width] for lane in range(layer.lanes))
         summed = result.opening if layer.phases.merged else result.phase != len(layer.phases.passes)
-        read = slots[0 if layer.state_is_deep else 1].state
+        read = slots[DECODE - 2 * layer.state_is_deep].state
         word = state(m, "current", layer.states, read, result.state, lanes.done & summed, after)
         return [word[lane * width : (lane + 1) * width].as_signed() for lane in range(layer.lanes)]
 
@@ -334,21 +341,23 @@ class LayerCore(wiring.Component):
             return lanes.k.as_value()
         return lanes.spikes
 
-    def _fanout(self, m: Module, row: Value, slot: Signal) -> Value:
-        """Operations of an event in all groups, counted in the first: a table, a cycle behind the slot."""
+    def _fanout(self, m: Module, earlier: Value, later: Value, slot: Signal) -> Value:
+        """Operations of an event in all groups, counted in the first: a table, there with the weights."""
         layer = self.layer
         width = int(layer.fanout.max()).bit_length()
         if not width:
             return C(0, 1)  # a layer without a synapse has no operations
-        fanout = rom(m, "fanout", [int(n) for n in layer.fanout], width, row[: layer.element_address_bits])
+        bits, table = layer.element_address_bits, [int(n) for n in layer.fanout]
+        fanout = rom_behind(m, "fanout", table, width, earlier[:bits], later[:bits])
         return Mux(slot.group == 0, fanout, 0)
 
-    def _counters(self, m: Module, replay: Replay, slot: Signal, valid: Value, behind: int, operations: Value) -> None:
-        """Totals, `behind` cycles after the slots; `operations`: of the slot, if it carries an event.
+    def _counters(self, m: Module, replay: Replay, slots: list[Signal], valids: list[Value], operations: Value) -> None:
+        """Totals, `counted_behind` cycles after the slots; `operations`: of the slot a cycle before, if it carries an
+        event.
 
         They are never cleared but by reset: the reader takes differences, and the counters need no multiplexers.
         """
-        layer = self.layer
+        layer, behind = self.layer, self.layer.counted_behind
         occupied, ends = replay.occupied, replay.valid & replay.ends
         for cycle in range(1, behind + 1):
             then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "ends")]
@@ -356,17 +365,20 @@ class LayerCore(wiring.Component):
             occupied, ends = then
         if not layer.exits:
             m.d.sync += self.done.eq(ends)
-        event = valid & slot.event
-        operations = Mux(event, operations, 0)
+        slot, before = slots[behind], slots[behind - 1]
+        event = valids[behind] & slot.event
+        operations = Mux(valids[behind - 1] & before.event, operations, 0)
         if any(edge.counts_units for edge in layer.edges):
-            operations = Array([operations << n for n in range(2 ** len(slot.units))])[slot.units]
+            operations = Array([operations << n for n in range(2 ** len(slot.units))])[before.units]
+        counted = Signal(len(operations), name="operations_held")
+        m.d.sync += counted.eq(operations)
         total = "total" if layer.exits else "sync"
         for counter, step in ((self.busy, occupied), (self.events, event)):
             m.d[total] += counter.eq(counter + step)
         if layer.exits:
-            self._commit(m, operations, valid & slot.last & self._step_ends(slot))
+            self._commit(m, counted, valids[behind] & slot.last & self._step_ends(slot))
         else:
-            m.d.sync += self.sops.eq(self.sops + operations)
+            m.d.sync += self.sops.eq(self.sops + counted)
 
     def _step_ends(self, slot: Signal) -> Value:
         """Whether the slot's group is the last one of a step."""

@@ -104,6 +104,8 @@ def logit_layout(logits: StreamLayout) -> data.StructLayout:
 class LogitSerializer(wiring.Component):
     """One comparator finds the argmax while the logits pass; strictly greater wins, so ties go to the lowest index.
 
+    A logit leaves the cycle after it was taken.
+
     Attributes
     ----------
     i : In(stream of `logits`' words)
@@ -122,26 +124,32 @@ class LogitSerializer(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
         lanes, width = self.logits.word_elements, self.logits.element_bits
-        lane = Signal(range(max(2, lanes)))
-        number = Signal(self.layout["winner"].shape)
-        best = Signal(signed(width), reset_less=True)
-        winner = Signal.like(number, reset_less=True)
 
-        logits = Array([self.i.payload[n * width : (n + 1) * width].as_signed() for n in range(lanes)])
-        logit = Signal(signed(width))
-        m.d.comb += logit.eq(logits[lane])
-        wins = (number == 0) | (logit > best)
+        # ---- the next logit, out of its word
+        lane, number = Signal(range(max(2, lanes))), Signal(range(self.logits.elements + 1))
         last = number == self.logits.elements - 1
         word_ends = last | (lane == lanes - 1)
-        m.d.comb += [
-            self.o.valid.eq(self.i.valid),
-            self.o.payload.logit.eq(logit),
-            self.o.payload.last.eq(last),
-            self.o.payload.winner.eq(Mux(wins, number, winner)),
-            self.i.ready.eq(self.o.ready & word_ends),
-        ]
-        with m.If(self.o.valid & self.o.ready):
+        step, valid = Signal(), Signal()
+        logit = Signal(signed(width), reset_less=True)
+        given = Signal.like(number, reset_less=True)
+        is_last = Signal(reset_less=True)
+        logits = Array([self.i.payload[n * width : (n + 1) * width].as_signed() for n in range(lanes)])
+        m.d.comb += [step.eq(self.i.valid & (~valid | self.o.ready)), self.i.ready.eq(step & word_ends)]
+        m.d.sync += valid.eq(step | (valid & ~self.o.ready))
+        with m.If(step):
+            m.d.sync += [logit.eq(logits[lane]), given.eq(number), is_last.eq(last)]
             m.d.sync += [number.eq(Mux(last, 0, number + 1)), lane.eq(Mux(word_ends, 0, lane + 1))]
-            with m.If(wins):
-                m.d.sync += [best.eq(logit), winner.eq(number)]
+
+        # ---- is it the largest so far?
+        best = Signal(signed(width), reset_less=True)
+        winner = Signal(self.layout["winner"].shape, reset_less=True)
+        wins = (given == 0) | (logit > best)
+        m.d.comb += [
+            self.o.valid.eq(valid),
+            self.o.payload.logit.eq(logit),
+            self.o.payload.last.eq(is_last),
+            self.o.payload.winner.eq(Mux(wins, given, winner)),
+        ]
+        with m.If(valid & wins):  # the same again where the reader is not ready
+            m.d.sync += [best.eq(logit), winner.eq(given)]
         return m

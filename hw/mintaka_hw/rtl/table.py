@@ -9,7 +9,7 @@ from amaranth.hdl import Array, C, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.memory import Memory
 
 from mintaka_hw.plan.layer import DEEP_STATES, REGISTER_STATES, table_width
-from mintaka_hw.plan.memory import BLOCK_BITS
+from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
 
 
 def packed(values: Iterable[int], width: int) -> int:
@@ -28,6 +28,11 @@ def group_words(values: np.ndarray, lanes: int, width: int, padding: int = 0) ->
     return [packed(row, width) for row in padded.reshape(groups, lanes)]
 
 
+def is_block(words: list[int], width: int) -> bool:
+    """Whether a constant memory is to be block RAM."""
+    return len(words) > 1 and len(words) * width >= BLOCK_BITS
+
+
 def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value | None = None) -> Value:
     """The word at `address`, one cycle later; a single word is just a constant.
 
@@ -36,7 +41,7 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value, enab
     if len(words) == 1:
         return C(words[0], width)
     attributes, depth = {}, len(words)
-    if len(words) * width >= BLOCK_BITS:
+    if is_block(words, width):
         # Left alone, synthesis makes LUTs of narrow constants however deep they are. And of a depth that is no power of
         # two it makes stacks of wide blocks behind multiplexers, where narrow blocks that are as deep need fewer LUTs.
         attributes, depth = {"ram_style": "block"}, 1 << (len(words) - 1).bit_length()
@@ -49,20 +54,41 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value, enab
     return port.data
 
 
-def split_rom(m: Module, name: str, words: list[int], width: int, address: Value) -> Value:
-    """`rom` of any depth: in block RAM as two memories whose depths are powers of two, where that needs fewer words.
+def rom_behind(m: Module, name: str, words: list[int], width: int, earlier: Value, later: Value) -> Value:
+    """The word at an address, two cycles behind `earlier`, where the address is, or one behind `later`, the same.
 
-    What is read selects between them a cycle later, in front of the reader's own gates.
+    Block RAM takes the two, the second for its output register: nothing but that register reads it, and it has neither
+    enable nor reset, so that it can be the memory's own, without which block RAM is slow. Of a memory deeper than
+    `BLOCK_ROWS` every part has its register: synthesis would put the multiplexer between them in front of it.
+    """
+    if not is_block(words, width):
+        return rom(m, name, words, width, later)
+    parts = []
+    for first in range(0, len(words), BLOCK_ROWS):
+        part, of_part = words[first : first + BLOCK_ROWS], f"{name}_{first // BLOCK_ROWS}" if first else name
+        word = Signal(width, name=f"{of_part}_held", reset_less=True)
+        m.d.sync += word.eq(rom(m, of_part, part, width, earlier[: (len(part) - 1).bit_length()]))
+        parts.append(word)
+    if len(parts) == 1:
+        return parts[0]
+    which = Signal(range(len(parts)), name=f"{name}_part", reset_less=True)
+    m.d.sync += which.eq(later[BLOCK_ROWS.bit_length() - 1 :])
+    return Array(parts)[which]
+
+
+def split_rom(m: Module, name: str, words: list[int], width: int, earlier: Value, later: Value) -> Value:
+    """`rom_behind` of any depth: in block RAM as two memories whose depths are powers of two, where that needs fewer
+    words. What is read selects between them.
     """
     low = 1 << (len(words).bit_length() - 1)
     rest = len(words) - low
-    if len(words) * width < BLOCK_BITS or rest == 0 or 2 * (1 << (rest - 1).bit_length()) > low:
-        return rom(m, name, words, width, address)
-    bit = low.bit_length() - 1
-    lower = rom(m, name, words[:low], width, address[:bit])
-    upper = rom(m, f"{name}_upper", words[low:], width, address[: max(1, (rest - 1).bit_length())])
+    if not is_block(words, width) or rest == 0 or 2 * (1 << (rest - 1).bit_length()) > low:
+        return rom_behind(m, name, words, width, earlier, later)
+    bit, bits = low.bit_length() - 1, max(1, (rest - 1).bit_length())
+    lower = rom_behind(m, name, words[:low], width, earlier[:bit], later[:bit])
+    upper = rom_behind(m, f"{name}_upper", words[low:], width, earlier[:bits], later[:bits])
     is_upper = Signal(name=f"{name}_from_upper", reset_less=True)
-    m.d.sync += is_upper.eq(address[bit])
+    m.d.sync += is_upper.eq(later[bit])
     return Mux(is_upper, upper, lower)
 
 
@@ -76,7 +102,8 @@ def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: V
     """One word per window and group, written at the clock edge; never read and written at the same address at once.
 
     `REGISTER_STATES` are registers, whose multiplexer shares the LUTs of what follows; a few more are read in the cycle
-    of `read`; `DEEP_STATES` and more a cycle later, from block RAM. No reset: a sample's first step does not read it.
+    of `read`; `DEEP_STATES` and more two cycles later, from block RAM and a register behind it. No reset: a sample's
+    first step does not read it.
     """
     width = len(word)
     if depth <= REGISTER_STATES:
@@ -85,7 +112,8 @@ def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: V
             with m.If(enable & (write == place)):
                 m.d.sync += register.eq(word)
         return Mux(read, kept[-1], kept[0]) if depth > 1 else kept[0]
-    memory = Memory(shape=unsigned(width), depth=depth, init=[])
+    attributes = {"no_rw_check": 1} if depth >= DEEP_STATES else {}
+    memory = Memory(shape=unsigned(width), depth=depth, init=[], attrs=attributes)
     m.submodules[name] = memory
     write_port = memory.write_port()
     read_port = memory.read_port() if depth >= DEEP_STATES else memory.read_port(domain="comb")
@@ -95,4 +123,8 @@ def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: V
         write_port.en.eq(enable),
         read_port.addr.eq(read),
     ]
-    return read_port.data
+    if depth < DEEP_STATES:
+        return read_port.data
+    held = Signal(width, name=f"{name}_held", reset_less=True)
+    m.d.sync += held.eq(read_port.data)
+    return held

@@ -13,13 +13,17 @@ from mintaka_hw.host import Host, make_host
 from mintaka_hw.plan import Plan, PlanError, listing
 from mintaka_hw.rtl import Accelerator
 from mintaka_hw.verilog.backend import verilog_of
+from mintaka_hw.verilog.corefile import core_file
 from mintaka_hw.verilog.header import header
 from mintaka_hw.verilog.hierarchy import modules_of
+from mintaka_hw.verilog.memories import in_files
+from mintaka_hw.verilog.testbench import testbench
 from mintaka_hw.verilog.text import KEYWORDS, plain
 from mintaka_hw.verilog.tidy import tidy
 
 WAIVERS = Path(__file__).with_name("waivers.vlt")
 FILE_LIST = "files.f"
+MEMORIES = ("inline", "hex")
 TOP_NAME = re.compile(r"[a-z](?:_?[a-z0-9])*")  # without a double underscore, which ends it in names of modules inside
 
 
@@ -28,13 +32,16 @@ class Design:
     """A generated design.
 
     verilog : the file with the top module. top : its name. info : what `design.json` holds.
-    parts : the other files, where the design is split.
+    parts : the other files, where the design is split. memory_files : with the contents of its memories.
+    testbench : the self-checking bench, where one was wanted.
     """
 
     verilog: Path
     top: str
     info: dict[str, Any]
     parts: tuple[Path, ...] = ()
+    memory_files: tuple[Path, ...] = ()
+    testbench: Path | None = None
 
 
 def generate(
@@ -45,20 +52,31 @@ def generate(
     split: bool = False,
     top: str | None = None,
     host: str | Host = "none",
+    memories: str = "inline",
+    vectors: int = 0,
 ) -> Design:
-    """Write the Verilog, `files.f` (its files, top first), `<top>.vlt` (Verilator's waivers) and `design.json`.
+    """Write the Verilog, `files.f` (its files, top first), `<top>.vlt` (Verilator's waivers), `<top>.core` (for
+    FuseSoC) and `design.json`.
 
     out_dir : is made if missing.
     split : a file per module instead of one file of the same text.
     top : name of the top module, with which those of all others begin; by default from the network's name.
     host : the interface around the accelerator, which then is the top: a name in `HOSTS`, or one that was made
         for this plan; what it needs beside the Verilog is written too. "none" is the accelerator alone.
+    memories : "hex" puts the contents of memories into files that `$readmemh` reads.
+    vectors : so many of the artifact's test vectors make a self-checking test bench, `<top>_tb.v`; 0 is none.
 
     The same plan gives the same bytes; no path is in them. Raises PlanError where `top` cannot name a module, where
-    there is no such host interface, or where taps are wanted behind one.
+    there is no such host interface or place for memories, where taps or a test bench are wanted behind a host
+    interface, or more test vectors than the artifact has.
     """
     out_dir = Path(out_dir)
     top = module_name(plan.network.name) if top is None else checked_name(top)
+    if memories not in MEMORIES:
+        raise PlanError(f"memories are '{memories}'; possible are {' and '.join(MEMORIES)}")
+    if vectors and host != "none":
+        raise PlanError("a test bench drives the accelerator alone: generate with vectors, or with a host interface")
+    bench = {f"{top}_tb": testbench(plan, top, vectors, taps=taps)} if vectors else {}
     info = describe(plan, top, taps)
     if host == "none":
         texts = module_texts(plan, top, taps=taps)
@@ -70,14 +88,42 @@ def generate(
         texts = texts_of(made, plan, top)
         for name, text in made.files(top).items():
             write_whole(out_dir / name, text.encode())
+    contents: dict[str, str] = {}
+    if memories == "hex":
+        texts, contents = _apart(texts)
+    listed = tuple(contents)
     files = {f"{name}.v": text for name, text in texts.items()} if split else {f"{top}.v": "\n".join(texts.values())}
-    for name, text in files.items():
+    if memories == "hex":
+        bench, more = _apart(bench)
+        contents |= more
+    benches = [f"{name}.v" for name in bench]
+    core = core_file(top, plan.network.name, [*files], listed, [*benches, *list(contents)[len(listed) :]])
+    info |= {"memory_files": list(listed), "testbench": benches[0] if benches else None}
+    written = {**files, **{f"{name}.v": text for name, text in bench.items()}, **contents, f"{top}.core": core}
+    for name, text in written.items():
         write_whole(out_dir / name, text.encode())
     write_whole(out_dir / FILE_LIST, "".join(f"{name}\n" for name in files).encode())
     write_whole(out_dir / f"{top}.vlt", WAIVERS.read_text().replace("{top}", top).encode())
     write_whole(out_dir / "design.json", (json.dumps(info, indent=2) + "\n").encode())
     first, *parts = (out_dir / name for name in files)
-    return Design(first, top, info, tuple(parts))
+    return Design(
+        first,
+        top,
+        info,
+        tuple(parts),
+        tuple(out_dir / name for name in listed),
+        out_dir / benches[0] if benches else None,
+    )
+
+
+def _apart(texts: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Modules with their memories' contents in files, by name each."""
+    changed: dict[str, str] = {}
+    contents: dict[str, str] = {}
+    for module, text in texts.items():
+        changed[module], files = in_files(module, text)
+        contents |= files
+    return changed, contents
 
 
 def module_texts(plan: Plan, top: str, *, taps: bool) -> dict[str, str]:

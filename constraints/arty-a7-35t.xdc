@@ -1,0 +1,11 @@
+# Arty A7-35T; sources in arty-a7-35t.toml.
+set_property -dict { PACKAGE_PIN E3 IOSTANDARD LVCMOS33 } [get_ports clk]
+create_clock -name clk -period 10.000 [get_ports clk]
+set_property -dict { PACKAGE_PIN A9 IOSTANDARD LVCMOS33 PULLUP true } [get_ports rx]
+set_property -dict { PACKAGE_PIN D10 IOSTANDARD LVCMOS33 } [get_ports tx]
+set_property -dict { PACKAGE_PIN H5 IOSTANDARD LVCMOS33 } [get_ports led]
+set_property -dict { PACKAGE_PIN C2 IOSTANDARD LVCMOS33 } [get_ports button]
+set_false_path -from [get_ports { rx button }]
+set_false_path -to [get_ports { tx led }]
+set_property CFGBVS VCCO [current_design]
+set_property CONFIG_VOLTAGE 3.3 [current_design]

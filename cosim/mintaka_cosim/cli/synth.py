@@ -1,0 +1,176 @@
+"""mintaka synth"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mintaka_cosim.cli.support import (
+    ArtifactArgument,
+    JsonOption,
+    LanesOption,
+    RequestError,
+    SparseOption,
+    check_folder,
+    console,
+    emit_json,
+    parse_lanes,
+    parse_sparse,
+    shown,
+    warn,
+    written,
+)
+from mintaka_cosim.cli.tasks import task_display
+
+if TYPE_CHECKING:
+    from mintaka_cosim.synth import Request, SynthReport
+    from mintaka_hw.implement import Part
+    from mintaka_hw.plan import Plan
+    from mintaka_hw.verilog import Design
+
+
+def synth(
+    artifact: ArtifactArgument,
+    target: Annotated[
+        str,
+        typer.Option("--target", help="ecp5, ice40, gowin, nexus, xc7, asic, with commas.", metavar="T,..."),
+    ] = "ecp5",
+    pnr: Annotated[
+        bool, typer.Option("--pnr", help="Also place and route, for Fmax (ecp5, ice40, gowin, nexus).")
+    ] = False,
+    lanes: LanesOption = "auto",
+    sparse: SparseOption = "none",
+    part: Annotated[
+        str | None, typer.Option("--part", help="Devices other than the default ones.", metavar="PART,...")
+    ] = None,
+    frequency: Annotated[
+        float | None, typer.Option("--frequency", help="MHz that place and route aims at.", metavar="MHZ")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the placement.")] = 1,
+    liberty: Annotated[
+        Path | None, typer.Option("--liberty", help="Standard cells for asic, a Liberty file.", metavar="FILE")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Targets at the same time (default: one per processor).")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A folder for the report, the Verilog, netlists and logs.", metavar="DIR"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Synthesize the accelerator with open tools: cells, memories and, placed and routed, Fmax and what sets it.
+
+    What was computed before is found again in the cache.
+
+    Example: [b]mintaka synth runs/demo/network.safetensors --target ecp5,xc7,asic --lanes 16[/b]
+    """
+    from mintaka.artifact import load
+    from mintaka_hw.plan import make_plan
+    from mintaka_hw.verilog import generate
+
+    parts = parse_targets(target, part)
+    _check(parts, pnr, frequency, liberty)
+    network = load(artifact)
+    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
+    if out is not None:
+        check_folder("--out", out)
+    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
+        design = generate(plan, (out if out is not None else Path(temporary)) / "verilog")
+        requests = _requests(design, parts, pnr, frequency, seed, liberty)
+        failed, report = _run(plan, design, requests, jobs or os.cpu_count() or 1)
+        if out is not None:
+            _write(report, requests, failed, out)
+    if len(failed) < len(requests):
+        if json:
+            emit_json(report.to_json())
+        else:
+            _print(report, out)
+    for name, sentence in failed.items():
+        warn(f"{name}: {sentence}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
+    """`ecp5,asic` and `LFE5U-25F`: the device of each target, None for standard cells."""
+    from mintaka_hw.implement import DEFAULT_PARTS, TARGETS, part_of
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in TARGETS:
+            raise RequestError(f"--target {text}: '{name}' is not one of {', '.join(TARGETS)}")
+    if len(set(names)) < len(names):
+        raise RequestError(f"--target {text}: each target once is wanted")
+    found = {name: part_of(DEFAULT_PARTS[name]) if name in DEFAULT_PARTS else None for name in names}
+    for chosen in [part_of(each.strip()) for each in part.split(",")] if part is not None else []:
+        if chosen.target not in found:
+            raise RequestError(f"--part {chosen.name}: is for the target {chosen.target}, which --target does not name")
+        found[chosen.target] = chosen
+    return found
+
+
+def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, liberty: Path | None) -> None:
+    """What does not go together, before the work."""
+    from mintaka_hw.implement import NEXTPNR, check_liberty
+
+    without = [name for name in parts if name not in NEXTPNR]
+    if pnr and without:
+        raise RequestError(f"--pnr: there is no open place and route for {', '.join(without)}; ask for it alone")
+    if frequency is not None and not (pnr and 0 < frequency < float("inf")):
+        wanted = "more than 0 MHz is wanted" if pnr else "it is for --pnr"
+        raise RequestError(f"--frequency {frequency:g}: {wanted}")
+    if liberty is not None:
+        if "asic" not in parts:
+            raise RequestError(f"--liberty {liberty}: it is for the target asic, which --target does not name")
+        check_liberty(liberty)
+
+
+def _requests(
+    design: Design, parts: dict[str, Part | None], pnr: bool, frequency: float | None, seed: int, liberty: Path | None
+) -> list[Request]:
+    from mintaka_cosim.synth import Request
+
+    file = None if liberty is None else liberty.resolve()
+    return [Request(design, name, part, pnr, frequency, seed, file) for name, part in parts.items()]
+
+
+def _run(plan: Plan, design: Design, requests: list[Request], jobs: int) -> tuple[dict[str, str], SynthReport]:
+    """What went wrong by target, and the report."""
+    from mintaka_cosim.methods.work import run_tasks
+    from mintaka_cosim.synth import build_report, target_task
+
+    with task_display(len(requests)) as listen:
+        failed = run_tasks([target_task(request) for request in requests], jobs, listen)
+    return failed, build_report(plan, design, requests, failed)
+
+
+def _write(report: SynthReport, requests: list[Request], failed: dict[str, str], out: Path) -> None:
+    """report.json, report.html, and a folder per target with what the tools wrote."""
+    import shutil
+    from json import dumps
+
+    from mintaka_cosim.synth import products, render_html
+
+    if len(failed) == len(requests):
+        return
+    for request in requests:
+        if request.target not in failed:
+            for name, folder in products(request).items():
+                shutil.copytree(folder, out / request.target / name, dirs_exist_ok=True)
+    for name, text in (("report.html", render_html(report)), ("report.json", dumps(report.to_json(), indent=2) + "\n")):
+        with written(out / name, "w") as file:
+            file.write(text)
+
+
+def _print(report: SynthReport, out: Path | None) -> None:
+    from mintaka_cosim.synth import print_report
+
+    print_report(report, console())
+    if out is not None:
+        print(f"{shown(out / 'report.html')}: written", file=sys.stderr)

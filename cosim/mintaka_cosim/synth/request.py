@@ -1,0 +1,50 @@
+"""What is asked of the tools for one target, and the task that makes them do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mintaka_cosim.methods.work import Task
+from mintaka_hw.implement import Part, gates, synthesized, timed
+from mintaka_hw.verilog import Design
+
+
+@dataclass(frozen=True)
+class Request:
+    """part : None for standard cells, for which there may be a Liberty file. frequency_mhz : None for the part's."""
+
+    design: Design
+    target: str
+    part: Part | None
+    pnr: bool = False
+    frequency_mhz: float | None = None
+    seed: int = 1
+    liberty: Path | None = None
+
+
+def target_task(request: Request) -> Task:
+    """Fills the cache, so that the report finds everything there."""
+    return Task(request.target, partial(_fill, request))
+
+
+def _fill(request: Request, say: Callable[[str], None]) -> None:
+    if request.part is None:
+        gates(request.design, liberty=request.liberty, say=say)
+    elif request.pnr:
+        timed(request.design, request.part, frequency_mhz=request.frequency_mhz, seed=request.seed, say=say)
+    else:
+        synthesized(request.design, request.part, say=say)
+
+
+def products(request: Request) -> dict[str, Path]:
+    """The folders with netlists and logs, by what they are of; after the task."""
+    if request.part is None:
+        return {"synthesis": gates(request.design, liberty=request.liberty)[1]}
+    found = {"synthesis": synthesized(request.design, request.part).folder}
+    if request.pnr:
+        placed = timed(request.design, request.part, frequency_mhz=request.frequency_mhz, seed=request.seed)
+        found["place"] = placed.folder
+    return found

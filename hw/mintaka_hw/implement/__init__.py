@@ -1,0 +1,62 @@
+"""From Verilog to a netlist, a placed design and its timing, with open tools from pip."""
+
+from mintaka_hw.implement.asic import Gates, Macro, alike, check_liberty
+from mintaka_hw.implement.board import Board, BoardError, board_names, load_board
+from mintaka_hw.implement.board_design import BoardDesign, generate_board
+from mintaka_hw.implement.build import Build, build_board
+from mintaka_hw.implement.components import CriticalPath, by_component, critical_path, scopes_of, spoken
+from mintaka_hw.implement.errors import ImplementError, PlaceError, SynthesisError
+from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, gates, synthesized, timed
+from mintaka_hw.implement.harness import harness_pins, in_harness
+from mintaka_hw.implement.outreg import use_output_registers
+from mintaka_hw.implement.place import Hop, Placed, place
+from mintaka_hw.implement.targets import DEFAULT_PARTS, PARTS, SCRIPTS, TARGETS, Part, part_of
+from mintaka_hw.implement.tools import NEXTPNR, YOSYS, Tool, run_tool
+from mintaka_hw.implement.yosys import Netlist, synthesize
+
+__all__ = [
+    "DEFAULT_PARTS",
+    "NEXTPNR",
+    "PARTS",
+    "SCRIPTS",
+    "TARGETS",
+    "YOSYS",
+    "Board",
+    "BoardDesign",
+    "BoardError",
+    "Build",
+    "CriticalPath",
+    "Gates",
+    "Hop",
+    "ImplementError",
+    "Macro",
+    "Netlist",
+    "Part",
+    "PlaceError",
+    "Placed",
+    "SynthesisError",
+    "Synthesized",
+    "Timed",
+    "Tool",
+    "alike",
+    "board_names",
+    "build_board",
+    "by_component",
+    "check_fits",
+    "check_liberty",
+    "critical_path",
+    "gates",
+    "generate_board",
+    "harness_pins",
+    "in_harness",
+    "load_board",
+    "part_of",
+    "place",
+    "run_tool",
+    "scopes_of",
+    "spoken",
+    "synthesize",
+    "synthesized",
+    "timed",
+    "use_output_registers",
+]

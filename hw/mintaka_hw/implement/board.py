@@ -1,0 +1,142 @@
+"""Boards as files: a TOML that says what is on the board, and a pin file for the tools of its FPGA's family."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from mintaka_hw.implement.targets import PARTS
+
+CHECKOUT = Path(__file__).parents[3] / "constraints"
+INSTALLED = Path(__file__).parents[1] / "constraints"
+# How a pin file of the family says where a port is.
+LOCATIONS = {
+    "ecp5": r'LOCATE COMP "(?P<port>\w+)" SITE "(?P<pin>\w+)"',
+    "ice40": r"set_io (?:-nowarn )?(?:-pullup \w+ )?(?P<port>\w+) (?P<pin>\w+)",
+    "gowin": r'IO_LOC "(?P<port>\w+)" (?P<pin>\w+)',
+    "xc7": r"PACKAGE_PIN (?P<pin>\w+) .*\[get_ports (?P<port>\w+)\]",
+}
+Family = Literal["ecp5", "ice40", "gowin", "xc7"]
+
+
+class BoardError(ValueError):
+    """There is no such board, or its files are wrong; the message is one sentence."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Clock(_Part):
+    """The clock that all of the design runs with."""
+
+    pin: str
+    hz: PositiveInt
+
+
+class Uart(_Part):
+    """The serial line, as the FPGA sees it: `rx` is an input."""
+
+    rx: str
+    tx: str
+
+
+class Pin(_Part):
+    """A LED or a button; `active_low` where 0 is lit or pressed."""
+
+    pin: str
+    active_low: bool = False
+
+
+class BoardFile(_Part):
+    """What a board's TOML holds.
+
+    part : one of `targets.PARTS`. package, speed : as the family's tools call them. order : the part's whole name, for
+    the vendor's tools.
+    program : the command that loads `{bitstream}`. serial : which plug the serial line ends in.
+    """
+
+    name: str = Field(min_length=1)
+    family: Family
+    part: str
+    order: str = ""
+    package: str
+    speed: str = ""
+    pin_file: str
+    program: str
+    serial: str
+    clock: Clock
+    uart: Uart
+    led: Pin
+    reset: Pin | None = None
+
+
+class Board(BoardFile):
+    """A board with its files: `key` is its file's name without the ending, `pins` the path of its pin file."""
+
+    key: str
+    pins: Path
+
+    @property
+    def ports(self) -> dict[str, str]:
+        """Port of the board's top module -> pin."""
+        found = {"clk": self.clock.pin, "rx": self.uart.rx, "tx": self.uart.tx, "led": self.led.pin}
+        return found | ({"button": self.reset.pin} if self.reset else {})
+
+
+def boards_folder() -> Path:
+    """Where the boards' files are: in the checkout, or in the installed package."""
+    return CHECKOUT if CHECKOUT.is_dir() else INSTALLED
+
+
+def board_names() -> list[str]:
+    return sorted(path.stem for path in boards_folder().glob("*.toml"))
+
+
+def load_board(name: str) -> Board:
+    """A board that comes with Mintaka, by name, or one of your own, by the path of its TOML.
+
+    Raises BoardError where there is none of that name, a key is missing or unknown, or the pin file does not put every
+    port where the TOML says.
+    """
+    path = Path(name) if name.endswith(".toml") else boards_folder() / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(board_names())
+        raise BoardError(f"there is no board '{name}': known are {known}, or the path of a .toml file")
+    try:
+        board = BoardFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BoardError(f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BoardError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+    pins = path.parent / board.pin_file
+    found = Board(**board.model_dump(), key=path.stem, pins=pins)
+    _check(found, path)
+    return found
+
+
+def _check(board: Board, path: Path) -> None:
+    if board.part.lower() not in PARTS or PARTS[board.part.lower()].target != board.family:
+        known = ", ".join(part.name for part in PARTS.values() if part.target == board.family)
+        raise BoardError(f"{path}: part: '{board.part}' is not known in the family {board.family}; known are {known}")
+    if board.family == "xc7" and not board.order:
+        raise BoardError(f"{path}: order: Vivado wants the part's whole name, as xc7a35ticsg324-1L")
+    if "{bitstream}" not in board.program:
+        raise BoardError(f"{path}: program: '{board.program}' has no {{bitstream}} in it")
+    try:
+        text = board.pins.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BoardError(f"{path}: pin_file: {board.pins} cannot be read ({error.strerror})") from None
+    located = {match["port"]: match["pin"] for match in re.finditer(LOCATIONS[board.family], text)}
+    for port, pin in board.ports.items():
+        if located.get(port) != pin:
+            said = f"puts it at {located[port]}" if port in located else "does not mention it"
+            raise BoardError(f"{path} has '{port}' at pin {pin}, but {board.pins.name} {said}")
+    for port in sorted(set(located) - set(board.ports)):
+        raise BoardError(f"{board.pins} has a pin for '{port}', which no board design has a port for")

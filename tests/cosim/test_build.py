@@ -1,0 +1,132 @@
+"""`mintaka build`: a bitstream of a small design, and every refusal in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cosim.small import call
+from handmade import dense_network
+
+from mintaka.artifact import Network, save
+from mintaka_hw.implement import BoardError, Netlist, Part, Placed, build_board, load_board, part_of
+from mintaka_hw.implement import build as module_build
+from mintaka_hw.implement.build import logic_cells
+
+SMALL = dense_network((6, 8, 3), seed=4)
+
+
+def quiet(sentence: str) -> None:
+    """For `say`."""
+
+
+def counting(cells: Callable[[int], dict[str, int]]) -> Callable[..., Netlist]:
+    """A synthesis that finds `cells` of the lanes of a design's hidden layer."""
+
+    def synthesize(files: tuple[Path, ...], top: str, part: Part, folder: Path, **_: Any) -> Netlist:
+        info = json.loads((files[0].parent / "design.json").read_text())
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "netlist.json").write_text(json.dumps({"modules": {top: {"cells": {}}}}))
+        return Netlist(part, top, folder / "netlist.json", Counter(cells(info["layers"][0]["lanes"])))
+
+    return synthesize
+
+
+def test_what_does_not_fit_is_refused_with_the_lanes_that_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = load_board("colorlight-i5")
+    monkeypatch.setattr(module_build, "synthesize", counting(lambda lanes: {"LUT4": 9000 * lanes, "TRELLIS_FF": 50}))
+    with pytest.raises(BoardError) as error:
+        build_board(SMALL, board, tmp_path, lanes={"hidden1": 4, "head": 3}, say=quiet)
+    assert str(error.value) == (
+        "'handmade' with the lanes hidden1=4,head=3 does not fit on Colorlight i5: it takes 36,000 LUT of 24,288;"
+        " hidden1=2,head=2 fits, with 18,000 of 24,288 LUT, 50 of 24,288 FF, 0 of 56 BRAM: --lanes hidden1=2,head=2"
+    )
+    monkeypatch.setattr(module_build, "synthesize", counting(lambda _: {"LUT4": 30000, "TRELLIS_FF": 30000}))
+    with pytest.raises(BoardError, match=r"it takes 30,000 LUT of 24,288 and 30,000 FF of 24,288; no lanes fit$"):
+        build_board(SMALL, board, tmp_path, lanes=2, say=quiet)
+
+
+def test_weights_that_no_lanes_can_hold_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def cells(lanes: int) -> dict[str, int]:
+        asked.append(lanes)
+        return {"SB_RAM40_4K": 60}
+
+    monkeypatch.setattr(module_build, "synthesize", counting(cells))
+    large = dense_network((400, 100, 3), seed=4)
+    with pytest.raises(BoardError, match=r"60 BRAM of 30; no lanes fit, as the weights alone are .* hold 122,880$"):
+        build_board(large, load_board("icebreaker"), tmp_path, lanes=16, say=quiet)
+    assert asked == [16]
+
+
+def test_a_clock_that_is_missed_makes_no_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_build, "synthesize", counting(lambda _: {}))
+    monkeypatch.setattr(module_build, "use_output_registers", lambda _: 0)
+    slow = Placed(part_of("LFE5U-85F"), {"clk": (21.04, 25.0)}, {}, (), tmp_path / "x")
+    monkeypatch.setattr(module_build, "place", lambda *_, **__: slow)
+    with pytest.raises(BoardError, match=r"reaches 21\.0 MHz on ULX3S-85F, whose clock is 25 MHz: no bitstream"):
+        build_board(SMALL, load_board("ulx3s"), tmp_path, say=quiet)
+
+
+def test_a_cell_of_an_ice40_is_shared_where_its_lut_feeds_nothing_else(tmp_path: Path) -> None:
+    def cell(kind: str, **wires: int) -> dict[str, Any]:
+        directions = {port: "output" if port in "OQ" else "input" for port in wires}
+        return {"type": kind, "port_directions": directions, "connections": {p: [b] for p, b in wires.items()}}
+
+    cells = {
+        "feeds one register": cell("SB_LUT4", I0=2, O=3),
+        "its register": cell("SB_DFF", D=3, Q=4),
+        "feeds a register and more": cell("SB_LUT4", I0=4, O=5),
+        "that register": cell("SB_DFFE", D=5, Q=6),
+        "and more": cell("SB_LUT4", I0=5, O=7),
+        "behind a register": cell("SB_DFF", D=6, Q=8),
+    }
+    path = tmp_path / "n.json"
+    path.write_text(json.dumps({"modules": {"top": {"cells": cells}}}))
+    netlist = Netlist(part_of("iCE40UP5K"), "top", path, Counter(cell["type"] for cell in cells.values()))
+    assert logic_cells(netlist) == 5
+
+
+def saved(network: Network, folder: Path) -> Path:
+    save(network, folder / "network.safetensors")
+    return folder / "network.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--board", "ulx4s"], "there is no board 'ulx4s': known are"),
+        (["--board", "icebreaker", "--baud", "4000000"], "a clock of 12000000 Hz cannot make 4000000 baud"),
+        (["--board", "icebreaker", "--lanes", "x"], "--lanes x"),
+    ],
+)
+def test_the_command_line_refuses(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = call(capsys, "build", saved(SMALL, tmp_path), "--out", tmp_path / "out", *words)
+    assert done.status == 1
+    assert sentence in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.long
+def test_a_bitstream_is_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Down to the bits, for the smallest part."""
+    words = ["--board", "icebreaker", "--lanes", "2", "--json"]
+    done = call(capsys, "build", saved(SMALL, tmp_path), "--out", tmp_path / "out", *words)
+    assert done.status == 0, done.err
+    facts = json.loads(done.out)
+    assert facts == json.loads((tmp_path / "out" / "build.json").read_text())
+    assert facts["fmax_mhz"] > 12
+    assert facts["met"]
+    bits = (tmp_path / "out" / facts["bitstream"]).read_bytes()
+    assert len(bits) > 100_000
+    assert bits[:2] == b"\xff\x00", "the comment with which icepack begins"
+    assert facts["program"] == f"iceprog {tmp_path / 'out' / facts['bitstream']}"
+    cells = facts["placed"]["ICESTORM_LC"]["used"]
+    assert abs(facts["synthesized"]["LUT"]["used"] / cells - 1) < 0.1, "what is counted is what is placed"
