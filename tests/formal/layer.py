@@ -10,7 +10,7 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from formal.kit import Inside, free, mutated, offers, past, property_module, takes, transfer, using
+from formal.kit import Inside, free, mutated, offers, property_module, takes, transfer, using
 from formal.prove import NoPath, Proof
 from handmade import dense_network
 
