@@ -151,12 +151,14 @@ class AnyTwo:
             self.classes.append(which)
             self.values.append(value)
 
-    def known(self, best: Value, winner: Value) -> Value:
-        """Of those that have passed, `winner` with the logit `best` is the first of the largest."""
-        found: Value = self.over | (self.number == 0) | (winner < self.number)
+    def known(self, best: Value, winner: Value, below: Value | None = None) -> Value:
+        """Of those that have passed (or of the classes `below`), `winner` with the logit `best` is the first of the
+        largest."""
+        number = self.number if below is None else below
+        found: Value = self.over | (number == 0) | (winner < number) if below is None else Const(1, 1)
         for which, value in zip(self.classes, self.values, strict=True):
             largest = ((best > value) | ((best == value) & (winner <= which))) & ((winner != which) | (best == value))
-            found = found & (~(self.over | (self.number > which)) | largest)
+            found = found & (~((self.over if below is None else 0) | (number > which)) | largest)
         return found
 
     def won_by(self, winner: Value) -> Value:
@@ -182,21 +184,30 @@ def serializer_gives_all_logits(kind: Any, logits: StreamLayout) -> Module:
     inside = Inside(m, serializer := kind(logits))
     surrounded(m, serializer)
     out, lanes = serializer.o.payload, logits.word_elements
-    number = Signal(range(logits.elements), name="class_at_hand")
-    with m.If(transfer(serializer.o)):
-        m.d.sync += number.eq(Mux(number == logits.elements - 1, 0, number + 1))
+    number, given = (Signal(range(logits.elements), name=name) for name in ("class_taken", "class_given"))
+    valid, step = inside.value("valid"), inside.value("step")
     last, lane = number == logits.elements - 1, number % lanes
-    two = AnyTwo(m, logits, number, out.logit, transfer(serializer.o), Const(0, 1))
+    word_ends = last | (lane == lanes - 1)
+    with m.If(step):
+        m.d.sync += [number.eq(Mux(last, 0, number + 1)), given.eq(number)]
+    all_in = valid & (given == logits.elements - 1)
+    two = AnyTwo(m, logits, number, logit_of(logits, serializer.i.payload, lane), step, all_in)
+    best, winner = inside.value("best"), inside.value("winner")
     m.d.comb += [
-        Assert(serializer.o.valid == serializer.i.valid),
-        Assert(serializer.i.ready == (serializer.o.ready & (last | (lane == lanes - 1)))),
-        Assert(out.logit == logit_of(logits, serializer.i.payload, lane)),
-        Assert(out.last == last),
-        Assert(~last | two.won_by(out.winner)),
+        Assert(step == (serializer.i.valid & (~valid | serializer.o.ready))),
+        Assert(transfer(serializer.i) == (step & word_ends)),
+        Assert(serializer.o.valid == valid),
+        *(Assert(~valid | (given != c) | (out.logit == v)) for c, v in zip(two.classes, two.values, strict=True)),
+        Assert(~valid | (out.last == (given == logits.elements - 1))),
+        Assert(~all_in | two.won_by(out.winner)),
         Assert(number < logits.elements),
+        Assert(~valid | (number == Mux(given == logits.elements - 1, 0, given + 1))),
         Assert(inside.value("number") == number),
         Assert(inside.value("lane") == lane),
-        Assert(two.known(inside.value("best"), inside.value("winner"))),
+        Assert(~valid | (inside.value("given") == given)),
+        Assert(two.known(best, winner, Mux(valid, given, number))),
+        Assert(~valid | (given == 0) | (winner < given) | ((winner == given) & (best == out.logit))),
+        Assert(valid | (number == 0) | (winner < number)),
     ]
     return m
 
@@ -369,7 +380,7 @@ WAITS: dict[str, tuple[Any, str, str]] = {  # each with a `valid` that waits for
     "windows": (WindowReader, "self.o.valid.eq(valid)", "self.o.valid.eq(valid & self.o.ready)"),
     "pool-sum": (PoolCore, "windows.o.valid & pixel.last)", "windows.o.valid & pixel.last & self.o.ready)"),
     "join": (JoinCore, "self.o.valid.eq(everyone)", "self.o.valid.eq(everyone & self.o.ready)"),
-    "serializer": (LogitSerializer, "self.o.valid.eq(self.i.valid)", "self.o.valid.eq(self.i.valid & self.o.ready)"),
+    "serializer": (LogitSerializer, "self.o.valid.eq(valid)", "self.o.valid.eq(valid & self.o.ready)"),
     "order": (LogitOrder, "self.o.valid.eq(valid)", "self.o.valid.eq(valid & self.o.ready)"),
     "exit": (EarlyExit, "self.o.valid.eq(sending)", "self.o.valid.eq(sending & self.o.ready)"),
     "gate": (SampleGate, "self.i.valid & ~whole & ~drops)", "self.i.valid & ~whole & ~drops & self.o.ready)"),
@@ -466,7 +477,7 @@ PROOFS += [
         LogitSerializer,
         {
             "of equal logits the last one wins": mutated(LogitSerializer, "(logit > best)", "(logit >= best)"),
-            "a word is dropped": mutated(LogitSerializer, "self.o.ready & word_ends", "word_ends"),
+            "a word is dropped": mutated(LogitSerializer, "step & word_ends", "word_ends"),
         },
         depth=2,
         fault_depth=8,
