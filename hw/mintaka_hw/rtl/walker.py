@@ -60,8 +60,7 @@ class Walker(wiring.Component):
 
     One entry per cycle, until `ENTRIES_AHEAD` wait to be taken: whoever takes at most one per cycle never waits for
     one, but for the three cycles behind a list that becomes readable. Phases without a list (the later steps, where a
-    direct input is all there is) are one entry of nothing per window and group. With early exit the walker stops
-    behind a sample's last entry, until the restart: no layer runs ahead.
+    direct input is all there is) are one entry of nothing per window and group.
 
     Attributes
     ----------
@@ -177,7 +176,7 @@ class Walker(wiring.Component):
         return m
 
     def _unless_over(self, m: Module, ready: Value, ends: Value) -> Value:
-        """`ready`; with early exit not behind the sample's last entry, until the restart."""
+        """`ready`; with early exit not behind the sample's last entry, until the restart: no layer runs ahead."""
         if not self.layer.exits:
             return ready
         over = Signal(name="sample_over")
