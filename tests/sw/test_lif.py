@@ -144,6 +144,22 @@ def test_gradients_equal_autograd_through_a_loop(
         torch.testing.assert_close(grad, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("conv", [False, True])
+def test_gradients_through_a_recurrence_of_extreme_gain_stay_finite(conv: bool) -> None:
+    """50 steps just below the threshold, each of which multiplies by far more than the damping takes away."""
+    current = torch.zeros((50, 2, 8, *((3, 1) if conv else ()))).requires_grad_()
+    gain, threshold, bias = torch.full((8,), 300.0), torch.full((8,), 0.001), torch.zeros(8)
+    W = torch.full((8, 8, *((3, 1) if conv else ())), 7.0).requires_grad_()
+    geometry = ConvGeometry((1, 1), (1, 0), 1) if conv else None
+    s = recurrent_spikes(current, W, geometry, gain, threshold, bias, None, LIF(LEAKS["V>>1"], 7, "zero", False), None)
+    s.sum().backward()
+    for grad in (current.grad, W.grad):
+        assert grad is not None
+        assert bool(grad.isfinite().all())
+    assert current.grad is not None
+    assert float(current.grad.abs().max()) > 1e3
+
+
 def test_membranes_are_recorded() -> None:
     lif = LIF(LEAKS["V>>1"], 7, "zero")
     done = scan(torch.full((1, 1), 5.0), 3, lif, torch.full((1,), 8.0), None, None, membranes=True)

@@ -66,6 +66,11 @@ class SNN(nn.Module):
         return read_of(spec)
 
     @property
+    def recurrent(self) -> bool:
+        """A layer reads its own spikes of the step before."""
+        return any(isinstance(layer, Spiking) and layer.own is not None for layer in self.layers)
+
+    @property
     def integer(self) -> bool:
         """Whether the forward is the integer network."""
         return self.head.integer

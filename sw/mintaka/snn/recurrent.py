@@ -8,7 +8,9 @@ one step later:
     dL/dW    = sum over t of dL/dK_(t+1) s_t^T
 
 The damping keeps the gradient from exploding on its way back through many steps (0.3: Bellec et al., NeurIPS 2018).
-Without it the IMU net of recipes/ does not train.
+Without it the IMU net of recipes/ does not train. Where gains are extreme (a neuron whose weights are nearly all 0) it
+is not enough: what comes back to a spike is clipped to +-`LARGEST`, far above any useful gradient, so that every number
+stays finite.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from mintaka.snn.surrogate import triangle
 from mintaka.snn.synapses import through
 
 DAMPING = 0.3
+LARGEST = 1e6
 
 Transfer = Callable[[Tensor], Tensor]
 
@@ -38,13 +41,14 @@ def transfer(W: Tensor, conv: ConvGeometry | None) -> Transfer:
 
 
 def transposed(W: Tensor, conv: ConvGeometry | None, grad: Tensor) -> Tensor:
-    """dL/ds of `transfer`, given dL/d(current)."""
+    """dL/ds of `transfer`, given dL/d(current), clipped."""
     if W.ndim == 1:
-        return grad * per_channel(W, grad)
-    if conv is None:
-        return grad @ W
-    g: Tensor = conv2d_input(grad.shape, W, grad, conv.stride, conv.padding, groups=conv.groups)  # type: ignore[no-untyped-call]
-    return g
+        g = grad * per_channel(W, grad)
+    elif conv is None:
+        g = grad @ W
+    else:
+        g = conv2d_input(grad.shape, W, grad, conv.stride, conv.padding, groups=conv.groups)  # type: ignore[no-untyped-call]
+    return g.clamp_(-LARGEST, LARGEST)
 
 
 def outer(s: Tensor, grad: Tensor, W: Tensor, conv: ConvGeometry | None) -> Tensor:

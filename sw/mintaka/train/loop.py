@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mintaka.artifact import Input
@@ -39,6 +39,7 @@ from mintaka.train.start import common_checkpoint, kept_file
 
 OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
+LARGEST_NORM = 1.0  # of the gradient, where a layer reads itself: through many steps single batches would outweigh all
 
 
 @dataclass(frozen=True)
@@ -271,6 +272,8 @@ class _Run:
             raise TrainError(f"the loss is not finite in {where}: lower 'train.learning_rate' ({rate})")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if snn.recurrent:
+            nn.utils.clip_grad_norm_(snn.parameters(), LARGEST_NORM)
         self.optimizer.step()
         return value, int((logits.detach().argmax(1) == target).sum())
 
