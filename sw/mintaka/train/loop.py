@@ -39,7 +39,9 @@ from mintaka.train.start import common_checkpoint, kept_file
 
 OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
-LARGEST_NORM = 1.0  # of the gradient, where a layer reads itself: through many steps single batches would outweigh all
+# Of the gradient, where a layer reads itself. Ordinary ones are far below; through many steps of an extreme gain single
+# batches would outweigh all others.
+LARGEST_NORM = 10.0
 
 
 @dataclass(frozen=True)
