@@ -17,7 +17,7 @@ from pathlib import Path
 
 from formal.prove import NoPath, Outcome, Proof
 
-MODULES = ("lif", "link", "streams", "layer", "axi")
+MODULES = ("lif", "link", "streams", "layer", "axi", "packets")
 
 
 def proofs() -> list[Proof | NoPath]:
