@@ -13,7 +13,16 @@ from formal.run import holds, proofs
 from mintaka_hw.rtl.link import Fork, Queue
 
 PROOFS = {proof.name: proof for proof in proofs()}
-FAST = ["lif-zero-above", "lif-cuba-refractory", "fork-2", "delayed-queue-3-1-2", "gate", "valid-gate", "axi-lite", "packet-reader"]
+FAST = [
+    "lif-zero-above",
+    "lif-cuba-refractory",
+    "fork-2",
+    "delayed-queue-3-1-2",
+    "gate",
+    "valid-gate",
+    "axi-lite",
+    "packet-reader",
+]
 
 
 @pytest.mark.parametrize("name", FAST)
