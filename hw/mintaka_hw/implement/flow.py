@@ -16,7 +16,7 @@ from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.harness import CORE, harness_pins, in_harness
 from mintaka_hw.implement.kept import kept
 from mintaka_hw.implement.outreg import use_output_registers
-from mintaka_hw.implement.place import place
+from mintaka_hw.implement.place import ROUTER, place
 from mintaka_hw.implement.targets import SCRIPTS, Part
 from mintaka_hw.implement.tools import NEXTPNR, YOSYS, Say, on_stderr
 from mintaka_hw.implement.yosys import Netlist, synthesize
@@ -84,7 +84,8 @@ def timed(
         path = critical_path(placed.path, scopes_of(netlist), CORE)
         return {"fmax_mhz": placed.fmax_mhz, "output_registers": moved, "used": placed.used, "path": asdict(path)}
 
-    key = (_text(design), asdict(part), SCRIPTS[part.target], wanted, seed, YOSYS.version, NEXTPNR[part.target].version)
+    tools = SCRIPTS[part.target], ROUTER.get(part.target), YOSYS.version, NEXTPNR[part.target].version
+    key = (_text(design), asdict(part), wanted, seed, *tools)
     found, folder = kept("place", key, make)
     path = {**found["path"], "parts": tuple((where, delay) for where, delay in found["path"]["parts"])}
     used = {kind: (n[0], n[1]) for kind, n in found["used"].items()}

@@ -19,6 +19,8 @@ REPORT, LOG = "nextpnr.json", "nextpnr.log"
 PINS = {"ecp5": ("--lpf", ""), "ice40": ("--pcf", ""), "gowin": ("--vopt", "cst="), "nexus": ("--pdc", "")}
 PRODUCT = {"ecp5": ("--textcfg", "config"), "ice40": ("--asc", "asc"), "gowin": ("--write", "pnr.json")}
 PRODUCT["nexus"] = ("--fasm", "fasm")
+# nextpnr-nexus' own choice, router2, does not find the detour from most clock pads to the clock's buffer.
+ROUTER = {"nexus": ("--router", "router1")}
 UNPINNED = {"ecp5": ("--lpf-allow-unconstrained",), "ice40": ("--pcf-allow-unconstrained",)}
 
 
@@ -102,7 +104,7 @@ def place(
         pin_option, prefix = PINS[part.target]
         arguments += [pin_option, prefix + os.path.relpath(pins, folder)]
     arguments += ["--freq", f"{frequency:g}", "--seed", str(seed), "--timing-allow-fail", "--report", REPORT]
-    arguments += [option, product.name]
+    arguments += [*ROUTER.get(part.target, ()), option, product.name]
     tool = NEXTPNR[part.target]
     status, text = run_tool(tool, arguments, folder, say=say, each_line=lambda line: _progress(line, say))
     (folder / LOG).write_text(text)
