@@ -8,6 +8,7 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from mintaka.compress.activity import Activity
+from mintaka.compress.apply import apply
 from mintaka.compress.binary import Binary, binarize
 from mintaka.compress.choose import Target, choose
 from mintaka.compress.cut import cut_channels, mask_channels
@@ -85,6 +86,7 @@ __all__ = [
     "Target",
     "Task",
     "Widths",
+    "apply",
     "binarize",
     "calibrate",
     "choose",

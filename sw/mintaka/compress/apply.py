@@ -1,0 +1,46 @@
+"""Any method on a network of your own program, without a recipe."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from mintaka.compress.method import Method, Phase, Task
+from mintaka.snn.network import SNN, Seen
+
+
+def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) -> SNN:
+    """The network behind all phases of the method, trained with Adam on the task's batches; nothing is stored.
+
+    snn : in full precision for methods that work `at = "float"`, else quantized. It may be changed in place.
+    learning_rate : at the start of each phase; it falls to 0 as half a cosine.
+    Raises CompressError where the method cannot work on this network.
+    """
+    method.check(snn, task)
+    for phase in method.phases():
+        snn = phase.stage.begin(snn, task)
+        phase.stage.attach(snn)
+        _train(snn, phase, task, learning_rate)
+        snn = phase.stage.finish(snn, task)
+    return snn
+
+
+def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
+    stage = phase.stage
+    optimizer = torch.optim.Adam(snn.parameters(), lr=learning_rate)
+    for epoch in range(phase.epochs):
+        snn.train()
+        batches = list(task.batches(snn))
+        schedule = torch.cos(torch.linspace(0, torch.pi, len(batches) * phase.epochs + 1)) / 2 + 0.5
+        for number, (x, classes) in enumerate(batches, epoch * len(batches)):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * float(schedule[number])
+            stage.before_step(snn, number / (len(batches) * phase.epochs))
+            seen = Seen(membranes={} if stage.membranes else None)
+            loss = F.cross_entropy(snn.scores(snn(x, seen=seen)), classes)
+            penalty = stage.penalty(snn, seen)
+            optimizer.zero_grad(set_to_none=True)
+            (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if epoch + 1 < phase.epochs:
+            stage.after_epoch(snn, task, epoch + 1, phase.epochs)

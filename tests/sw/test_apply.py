@@ -1,0 +1,113 @@
+"""Every method as a plain function call: from a network in a program of one's own to an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from mintaka.artifact import Input, run
+from mintaka.compress import METHODS, AnyMethod, CompressError, Task, apply, calibrate, with_margins
+from mintaka.compress.exits import Exit
+from mintaka.snn import SNN, DenseSpec, NeuronSpec, parse_leak, to_artifact
+
+FRACTION = {"remove": 0.5, "epochs": 1}
+ASKED: dict[str, dict[str, Any]] = {
+    "slim": {**FRACTION, "sparse_epochs": 1},
+    "sca": {**FRACTION, "search_epochs": 2},
+    "sdsnn": {**FRACTION, "search_epochs": 8, "patience": 1},
+    "random": FRACTION,
+    "pca": {"epochs": 1, "variance": 0.9},
+    "small": {"epochs": 1, "widths": {"hidden": 6}},
+    "stds": {"epochs": 1, "depth": 0.5, "search_epochs": 2},
+    "slats": {"epochs": 1, "depth": 0.5, "search_epochs": 2},
+    "sops": {"epochs": 1, "strength": 0.1, "search_epochs": 2},
+    "activity": {"epochs": 2, "strength": 0.1, "of": "membrane"},
+    "steps": {"epochs": 1, "time_steps": 2},
+    "share": {"epochs": 1, "bits": 2},
+    "binary": {"epochs": 1},
+    "mixed": {"epochs": 1, "search_epochs": 1, "memory_bits": 1200},
+    "exit": {},
+}
+
+
+def network() -> SNN:
+    neuron = NeuronSpec(membrane_bits=4, leak=parse_leak("V>>1"), reset="zero")
+    specs = [DenseSpec("hidden", 12, 4, neuron), DenseSpec("out", 3, 4, None)]
+    return SNN(Input("input", (20,), "direct", 4), 4, specs, seed=1)
+
+
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 3, 96)
+    return np.clip(rng.integers(0, 8, (96, 20)) + 4 * (np.arange(20) % 3 == y[:, None]), 0, 15).astype(np.uint8), y
+
+
+def task() -> Task:
+    x, y = samples()
+
+    def batches(_: SNN) -> Iterator[tuple[Tensor, Tensor]]:
+        for at in range(0, 96, 32):
+            yield torch.from_numpy(x[at : at + 32].astype(np.float32)), torch.from_numpy(y[at : at + 32])
+
+    return Task(batches, seed=1)
+
+
+def test_all_are_here() -> None:
+    assert set(ASKED) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_method_as_a_function(name: str) -> None:
+    method = TypeAdapter(AnyMethod).validate_python({"method": name, **ASKED[name]})
+    snn = network()
+    if method.at == "qat":
+        snn.quantize()
+    snn = apply(method, snn, task())
+    if not snn.integer:
+        snn.quantize()
+    x, y = samples()
+    with torch.no_grad():
+        snn.train()(torch.from_numpy(x.astype(np.float32)))  # the BatchNorm's averages, of the integer sums
+        logits = snn.eval()(torch.from_numpy(x.astype(np.float32)))
+    found = to_artifact(snn, "case")
+    assert np.array_equal(run(found, x).logits, logits.numpy())
+    plain = to_artifact(_plain(), "case")
+    weights = [[edge.weight.values for node in net.nodes for edge in node.inputs] for net in (found, plain)]
+    zeros = [sum(int((each == 0).sum()) for each in net) for net in weights]
+    sizes = [sum(each.size for each in net) for net in weights]
+    if name in ("slim", "sca", "sdsnn", "random", "pca", "small"):
+        assert sizes[0] < sizes[1]
+    elif name in ("stds", "slats", "sops"):
+        assert zeros[0] > zeros[1] or sizes[0] < sizes[1]
+    elif name == "steps":
+        assert found.time_steps == 2
+    elif name == "share":
+        assert all(len(np.unique(each)) <= 4 for each in weights[0])
+    elif name == "binary":
+        assert all(set(np.unique(each)) <= {-1, 1} for each in weights[0])
+    elif name == "mixed":
+        assert sum(edge.weight.values.size * edge.weight.bits for n in found.nodes for edge in n.inputs) < 1200
+    elif isinstance(method, Exit):
+        early = with_margins(found, calibrate(found, x, y, method.loss))
+        assert run(early, x).logits.shape == logits.shape
+
+
+def _plain() -> SNN:
+    snn = network()
+    snn.quantize()
+    x, _ = samples()
+    with torch.no_grad():
+        snn.train()(torch.from_numpy(x.astype(np.float32)))
+    return snn.eval()
+
+
+def test_what_cannot_be_is_refused_first() -> None:
+    method = TypeAdapter(AnyMethod).validate_python({"method": "steps", "time_steps": 9, "epochs": 1})
+    with pytest.raises(CompressError, match="9"):
+        apply(method, network(), task())
