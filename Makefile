@@ -41,7 +41,7 @@ setup: $(STAMP) ## make .venv from requirements.lock
 
 ##@ Checks
 .PHONY: test
-test: $(STAMP) lint ## lint and all tests (under 10 minutes on 2 cores)
+test: $(STAMP) lint ## lint and all tests (under 20 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
 
 .PHONY: test-long
