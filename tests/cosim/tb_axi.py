@@ -252,6 +252,7 @@ async def driven(dut: Any) -> None:
         refused("a sample has shape", lambda: driver.pack(b.x[0].astype(float)))
         refused("a sample holds values", lambda: driver.pack(b.x[0].astype(int) - 300))
         refused("instead of", lambda: driver.unpack(b"abcd"))
+        refused("given up by a reset", lambda: driver.unpack(bytes(driver.design["result_bytes"])))  # a DMA's buffer
         refused("no Mintaka design", lambda: b.module.Driver(lambda _: 0, b.write32, b.exchange))
         other = {**b.design, "hash": b.design["hash"] ^ 1}
         refused("the driver was made for", lambda: b.module.Driver(b.read32, b.write32, b.exchange, other))

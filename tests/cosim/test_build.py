@@ -16,6 +16,7 @@ from mintaka.artifact import Network, save
 from mintaka_hw.implement import BoardError, Netlist, Part, Placed, build_board, load_board, part_of
 from mintaka_hw.implement import build as module_build
 from mintaka_hw.implement.build import logic_cells
+from mintaka_hw.implement.errors import PlaceError
 
 SMALL = dense_network((6, 8, 3), seed=4)
 
@@ -36,15 +37,25 @@ def counting(cells: Callable[[int], dict[str, int]]) -> Callable[..., Netlist]:
     return synthesize
 
 
+def earlier(folder: Path) -> None:
+    """Something was built there before."""
+    (folder / "eye.bit").write_bytes(b"bits")
+    (folder / "build.json").write_text(json.dumps({"bitstream": "eye.bit", "scripts": []}))
+
+
 def test_what_does_not_fit_is_refused_with_the_lanes_that_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = load_board("colorlight-i5")
-    monkeypatch.setattr(module_build, "synthesize", counting(lambda lanes: {"LUT4": 9000 * lanes, "TRELLIS_FF": 50}))
+    earlier(tmp_path)
+    monkeypatch.setattr(module_build, "synthesize", counting(lambda lanes: {"LUT4": 8000 * lanes, "TRELLIS_FF": 50}))
     with pytest.raises(BoardError) as error:
         build_board(SMALL, board, tmp_path, lanes={"hidden1": 4, "head": 3}, say=quiet)
     assert str(error.value) == (
-        "'handmade' with the lanes hidden1=4,head=3 does not fit on Colorlight i5: it takes 36,000 LUT of 24,288;"
-        " hidden1=2,head=2 fits, with 18,000 of 24,288 LUT, 50 of 24,288 FF, 0 of 56 BRAM: --lanes hidden1=2,head=2"
+        "'handmade' with the lanes hidden1=4,head=3 does not fit on Colorlight i5: it takes 32,000 LUT of 24,288;"
+        " of lanes limited alike for all layers, the most that fit are hidden1=3,head=3, with 24,000 of 24,288 LUT,"
+        " 50 of 24,288 FF, 0 of 56 BRAM: --lanes hidden1=3,head=3"
     )
+    assert (tmp_path / "eye.bit").exists(), "an earlier build is not lost"
+    assert len(list(tmp_path.iterdir())) == 2
     monkeypatch.setattr(module_build, "synthesize", counting(lambda _: {"LUT4": 30000, "TRELLIS_FF": 30000}))
     with pytest.raises(BoardError, match=r"it takes 30,000 LUT of 24,288 and 30,000 FF of 24,288; no lanes fit$"):
         build_board(SMALL, board, tmp_path, lanes=2, say=quiet)
@@ -67,9 +78,19 @@ def test_weights_that_no_lanes_can_hold_are_refused_at_once(tmp_path: Path, monk
 def test_a_clock_that_is_missed_makes_no_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_build, "synthesize", counting(lambda _: {}))
     monkeypatch.setattr(module_build, "use_output_registers", lambda _: 0)
+    earlier(tmp_path)
     slow = Placed(part_of("LFE5U-85F"), {"clk": (21.04, 25.0)}, {}, (), tmp_path / "x")
     monkeypatch.setattr(module_build, "place", lambda *_, **__: slow)
     with pytest.raises(BoardError, match=r"reaches 21\.0 MHz on ULX3S-85F, whose clock is 25 MHz: no bitstream"):
+        build_board(SMALL, load_board("ulx3s"), tmp_path, say=quiet)
+    assert not (tmp_path / "eye.bit").exists(), "nobody loads the earlier one for it"
+    assert not (tmp_path / "build.json").exists()
+
+    def full(*_: Any, **__: Any) -> Placed:
+        raise PlaceError("nextpnr-ecp5 failed")
+
+    monkeypatch.setattr(module_build, "place", full)
+    with pytest.raises(PlaceError, match=r"failed; with the lanes .* it takes 0 of 83,640 LUT, .*: try fewer lanes"):
         build_board(SMALL, load_board("ulx3s"), tmp_path, say=quiet)
 
 
@@ -115,18 +136,30 @@ def test_the_command_line_refuses(
 
 
 @pytest.mark.long
-def test_a_bitstream_is_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Down to the bits, for the smallest part."""
-    words = ["--board", "icebreaker", "--lanes", "2", "--json"]
+@pytest.mark.parametrize(
+    ("board", "start", "site", "command"),
+    [
+        ("icebreaker", b"\xff\x00", "ICESTORM_LC", "iceprog {}"),
+        ("colorlight-i5", b"\xff\x00", "TRELLIS_COMB", "openFPGALoader -b colorlight-i5 {}"),
+        ("tangnano9k", b"//", "LUT4", "openFPGALoader -b tangnano9k {}"),
+    ],
+)
+def test_a_bitstream_is_built(
+    board: str, start: bytes, site: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Down to the bits, for a part of each family."""
+    words = ["--board", board, "--lanes", "2", "--json"]
     done = call(capsys, "build", saved(SMALL, tmp_path), "--out", tmp_path / "out", *words)
     assert done.status == 0, done.err
     facts = json.loads(done.out)
     assert facts == json.loads((tmp_path / "out" / "build.json").read_text())
-    assert facts["fmax_mhz"] > 12
+    assert facts["fmax_mhz"] > facts["clock_mhz"]
     assert facts["met"]
     bits = (tmp_path / "out" / facts["bitstream"]).read_bytes()
-    assert len(bits) > 100_000
-    assert bits[:2] == b"\xff\x00", "the comment with which icepack begins"
-    assert facts["program"] == f"iceprog {tmp_path / 'out' / facts['bitstream']}"
-    cells = facts["placed"]["ICESTORM_LC"]["used"]
-    assert abs(facts["synthesized"]["LUT"]["used"] / cells - 1) < 0.1, "what is counted is what is placed"
+    assert len(bits) > 30_000
+    assert bits.startswith(start), "the comment with which the packer begins"
+    assert facts["program"] == command.format(tmp_path / "out" / facts["bitstream"])
+    cells = facts["placed"][site]["used"]
+    if board == "icebreaker":
+        assert abs(facts["synthesized"]["LUT"]["used"] / cells - 1) < 0.1, "what is counted is what is placed"
+    assert cells > 100

@@ -18,6 +18,7 @@ from strategies import random_inputs
 
 from mintaka.artifact import Network, TestVectors, run, save
 from mintaka_cosim import toolchain
+from mintaka_hw.implement import generate_board, load_board
 from mintaka_hw.plan import Plan, make_plan
 from mintaka_hw.verilog import Design, generate
 from mintaka_hw.verilog.memories import in_files
@@ -59,23 +60,23 @@ def icarus(design: Design) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["vvp", "-n", "bench"], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def fusesoc(design: Design, target: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`fusesoc run --target ...` on the core file beside the design."""
+def fusesoc(name: str, target: str, cores: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`fusesoc run --target ...` on a core file below `cores`."""
     env = toolchain.simulation_env()
     env["MAKEFLAGS"] += f" {QUICK}"
-    command = [sys.executable, "-m", "fusesoc.main", "--cores-root", str(design.verilog.parent), "run"]
-    command += ["--work-root", str(folder), "--target", target, f"::{design.top}"]
+    command = [sys.executable, "-m", "fusesoc.main", "--cores-root", str(cores), "run"]
+    command += ["--work-root", str(folder), "--target", target, f"::{name}"]
     return subprocess.run(command, cwd=folder.parent, env=env, capture_output=True, text=True, check=False)
 
 
 def test_fusesoc_with_verilator(tmp_path: Path) -> None:
     """Lint, then the bench with memories in files; what it reads decides: another expected value or weight fails."""
     design = generate(PLANS["dense"](), tmp_path / "design", memories="hex", vectors=SAMPLES)
-    linted = fusesoc(design, "lint", tmp_path / "lint")
+    linted = fusesoc(design.top, "lint", tmp_path / "design", tmp_path / "lint")
     assert linted.returncode == 0, linted.stderr
     assert "Warning" not in linted.stdout + linted.stderr
     work = tmp_path / "sim"
-    done = fusesoc(design, "sim", work)
+    done = fusesoc(design.top, "sim", tmp_path / "design", work)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"PASS: {2 * SAMPLES * 4} logits and classes of {SAMPLES} samples, 0 differ" in done.stdout
     for name in ("tb__logits", "_layer_hidden1__weights"):
@@ -86,6 +87,20 @@ def test_fusesoc_with_verilator(tmp_path: Path) -> None:
         assert wrong.returncode != 0
         assert re.search(r"^FAIL: \d+ differences in ", wrong.stdout, re.MULTILINE)
         path.write_text(text)
+
+
+def test_fusesoc_knows_the_design_its_hosts_and_boards_apart(tmp_path: Path) -> None:
+    """One network three times in a library; each is linted with all its files."""
+    plan = PLANS["dense"]()
+    top = generate(plan, tmp_path / "cores/plain").top
+    generate(plan, tmp_path / "cores/axi", host="axi")
+    generate_board(plan, load_board("arty-a7-35t"), tmp_path / "cores/board", baud=115200)
+    for name in (top, f"{top}_axi", f"{top}_board"):
+        done = fusesoc(name, "lint", tmp_path / "cores", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stdout + done.stderr
+        files = (tmp_path / name).rglob("*.vc")
+        assert f"--top-module {name.removesuffix('_axi')}" in "".join(path.read_text() for path in files)
 
 
 @icarus_only
@@ -100,7 +115,7 @@ def test_icarus(name: str, tmp_path: Path) -> None:
 @icarus_only
 def test_fusesoc_with_icarus(tmp_path: Path) -> None:
     design = generate(PLANS["pictures"](), tmp_path / "design", memories="hex", vectors=1, top="eye")
-    done = fusesoc(design, "sim_icarus", tmp_path / "sim")
+    done = fusesoc(design.top, "sim_icarus", tmp_path / "design", tmp_path / "sim")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS: " in done.stdout
 

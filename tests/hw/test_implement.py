@@ -328,6 +328,11 @@ def test_standard_cells(tmp_path: Path) -> None:
     assert mapped.memories == plain.memories
     assert "DFF" in (tmp_path / "mapped" / "m.v").read_text()
 
+    text = LIBERTY.read_text().replace("cell(INV) { area : 1;", 'cell(INV) { area : "one";')
+    (tmp_path / "no.lib").write_text(text.replace("cell(NAND2) { area : 2;", "cell(NAND2) { /* area : 2; */"))
+    with pytest.raises(SynthesisError, match=r"no\.lib gives no area, a number, of INV, NAND2, used by m"):
+        to_gates([tmp_path / "m.v"], "m", tmp_path / "poor", liberty=tmp_path / "no.lib")
+
 
 @pytest.mark.parametrize(
     ("text", "said"),

@@ -41,7 +41,10 @@ def synth(
         typer.Option("--target", help="ecp5, ice40, gowin, nexus, xc7, asic, with commas.", metavar="T,..."),
     ] = "ecp5",
     pnr: Annotated[
-        bool, typer.Option("--pnr", help="Also place and route, for Fmax (ecp5, ice40, gowin, nexus).")
+        bool,
+        typer.Option(
+            "--pnr", help="Also place and route, for Fmax (ecp5, ice40, gowin, nexus; the others are synthesized)."
+        ),
     ] = False,
     lanes: LanesOption = "auto",
     sparse: SparseOption = "none",
@@ -116,12 +119,11 @@ def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
 
 
 def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, liberty: Path | None) -> None:
-    """What does not go together, before the work."""
+    """What does not go together, before the work; a target without place and route may stand beside one that has it."""
     from mintaka_hw.implement import NEXTPNR, check_liberty
 
-    without = [name for name in parts if name not in NEXTPNR]
-    if pnr and without:
-        raise RequestError(f"--pnr: there is no open place and route for {', '.join(without)}; ask for it alone")
+    if pnr and not any(name in NEXTPNR for name in parts):
+        raise RequestError(f"--pnr: there is no open place and route for {', '.join(parts)}: leave it out")
     if frequency is not None and not (pnr and 0 < frequency < float("inf")):
         wanted = "more than 0 MHz is wanted" if pnr else "it is for --pnr"
         raise RequestError(f"--frequency {frequency:g}: {wanted}")
@@ -135,9 +137,13 @@ def _requests(
     design: Design, parts: dict[str, Part | None], pnr: bool, frequency: float | None, seed: int, liberty: Path | None
 ) -> list[Request]:
     from mintaka_cosim.synth import Request
+    from mintaka_hw.implement import NEXTPNR
 
     file = None if liberty is None else liberty.resolve()
-    return [Request(design, name, part, pnr, frequency, seed, file) for name, part in parts.items()]
+    without = [name for name in parts if name not in NEXTPNR]
+    if pnr and without:
+        warn(f"--pnr: there is no open place and route for {', '.join(without)}, which is synthesized only")
+    return [Request(design, name, part, pnr and name in NEXTPNR, frequency, seed, file) for name, part in parts.items()]
 
 
 def _run(plan: Plan, design: Design, requests: list[Request], jobs: int) -> tuple[dict[str, str], SynthReport]:

@@ -197,5 +197,7 @@ class Driver:
         width = self.design["logit_bytes"]
         end = self.design["classes"] * width
         label, steps, cycles = (int(word) for word in np.frombuffer(packet[end:], "<u4"))
+        if not steps & 0xFFFF:  # a DMA that gives the whole buffer, whatever came
+            raise DriverError("the result is of no time step: it was given up by a reset")
         errors = tuple(name for n, name in enumerate(self.design["errors"]) if steps >> (16 + n) & 1)
         return Result(np.frombuffer(packet[:end], f"<i{width}").astype(np.int64), label, steps & 0xFFFF, cycles, errors)

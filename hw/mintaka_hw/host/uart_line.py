@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 BITS = 10  # of a byte on the line, start and stop included
+FROM_OUTSIDE = {"ASYNC_REG": "TRUE"}  # Vivado then keeps the registers that make a signal synchronous close together
 
 
 class UartReceiver(wiring.Component):
@@ -37,7 +38,7 @@ class UartReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        outside, line = (Signal(name=name, init=1) for name in ("outside", "line"))
+        outside, line = (Signal(name=name, init=1, attrs=FROM_OUTSIDE) for name in ("outside", "line"))
         m.d.sync += [outside.eq(self.rx), line.eq(outside)]
         was_high = Signal()
         busy = Signal()

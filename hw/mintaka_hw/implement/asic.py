@@ -78,6 +78,18 @@ def check_liberty(path: Path) -> None:
         raise SynthesisError(f"Liberty file {path} holds no flip-flop: a cell with a group ff (...) is wanted")
 
 
+def cell_areas(text: str) -> dict[str, float]:
+    """Of a Liberty file's cells, those that have one."""
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    cells = re.split(r"\bcell\s*\(\s*\"?([^\")]+?)\"?\s*\)\s*\{", text)[1:]  # name, content, name, content...
+    found = {}
+    for name, content in zip(cells[::2], cells[1::2], strict=True):
+        area = re.search(r"\barea\s*:\s*\"?([0-9.]+(?:[eE][-+]?[0-9]+)?)\"?\s*[;\n]", content)
+        if area:
+            found[name] = float(area[1])
+    return found
+
+
 def to_gates(
     files: Sequence[Path], top: str, folder: Path, *, liberty: Path | None = None, say: Say = on_stderr
 ) -> Gates:
@@ -117,6 +129,10 @@ def to_gates(
     for kind in kinds:
         if kind.startswith("$"):
             raise SynthesisError(f"Liberty file {liberty} holds no cell for {kind} of {top}")
+    # Yosys counts cells without an area as 0, and does not mind.
+    unknown = sorted(kinds.keys() - cell_areas(liberty.read_text(errors="replace")).keys())
+    if unknown:
+        raise SynthesisError(f"Liberty file {liberty} gives no area, a number, of {', '.join(unknown)}, used by {top}")
     delay = int((folder / ABC_STATS).read_text().split()[-1])
     return Gates(kinds, memories, float(found["area"]), float(found.get("sequential_area", 0.0)), delay)
 

@@ -10,6 +10,7 @@ from mintaka_hw.host.uart import UartHost, cycles_per_bit
 from mintaka_hw.implement.board import Board
 from mintaka_hw.plan import Plan
 from mintaka_hw.verilog import Design, generate
+from mintaka_hw.verilog.corefile import core_file
 
 RESET_BITS = 12  # of the power-on counter: iCE40's block RAMs read as 0 for some µs after configuration
 
@@ -39,6 +40,9 @@ def generate_board(plan: Plan, board: Board, out_dir: Path | str, *, baud: int) 
     verilog = out_dir / f"{top}.v"
     write_whole(verilog, board_top(board, top, inner.top, plan.artifact_hash).encode())
     names = [verilog.name, inner.verilog.name, *(path.name for path in inner.parts)]
+    core = core_file(top, top, f"{plan.network.name} on {board.name}", names, f"{inner.top}.vlt")
+    (out_dir / f"{inner.top}.core").unlink()  # the board's takes its place
+    write_whole(out_dir / f"{top}.core", core.encode())
     write_whole(out_dir / "files.f", "".join(f"{name}\n" for name in names).encode())
     return BoardDesign(board, top, verilog, inner, divisor)
 
@@ -51,7 +55,7 @@ def board_top(board: Board, top: str, inner: str, artifact_hash: str) -> str:
     if board.reset is not None:
         button = "  input  wire button,\n"
         pressed = f"""
-  reg [1:0] pressed = 2'b00; // from outside: passes two registers
+  (* ASYNC_REG = "TRUE" *) reg [1:0] pressed = 2'b00; // from outside: passes two registers
   always @(posedge clk) pressed <= {{ pressed[0], {"~" if board.reset.active_low else ""}button }};
 """
         older = f"pressed[1] ? {RESET_BITS + 1}'d0 : {older}"

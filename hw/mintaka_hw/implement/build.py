@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from mintaka.artifact import Network
 from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.board import Board, BoardError
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
+from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.outreg import use_output_registers
 from mintaka_hw.implement.pack import pack
 from mintaka_hw.implement.place import LOG as NEXTPNR_LOG
@@ -102,10 +105,16 @@ def build_board(
     out_dir = Path(out_dir)
     part = part_of(board.part)
     plan = make_plan(network, lanes, sparse)
-    design = generate_board(plan, board, out_dir / "verilog", baud=baud)
-    netlist, used = _synthesized(design, part, out_dir / "synthesis", say)
-    if shortage(used, part):
-        raise BoardError(_too_large(plan, board, part, used, baud, out_dir, say))
+    with tempfile.TemporaryDirectory(prefix="mintaka-") as name:  # nothing of out_dir is lost where it does not fit
+        trial = Path(name)
+        netlist, used = _synthesized(generate_board(plan, board, trial, baud=baud), part, trial / "synthesis", say)
+        if shortage(used, part):
+            raise BoardError(_too_large(plan, board, part, used, baud, trial, say))
+        _remove_products(out_dir)
+        design = generate_board(plan, board, out_dir / "verilog", baud=baud)
+        shutil.rmtree(out_dir / "synthesis", ignore_errors=True)
+        shutil.move(trial / "synthesis", out_dir / "synthesis")
+    netlist = replace(netlist, json=out_dir / "synthesis" / netlist.json.name)
     pins = out_dir / board.pins.name
     write_whole(pins, board.pins.read_bytes())
     placed = bitstream = None
@@ -117,17 +126,23 @@ def build_board(
         if part.target == "ecp5":
             use_output_registers(netlist.json)
         say(f"placing and routing on {board.name}")
-        placed = place(
-            netlist.json,
-            part,
-            out_dir,
-            package=board.package if part.package else None,  # of the other families the part says it
-            speed=board.speed if part.speed else None,
-            pins=pins,
-            frequency_mhz=board.clock.hz / 1e6,
-            seed=seed,
-            say=say,
-        )
+        try:
+            placed = place(
+                netlist.json,
+                part,
+                out_dir,
+                package=board.package if part.package else None,  # of the other families the part says it
+                speed=board.speed if part.speed else None,
+                pins=pins,
+                frequency_mhz=board.clock.hz / 1e6,
+                seed=seed,
+                say=say,
+            )
+        except PlaceError as error:
+            raise PlaceError(
+                f"{error}; with the lanes {_lanes(plan)} it takes {_numbers(used, part)}: try fewer lanes, or another"
+                " --seed"
+            ) from None
         if not placed.met:
             raise BoardError(
                 f"{design.top} reaches {placed.fmax_mhz:.1f} MHz on {board.name}, whose clock is"
@@ -140,6 +155,19 @@ def build_board(
     built = Build(board, plan, baud, design, resources, placed, bitstream, hold, scripts)
     write_whole(out_dir / REPORT, (json.dumps(built.to_json(), indent=2) + "\n").encode())
     return built
+
+
+def _remove_products(out_dir: Path) -> None:
+    """What an earlier build says it made: beside a build that fails, nobody is to load it for the new one."""
+    try:
+        earlier = json.loads((out_dir / REPORT).read_text())
+        names = [earlier["bitstream"], *earlier["scripts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in names:
+        if name is not None:
+            (out_dir / Path(name).name).unlink(missing_ok=True)
+    (out_dir / REPORT).unlink()
 
 
 def hold_violations(log: str) -> int:
@@ -166,23 +194,37 @@ def _synthesized(design: BoardDesign, part: Part, folder: Path, say: Say) -> tup
 def _too_large(
     plan: Plan, board: Board, part: Part, used: Mapping[str, float], baud: int, folder: Path, say: Say
 ) -> str:
-    """What there is too little of, and the largest lanes that fit: all layers' halved until they do."""
+    """What there is too little of, and the largest limit of all layers' lanes with which it fits."""
     numbers = " and ".join(f"{n:,g} {unit} of {there:,g}" for unit, (n, there) in shortage(used, part).items())
     said = f"'{plan.network.name}' with the lanes {_lanes(plan)} does not fit on {board.name}: it takes {numbers}"
     weights = sum(memory.bits for _, memory in plan.memories if memory.name == "weights")
     there = int(part.capacity["BRAM"]) * BLOCK_BITS[part.target]
     if weights > there:
         return f"{said}; no lanes fit, as the weights alone are {weights:,} bits and its block RAMs hold {there:,}"
-    most = max(plan.lanes.values())
-    while most > 1:
-        most //= 2
+
+    def with_lanes(most: int) -> tuple[Plan, dict[str, float]]:
         fewer = make_plan(plan.network, {n: min(lanes, most) for n, lanes in plan.lanes.items()}, plan.sparse)
-        design = generate_board(fewer, board, folder / "verilog", baud=baud)
-        _, takes = _synthesized(design, part, folder / "synthesis", say)
-        if not shortage(takes, part):
-            numbers = ", ".join(f"{takes[unit]:,g} of {there:,g} {unit}" for unit, there in part.capacity.items())
-            return f"{said}; {_lanes(fewer)} fits, with {numbers}: --lanes {_lanes(fewer)}"
-    return f"{said}; no lanes fit"
+        return fewer, _synthesized(generate_board(fewer, board, folder, baud=baud), part, folder / "synthesis", say)[1]
+
+    best = None
+    fits, too_many = 0, max(plan.lanes.values())
+    while too_many - fits > 1:
+        most = (fits + too_many) // 2
+        fewer, takes = with_lanes(most)
+        if shortage(takes, part):
+            too_many = most
+        else:
+            fits, best = most, (fewer, takes)
+    if best is None:
+        return f"{said}; no lanes fit"
+    lanes = _lanes(best[0])
+    return f"{said}; of lanes limited alike for all layers, the most that fit are {lanes}, with" + (
+        f" {_numbers(best[1], part)}: --lanes {lanes}"
+    )
+
+
+def _numbers(used: Mapping[str, float], part: Part) -> str:
+    return ", ".join(f"{used[unit]:,g} of {there:,g} {unit}" for unit, there in part.capacity.items())
 
 
 def logic_cells(netlist: Netlist) -> int:

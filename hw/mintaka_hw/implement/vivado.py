@@ -34,9 +34,12 @@ if {{[get_property PROGRESS [get_runs impl_1]] ne "100%"}} {{ error "implementat
 open_run impl_1
 report_timing_summary -file $here/{top}_timing.txt
 report_utilization -hierarchical -file $here/{top}_utilization.txt
+foreach kind {{setup hold}} {{
+  set slack [get_property SLACK [get_timing_paths -max_paths 1 -$kind]]
+  if {{$slack eq ""}} {{ error "Vivado timed no path ($kind)" }}
+  if {{$slack < 0}} {{ error "{board.clock.hz} Hz is missed by [expr {{-$slack}}] ns ($kind): no {top}.bit" }}
+}}
 file copy -force $here/project/{top}.runs/impl_1/{top}.bit $here/{top}.bit
-set slack [get_property SLACK [get_timing_paths -max_paths 1]]
-if {{$slack < 0}} {{ error "the clock of {board.clock.hz} Hz is missed by [expr {{-$slack}}] ns" }}
 """
     )
 
@@ -59,10 +62,17 @@ set core [ipx::current_core]
 set_property name {top} $core
 set_property display_name {top} $core
 set_property version 1.0 $core
-ipx::infer_bus_interface clk xilinx.com:signal:clock_rtl:1.0 $core
-ipx::infer_bus_interface rst xilinx.com:signal:reset_rtl:1.0 $core
-set polarity [ipx::add_bus_parameter POLARITY [ipx::get_bus_interfaces rst -of_objects $core]]
-set_property value ACTIVE_HIGH $polarity
+# The Verilog's attributes say all of this; what Vivado did not take from them is said again.
+foreach {{port kind}} {{clk clock rst reset}} {{
+  if {{[llength [ipx::get_bus_interfaces -quiet $port -of_objects $core]] == 0}} {{
+    ipx::infer_bus_interface $port xilinx.com:signal:${{kind}}_rtl:1.0 $core
+  }}
+}}
+set reset [ipx::get_bus_interfaces rst -of_objects $core]
+if {{[llength [ipx::get_bus_parameters -quiet POLARITY -of_objects $reset]] == 0}} {{
+  ipx::add_bus_parameter POLARITY $reset
+}}
+set_property value ACTIVE_HIGH [ipx::get_bus_parameters POLARITY -of_objects $reset]
 foreach bus {{s_axis m_axis s_axil}} {{
   if {{[llength [ipx::get_bus_interfaces $bus -of_objects $core]] != 1}} {{ error "Vivado found no interface $bus" }}
   ipx::associate_bus_interfaces -busif $bus -clock clk $core

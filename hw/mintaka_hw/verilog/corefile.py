@@ -9,13 +9,20 @@ Options = dict[str, str | list[str]]
 
 
 def core_file(
-    top: str, description: str, verilog: Sequence[str], memories: Sequence[str], testbench: Sequence[str]
+    name: str,
+    top: str,
+    description: str,
+    verilog: Sequence[str],
+    waivers: str,
+    memories: Sequence[str] = (),
+    testbench: Sequence[str] = (),
 ) -> str:
-    """CAPI=2 text. verilog : names of the design's files, the top first. memories : of its memory files.
+    """CAPI=2 text. name : of the core, among others in one library. top : the module.
 
-    testbench : the bench's Verilog and the memory files of its own, or nothing.
+    verilog, waivers, memories : names of the design's files, the top's first. testbench : the bench's Verilog and the
+    memory files of its own, or nothing.
     """
-    filesets = [_fileset("rtl", verilog, memories), _fileset("waivers", [f"{top}.vlt"], ())]
+    filesets = [_fileset("rtl", verilog, memories), _fileset("waivers", [waivers], ())]
     targets = [
         _target("default", ["rtl"], top),
         _target("lint", ["rtl", "waivers"], top, "lint", {"tool": "verilator", "verilator_options": ["-Wall"]}),
@@ -29,7 +36,7 @@ def core_file(
             _target("sim", ["rtl", "waivers", "tb"], bench, "sim", verilator),
             _target("sim_icarus", ["rtl", "tb"], bench, "sim", icarus),
         ]
-    lines = ["CAPI=2:", f"name: ::{top}:0", f"description: {json.dumps(description)}", "", "filesets:"]
+    lines = ["CAPI=2:", f"name: ::{name}:0", f"description: {json.dumps(description)}", "", "filesets:"]
     return "\n".join([*lines, *filesets, "", "targets:", *targets]) + "\n"
 
 

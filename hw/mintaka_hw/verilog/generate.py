@@ -97,7 +97,9 @@ def generate(
         bench, more = _apart(bench)
         contents |= more
     benches = [f"{name}.v" for name in bench]
-    core = core_file(top, plan.network.name, [*files], listed, [*benches, *list(contents)[len(listed) :]])
+    name = f"{top}_{info['host']['kind']}" if "host" in info else top
+    more_benches = [*benches, *list(contents)[len(listed) :]]
+    core = core_file(name, top, plan.network.name, [*files], f"{top}.vlt", listed, more_benches)
     info |= {"memory_files": list(listed), "testbench": benches[0] if benches else None}
     written = {**files, **{f"{name}.v": text for name, text in bench.items()}, **contents, f"{top}.core": core}
     for name, text in written.items():
