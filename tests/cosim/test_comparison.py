@@ -18,11 +18,15 @@ def test_the_page_is_up_to_date(tmp_path: Path) -> None:
 
 def test_ours_are_those_of_the_pages_they_come_from() -> None:
     docs = ROOT / "docs"
-    *on_spikes, on_pixels = comparison.ours_of((docs / "benchmarks.md").read_text(), (docs / "results.md").read_text())
+    pages = [(docs / f"{page}.md").read_text() for page in ("benchmarks", "results", "compression")]
+    *on_spikes, on_pixels, synthesized = comparison.ours_of(*pages)
     assert [line["lanes"] for line in on_spikes] == ["16, 1", "32, 1", "64, 2", "128, 4"]
     assert all(line["DSP"] == "0" and float(line["BRAM"]) <= 18 for line in on_spikes)
     assert on_spikes[0]["cycles"] > on_spikes[1]["cycles"] > on_spikes[2]["cycles"] > on_spikes[3]["cycles"]
-    assert on_pixels["steps"] == 4
+    assert on_pixels["steps"] == synthesized["steps"] == 4
+    assert synthesized["lanes"] == "32, 2"
+    assert float(synthesized["BRAM"]) <= 18
+    assert int(synthesized["LUT"].replace(",", "")) < 7612, "Spiker+'s"
     assert on_pixels["accuracy"].endswith("%")
 
 
