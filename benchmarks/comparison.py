@@ -188,8 +188,8 @@ def _accuracy(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
 
 def _differs(peers: list[dict[str, Any]]) -> str:
     text = """Networks, encodings, steps, widths, chips and tools differ from line to line, so no column is a ranking.
-        FireFly (a peak rate), DeepFire2 (ImageNet) and hls4ml's spiking networks (spoken digits) have no line: they state
-        nothing that stands beside a network like this one. What to know of each:"""
+        FireFly (a peak rate), DeepFire2 (ImageNet) and hls4ml's spiking networks (spoken digits) have no line: they
+        state nothing that stands beside a network like this one. What to know of each:"""
     mine = """- *Mintaka*: the lines on spikes are for cycles and size; what such a network would reach on MNIST is not
         measured here, and the spikes are random. The network on pixels has four steps, and its lines are of two
         trainings and plans: one that is simulated on more images, one that is synthesized. No power is given, as none
