@@ -218,7 +218,9 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     "slim-then-small": [SLIM | {"scope": "layer", "sparse_epochs": 1}, {"method": "small", "epochs": 3}],
     "random": [{"method": "random", "remove": 0.5, "epochs": 2, "multiple": 4}],
     "sca": [SCA],
+    "sca-rounded": [SCA | {"multiple": 5}],
     "sdsnn": [SDSNN],
+    "sdsnn-rounded": [SDSNN | {"multiple": 5}],
     "pca": [{"method": "pca", "variance": 0.8, "epochs": 3}],
     "twice": [SLIM | {"remove": 0.3}, SCA | {"remove": 0.3}],
 }
@@ -233,10 +235,12 @@ def test_runs_prune_learn_and_resume(name: str, tmp_path: Path) -> None:
     network = export(tmp_path / "straight")
     names = list(dict.fromkeys(step.phase for step in seen))
     assert names[0] == "float"
-    assert names.index("qat") == len(names) - 1 - (2 if name in ("sca", "twice") else 0)
+    assert names.index("qat") == len(names) - 1 - (2 if name in ("sca", "sca-rounded", "twice") else 0)
     before = {"conv": 8, "hidden": 24}
     after = {node.name: node.shape_out[0] for node in network.nodes[:-1]}
-    if name != "pca":
+    if name.endswith("-rounded"):
+        assert after == {"conv": 5, "hidden": 15}  # of 4 and 12 that would be left; masked ones are among them
+    elif name != "pca":
         share = 0.3 if name == "twice" else 0.5
         left = round((1 - share) * 32) if name != "twice" else sum(after.values())
         assert sum(after.values()) == left if name != "random" else all(v % 4 == 0 for v in after.values())

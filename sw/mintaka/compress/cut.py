@@ -55,6 +55,13 @@ def mask_channels(snn: SNN, keep: Mapping[str, Sequence[int]]) -> None:
                 layer.mask[list(kept[spec.name])] = True
 
 
+def cut_masked(snn: SNN, keep: Mapping[str, Sequence[int]]) -> SNN:
+    """`cut_channels` at the end of a search with masks: channels that stay spike again, also those that were masked and
+    stay because widths are rounded up."""
+    mask_channels(snn, {})
+    return cut_channels(snn, keep)
+
+
 def resized(specs: Sequence[Spec], widths: Mapping[str, int]) -> list[Spec]:
     """The specs with other numbers of neurons or output channels; groups of convolutions stay as large as they are."""
     new: list[Spec] = []

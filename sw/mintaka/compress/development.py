@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mintaka.compress.choose import Target, choose, prunable, unit_score
-from mintaka.compress.cut import cut_channels, mask_channels
+from mintaka.compress.cut import cut_masked, mask_channels
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Phase, Stage, Task
 from mintaka.compress.scores import spiking_layers
@@ -248,4 +248,4 @@ class _Develop(Stage):
         develop(snn, self.method.patience, hold=True)
         scores = worth(snn, prunable(snn, target), last=True)
         del snn.development
-        return cut_channels(snn, choose(snn, scores, target))
+        return cut_masked(snn, choose(snn, scores, target))

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mintaka.compress.choose import Target, choose, prunable, unit_score
-from mintaka.compress.cut import cut_channels, keep_units, mask_channels, resized
+from mintaka.compress.cut import cut_channels, cut_masked, keep_units, mask_channels, resized
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
 from mintaka.compress.scores import (
@@ -166,7 +166,7 @@ class _Activity(Stage):
         remask(snn, passing, task, self.method.regrow * left)
 
     def finish(self, snn: SNN, task: Task) -> SNN:
-        return cut_channels(snn, choose(snn, _worth(snn, task), self.method.target))
+        return cut_masked(snn, choose(snn, _worth(snn, task), self.method.target))
 
 
 def remask(snn: SNN, target: Target, task: Task, regrow: float) -> None:
