@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
+from torch.nn import functional as F
 
 from mintaka.artifact import Input, run
-from mintaka.compress import METHODS, AnyMethod, CompressError, Task, apply, calibrate, with_margins
+from mintaka.compress import (
+    METHODS,
+    AnyMethod,
+    CompressError,
+    Method,
+    Phase,
+    Stage,
+    Task,
+    apply,
+    calibrate,
+    with_margins,
+)
 from mintaka.compress.exits import Exit
 from mintaka.snn import SNN, DenseSpec, NeuronSpec, parse_leak, to_artifact
+from mintaka.snn.network import Seen
+from mintaka.train import loop, parse_recipe
+from mintaka.train.phases import phases
 
 FRACTION = {"remove": 0.5, "epochs": 1}
 ASKED: dict[str, dict[str, Any]] = {
@@ -111,3 +128,65 @@ def test_what_cannot_be_is_refused_first() -> None:
     method = TypeAdapter(AnyMethod).validate_python({"method": "steps", "time_steps": 9, "epochs": 1})
     with pytest.raises(CompressError, match="9"):
         apply(method, network(), task())
+
+
+@dataclass(frozen=True)
+class Teaching(Stage):
+    """What another family needs: a teacher's answer to the batch, and a step of the size of the learning rate."""
+
+    teacher: SNN
+    rates: list[tuple[float, float]] = field(default_factory=list)
+    batches: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def before_step(self, snn: SNN, progress: float, rate: float) -> None:
+        self.rates.append((progress, rate))
+        with torch.no_grad():
+            for weight in snn.parameters():
+                weight -= rate * 1e-3 * torch.sign(weight)
+
+    def penalty(self, snn: SNN, seen: Seen) -> Tensor:
+        assert torch.equal(seen.logits, seen.emitted["out"])
+        self.batches.append((seen.inputs, seen.labels))
+        with torch.no_grad():
+            wanted = self.teacher.scores(self.teacher(seen.inputs)).softmax(1)
+        return F.cross_entropy(snn.scores(seen.logits), wanted)
+
+
+class Toy(Method):
+    method: Literal["toy"]
+    stage: Any
+
+    def phases(self) -> list[Phase]:
+        return [Phase("toy", self.epochs, self.stage)]
+
+
+def falls_as_a_cosine(rates: list[tuple[float, float]], first: float) -> None:
+    assert len(rates) == 6
+    for progress, rate in rates:
+        assert rate == pytest.approx(first * (1 + np.cos(np.pi * progress)) / 2, abs=1e-8)
+
+
+def test_a_stage_is_told_the_batch_and_the_learning_rate() -> None:
+    stage = Teaching(network().eval())
+    apply(Toy(method="toy", epochs=2, stage=stage), network(), task(), learning_rate=0.01)
+    falls_as_a_cosine(stage.rates, 0.01)
+    for (x, y), (seen_x, seen_y) in zip(list(task().batches(network())) * 2, stage.batches, strict=True):
+        assert torch.equal(x, seen_x)
+        assert torch.equal(y, seen_y)
+
+
+def test_and_so_it_is_by_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = samples()
+    np.savez(tmp_path / "own.npz", x=x, y=y, x_test=x, y_test=y)
+    form = {
+        "name": "toy",
+        "dataset": str(tmp_path / "own.npz"),
+        "network": {"time_steps": 4},
+        "train": {"float_epochs": 1, "epochs": 1, "batch": 32, "learning_rate": 0.01},
+        "layers": [{"name": "hidden", "op": "dense", "units": 12}, {"name": "out", "op": "dense", "units": 3}],
+    }
+    stage = Teaching(network().eval())
+    monkeypatch.setattr(loop, "phases", lambda recipe: [*phases(recipe), Phase("toy", 2, stage)])
+    assert loop.train(parse_recipe(form), tmp_path / "run").history[-1].phase == "toy"
+    falls_as_a_cosine(stage.rates, 0.01)
+    assert all(len(seen_x) == len(seen_y) == 32 for seen_x, seen_y in stage.batches)

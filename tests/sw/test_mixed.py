@@ -211,7 +211,7 @@ def test_another_seed_draws_other_widths(tmp_path: Path) -> None:
     for seed in (1, 1, 2):
         snn = network(12)
         snn.register_buffer("search_seed", torch.tensor(seed))
-        stage.before_step(snn, 0.25)
+        stage.before_step(snn, 0.25, 1e-3)
         drawn.append((weight_widths(snn), membrane_widths(snn)))
     assert drawn[0] == drawn[1]
     assert drawn[0] != drawn[2]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from mintaka.compress.method import Method, Phase, Task
+from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.snn.network import SNN, Seen
 
 
@@ -25,6 +26,16 @@ def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) 
     return snn
 
 
+def batch_loss(snn: SNN, stage: Stage, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of a batch, the stage's penalty included, and the logits (N, classes); x as `SNN.forward` takes it,
+    labels (N,)."""
+    seen = Seen(membranes={} if stage.membranes else None, inputs=x, labels=labels)
+    seen.logits = snn(x, seen=seen)
+    loss = F.cross_entropy(snn.scores(seen.logits), labels)
+    penalty = stage.penalty(snn, seen)
+    return loss if penalty is None else loss + penalty, seen.logits
+
+
 def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
     stage = phase.stage
     optimizer = torch.optim.Adam(snn.parameters(), lr=learning_rate)
@@ -33,14 +44,13 @@ def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
         batches = list(task.batches(snn))
         schedule = torch.cos(torch.linspace(0, torch.pi, len(batches) * phase.epochs + 1)) / 2 + 0.5
         for number, (x, classes) in enumerate(batches, epoch * len(batches)):
+            rate = learning_rate * float(schedule[number])
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate * float(schedule[number])
-            stage.before_step(snn, number / (len(batches) * phase.epochs))
-            seen = Seen(membranes={} if stage.membranes else None)
-            loss = F.cross_entropy(snn.scores(snn(x, seen=seen)), classes)
-            penalty = stage.penalty(snn, seen)
+                group["lr"] = rate
+            stage.before_step(snn, number / (len(batches) * phase.epochs), rate)
+            loss, _ = batch_loss(snn, stage, x, classes)
             optimizer.zero_grad(set_to_none=True)
-            (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         if epoch + 1 < phase.epochs:
             stage.after_epoch(snn, task, epoch + 1, phase.epochs)

@@ -40,7 +40,8 @@ class Stage:
     attach : put modules into the network that hold what the phase learns or keeps; also called when a run is resumed
         in the middle of the phase, before the checkpoint is loaded.
     begin : once before the first epoch; the network to go on with, the same or another. `attach` follows.
-    before_step : before each batch; `progress` is the share of the phase that is done, 0 to 1.
+    before_step : before each batch; `progress` is the share of the phase that is done, 0 to 1, and `rate` the learning
+        rate of the update to come.
     penalty : added to the loss of a batch, in which the layers did what was `seen`; None: nothing.
     membranes : whether `seen` is to hold membranes, too.
     after_epoch : behind each epoch but the last; `done` of `epochs` are done.
@@ -55,7 +56,7 @@ class Stage:
     def begin(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
         return snn
 
-    def before_step(self, snn: SNN, progress: float) -> None:
+    def before_step(self, snn: SNN, progress: float, rate: float) -> None:
         """Nothing."""
 
     def penalty(self, snn: SNN, seen: Seen) -> Tensor | None:  # noqa: ARG002

@@ -290,7 +290,7 @@ class _Search(Stage):
         if not hasattr(snn, "search_seed"):  # a resumed run loads it
             snn.register_buffer("search_seed", torch.tensor(0))
 
-    def before_step(self, snn: SNN, progress: float) -> None:
+    def before_step(self, snn: SNN, progress: float, rate: float) -> None:  # noqa: ARG002
         """Draw by seed and progress alone, so that a resumed run goes on alike."""
         rng = np.random.default_rng([int(snn.search_seed), round(progress * 2**32)])  # type: ignore[arg-type]
         configure(snn, self.method.space(snn).drawn(snn, rng))

@@ -169,7 +169,7 @@ class _Rising(Stage):
             for edge in edges:
                 edge.rule = _SoftThreshold(self.method.depth * float(edge.real().detach().abs().mean()))
 
-    def before_step(self, snn: SNN, progress: float) -> None:
+    def before_step(self, snn: SNN, progress: float, rate: float) -> None:  # noqa: ARG002
         set_share(snn, self.method.share(progress))
 
     def finish(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002

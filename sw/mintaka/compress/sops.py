@@ -94,7 +94,7 @@ class _Search(Stage):
     def attach(self, snn: SNN) -> None:
         attach_gates(snn)
 
-    def before_step(self, snn: SNN, progress: float) -> None:
+    def before_step(self, snn: SNN, progress: float, rate: float) -> None:  # noqa: ARG002
         for edge in _edges(snn):
             _gate(edge).beta = FIRST_BETA * (LAST_BETA / FIRST_BETA) ** progress
 

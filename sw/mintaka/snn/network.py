@@ -24,14 +24,19 @@ RECURRENT_SPREAD = 0.3  # a recurrence starts weak: no BatchNorm holds it, and i
 
 @dataclass
 class Seen:
-    """What the layers of one forward did, by name, for penalties on it.
+    """One forward of a batch, for penalties on it: what the layers did, by name, and in training the batch itself.
 
     emitted : spikes and counts (T, N, ...), of a head that does not spike its sums (N, ...).
     membranes : K / T of spiking layers, see `Spiking.watched`; None where nobody asks for them.
+    inputs, labels, logits : what the network was given (augmented, ready for a teacher of the same input), the classes
+        (N,), and what came out (N, classes), as `SNN.forward` has them; empty outside of training.
     """
 
     emitted: dict[str, Tensor] = field(default_factory=dict)
     membranes: dict[str, Tensor] | None = None
+    inputs: Tensor = field(default_factory=lambda: torch.empty(0))
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 class SNN(nn.Module):

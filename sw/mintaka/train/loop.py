@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mintaka.artifact import Input
 from mintaka.compress import Phase, Task
+from mintaka.compress.apply import batch_loss
 from mintaka.data import Dataset, encode, load_dataset
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN
 from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
@@ -247,7 +247,7 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             images = shift_images(x[chosen], recipe.shift_pixels, rng) if recipe.shift_pixels else x[chosen]
-            self.phase.stage.before_step(self.snn, passed)
+            self.phase.stage.before_step(self.snn, passed, rate)
             loss, correct = self._step(images, y[chosen])
             total, right = total + loss * len(chosen), right + correct
             if index + 1 < len(parts):
@@ -262,12 +262,8 @@ class _Run:
         """One update; the loss, and how many samples were right."""
         snn = self.snn
         target = torch.from_numpy(y)
-        seen = Seen(membranes={} if self.phase.stage.membranes else None)
-        logits = snn(_batch(x, self.dataset.bits, snn.source, snn.time_steps), seen=seen)
-        loss = F.cross_entropy(snn.scores(logits), target)
-        penalty = self.phase.stage.penalty(snn, seen)
-        if penalty is not None:
-            loss = loss + penalty
+        batch = _batch(x, self.dataset.bits, snn.source, snn.time_steps)
+        loss, logits = batch_loss(snn, self.phase.stage, batch, target)
         value = float(loss.detach())
         if not math.isfinite(value):
             rate, where = self.recipe.train.learning_rate, f"{self.phase.name} epoch {self.done + 1}"
