@@ -326,3 +326,48 @@ def test_progress_bar_draws() -> None:
 def test_build_is_untrained_and_fits() -> None:
     snn = build(small(), load_dataset("digits"))
     assert snn(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def dense(*compress: dict[str, Any], **train: int) -> Recipe:
+    return small(
+        network={"time_steps": 4},
+        train={"float_epochs": 3, "epochs": 2, "batch": 128, **train},
+        compress=list(compress),
+        layers=[{"name": "hidden", "op": "dense", "units": 16}, {"name": "out", "op": "dense", "units": 10}],
+    )
+
+
+CUT = {"method": "slim", "remove": 0.8, "sparse_epochs": 1, "epochs": 0}
+
+
+def test_the_accuracy_is_that_of_the_network_behind_a_change_without_training(tmp_path: Path) -> None:
+    result = train(dense({**CUT, "at": "qat"}), tmp_path)
+    assert result.integer_accuracy < result.history[-1].test_accuracy - 0.1
+    assert export(tmp_path).provenance["integer_accuracy"] == result.integer_accuracy
+    assert train(dense({**CUT, "at": "qat"}), tmp_path) == result
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_float_accuracy_is_that_of_what_was_quantized(killed: bool, tmp_path: Path) -> None:
+    if killed:
+        train_until(dense(CUT), tmp_path, ("qat", 2, 3))
+    result = train(dense(CUT), tmp_path)
+    before = [epoch.test_accuracy for epoch in result.history if epoch.phase == "slim"][-1]
+    assert result.float_accuracy is not None
+    assert 0.1 < result.float_accuracy < before - 0.1
+    assert export(tmp_path).provenance["float_accuracy"] == result.float_accuracy
+
+
+@pytest.mark.parametrize("method", [{"method": "small"}, {"method": "binary"}, {"method": "pca", "variance": 0.9}])
+def test_a_network_that_begins_anew_needs_an_epoch(method: dict[str, Any], tmp_path: Path) -> None:
+    name = method["method"]
+    with pytest.raises(RecipeError, match=rf"^compress\[0\] \({name}\): 'epochs' is 0, but .*: say 1 or more$"):
+        train(dense({**method, "at": "qat", "epochs": 0}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_checkpoints_from_before_the_float_accuracy_are_read(straight: Path, tmp_path: Path) -> None:
+    form = torch.load(straight / "checkpoint.pt", weights_only=True)
+    wanted = form.pop("float_accuracy")
+    torch.save(form, tmp_path / "checkpoint.pt")
+    assert train(small(), tmp_path).float_accuracy == wanted

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mintaka.train.errors import TrainError
-from mintaka.train.history import Epoch, write_atomically
+from mintaka.train.history import Epoch, float_accuracy, write_atomically
 
 FILE = "checkpoint.pt"
 VERSION = 2
@@ -20,7 +20,8 @@ VERSION = 2
 @dataclass
 class Checkpoint:
     """`done` counts the finished epochs of `phase` (which is "end" when all are done); `network` is the structure of
-    the network then (`mintaka.train.form`), `model` and `optimizer` are state dictionaries.
+    the network then (`mintaka.train.form`), `model` and `optimizer` are state dictionaries. `float_accuracy` is the
+    test accuracy of the network that was quantized; None before that, and where nothing was trained in full precision.
 
     The random numbers of an epoch depend on seed, phase and epoch alone, so no generator's state is needed.
     """
@@ -33,6 +34,7 @@ class Checkpoint:
     model: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[Epoch] = field(default_factory=list)
+    float_accuracy: float | None = None
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, file: str = FILE) -> None:
@@ -55,4 +57,5 @@ def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
     if not isinstance(form, dict) or form.pop("version", None) != VERSION:
         raise TrainError(f"{path} was written by another version of Mintaka: {advice}")
     history = [Epoch(**epoch) for epoch in form.pop("history")]
+    form.setdefault("float_accuracy", float_accuracy(history))  # older ones have none
     return Checkpoint(**form, history=history)

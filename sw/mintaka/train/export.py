@@ -15,7 +15,6 @@ from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import load_checkpoint
 from mintaka.train.errors import TrainError
-from mintaka.train.history import float_accuracy
 from mintaka.train.holdout import exit_of, hold_out
 from mintaka.train.keys import Recipe
 from mintaka.train.loop import data_digest, restore
@@ -60,7 +59,7 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
             "test_samples": len(dataset.test_x),
         },
         "encoding": "thermometer" if plain.input.kind == "spikes" else "none",
-        "float_accuracy": float_accuracy(checkpoint.history),
+        "float_accuracy": checkpoint.float_accuracy,
         "integer_accuracy": float(np.mean(right)),
     }
     if exits:

@@ -27,7 +27,7 @@ class Epoch:
 
 
 def float_accuracy(epochs: Sequence[Epoch]) -> float | None:
-    """Test accuracy of the last epoch in full precision; None where there is none."""
+    """Test accuracy in the last epoch in full precision; None where there is none."""
     names = [epoch.phase for epoch in epochs]
     floats = epochs[: names.index("qat")] if "qat" in names else epochs
     return floats[-1].test_accuracy if floats else None

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import Input
-from mintaka.compress import Phase, Task
+from mintaka.compress import Phase, Stage, Task
 from mintaka.compress.apply import batch_loss
 from mintaka.data import Dataset, encode, load_dataset
 from mintaka.snn.network import SNN
@@ -29,10 +30,10 @@ from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.form import from_form, network_form
-from mintaka.train.history import Epoch, float_accuracy, write_atomically, write_history
+from mintaka.train.history import Epoch, write_atomically, write_history
 from mintaka.train.holdout import hold_out
 from mintaka.train.keys import Recipe
-from mintaka.train.phases import END, check_methods, phases
+from mintaka.train.phases import END, QAT, check_methods, phases
 from mintaka.train.progress import Callback, Step
 from mintaka.train.recipe import network_input, network_specs, to_toml
 from mintaka.train.start import common_checkpoint, kept_file
@@ -163,6 +164,8 @@ class _Run:
         self.index, self.done = 0, 0
         self.optimizer = self._new_optimizer()
         self.history: list[Epoch] = []
+        self.float_accuracy: float | None = None
+        self.integer_accuracy = 0.0
 
     def _new_optimizer(self) -> torch.optim.Adam:
         return torch.optim.Adam(self.snn.parameters(), lr=self.recipe.train.learning_rate, fused=True)
@@ -191,6 +194,7 @@ class _Run:
             raise TrainError(f"{self.folder} holds a run on other data of the same name: {advice}")
         names = [*(phase.name for phase in self.phases), END]
         self.index, self.done, self.history = names.index(checkpoint.phase), checkpoint.done, checkpoint.history
+        self.float_accuracy = checkpoint.float_accuracy
         self.snn = restore(self.recipe, self.dataset, checkpoint)
         if self.done:
             self.optimizer = self._new_optimizer()
@@ -211,11 +215,14 @@ class _Run:
             self._save()  # what was taken from another run may be all
         while self.index < len(self.phases):
             self._phase(progress)
+        self.integer_accuracy = self._accuracy()
 
     def _phase(self, progress: Callback) -> None:
         """Begin the phase or go on with it, up to its end; what is saved last is what the next one starts from."""
         stage, epochs = self.phase.stage, self.phase.epochs
         if self.done == 0:
+            if self.phase.name == QAT and self.history:
+                self.float_accuracy = self._accuracy()
             self.snn = stage.begin(self.snn, self.task)
             stage.attach(self.snn)
             self.optimizer = self._new_optimizer()
@@ -230,6 +237,14 @@ class _Run:
         if self.keep:
             save_checkpoint(self.folder, self._checkpoint(), kept_file(name))
         self._save()
+
+    def _accuracy(self) -> float:
+        """On the test split, of the network as it is between two phases: what the last epoch measured, unless the
+        phase had none or its end changed the network."""
+        last = self.phases[self.index - 1]
+        if last.epochs and type(last.stage).finish is Stage.finish:
+            return self.history[-1].test_accuracy
+        return accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y, self.dataset.bits)
 
     def _epoch(self, progress: Callback) -> None:
         start = time.perf_counter()
@@ -279,7 +294,15 @@ class _Run:
         phase = END if self.index == len(self.phases) else self.phase.name
         model, optimizer = self.snn.state_dict(), self.optimizer.state_dict()
         return Checkpoint(
-            self.toml, self.data, phase, self.done, network_form(self.snn), model, optimizer, self.history
+            self.toml,
+            self.data,
+            phase,
+            self.done,
+            network_form(self.snn),
+            model,
+            optimizer,
+            self.history,
+            self.float_accuracy,
         )
 
     def _save(self) -> None:
@@ -294,5 +317,4 @@ class _Run:
         write_history(self.folder, self.history, about)
 
     def result(self) -> TrainResult:
-        accuracies = float_accuracy(self.history), self.history[-1].test_accuracy
-        return TrainResult(self.folder, *accuracies, tuple(self.history))
+        return TrainResult(self.folder, self.float_accuracy, self.integer_accuracy, tuple(self.history))
