@@ -12,7 +12,7 @@ from sw.killed import train_until
 from sw.nets import assert_is
 
 from mintaka.artifact import Input, LeakTerm, Network, content_hash, load, run, save
-from mintaka.compress import CompressError, cut_channels
+from mintaka.compress import CompressError, Share, Task, cut_channels
 from mintaka.compress.sharing import cluster, share_weights
 from mintaka.data import load_dataset, network_inputs
 from mintaka.snn.errors import LayerError
@@ -181,12 +181,19 @@ def test_a_network_that_shares_can_be_stored(tmp_path: Path) -> None:
 
 
 def test_layers_of_nothing_but_one_value() -> None:
+    """Which a method refuses where it is 0."""
     snn = quantized()
     snn.layers[0].synapses.weight.data.zero_()
     snn.layers[1].synapses.weight.data.fill_(0.25)
     network = exported(share_weights(snn, 2))
     assert network.node("hidden").codebook == (0,)
     assert len(network.node("head").codebook or ()) == 1
+    with pytest.raises(CompressError, match=r"^layer 'hidden' shares its weights already$"):
+        share_weights(snn, {"hidden": 1})
+    snn.quantize()
+    (phase,) = Share(method="share", bits=2, epochs=1).phases()
+    with pytest.raises(CompressError, match=r"^layer 'hidden': all values of its codebook would be 0; give it more"):
+        phase.stage.begin(snn, Task(lambda _: iter(()), seed=1))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +219,22 @@ def test_what_cannot_be_shared(bits: int | dict[str, int], sentence: str) -> Non
         share_weights(snn, bits)
     assert str(caught.value) == sentence
     assert all(layer.codebook is None for layer in snn.layers)
+
+
+def test_zeros_take_one_value_of_a_codebook() -> None:
+    """So of 1 bit one value would be left to all others; 2 bits hold three beside the zero."""
+    snn = quantized([DenseSpec("hidden", 9, 8, NEURON), DenseSpec("head", 4, 2, None)])
+    for layer in snn.layers:
+        layer.synapses.mask = torch.ones_like(layer.synapses.weight, dtype=torch.bool)
+    snn.layers[0].synapses.mask[0, 0] = False
+    sentence = "layer '{}' has weights that are 0, so a codebook of 1 bit leaves the others one value: give it a "
+    for name, advice in (("hidden", ""), ("head", " of weights of 3 bits or more")):
+        with pytest.raises(CompressError) as caught:
+            share_weights(snn, {name: 1})
+        assert str(caught.value) == f"{sentence.format(name)}codebook of 2 bits or more{advice}"
+    codebook = exported(share_weights(snn, {"hidden": 2})).node("hidden").codebook
+    assert codebook is not None
+    assert (0 in codebook, len(codebook)) == (True, 4)
 
 
 def test_what_is_not_ready() -> None:
@@ -277,6 +300,25 @@ def test_a_run_that_shares_resumes_to_the_same_bits(tmp_path: Path) -> None:
     train_until(made, tmp_path / "killed", ("share", 2, 3))
     train_recipe(made, tmp_path / "killed")
     assert content_hash(export(tmp_path / "killed")) == content_hash(network)
+
+
+STDS = {"method": "stds", "depth": 1.0, "search_epochs": 1, "epochs": 1}
+
+
+def test_zeros_of_a_method_before_are_known(tmp_path: Path) -> None:
+    form: dict[str, Any] = {
+        "name": "x",
+        "dataset": "digits",
+        "network": {"time_steps": 2},
+        "train": {"float_epochs": 1, "epochs": 1},
+        "compress": [STDS, {"method": "share", "bits": 1, "epochs": 1}],
+        "layers": [{"name": "hidden", "op": "dense", "units": 4}, {"name": "out", "op": "dense", "units": 10}],
+    }
+    with pytest.raises(
+        RecipeError, match=r"^compress\[1\] \(share\): layer 'hidden' has weights that are 0, so a codeb"
+    ):
+        train_recipe(parse_recipe(form), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

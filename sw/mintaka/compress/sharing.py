@@ -14,7 +14,7 @@ It comes last: a method that changes single weights finds none to change in a la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -37,7 +37,8 @@ RESTARTS = 4
 def check_sharing(snn: SNN, bits: int | Mapping[str, int]) -> dict[str, int]:
     """Bits of a place by layer, as they are asked for. It needs no training, so it can be asked before.
 
-    Raises CompressError naming the layer where there is none of that name, or its width cannot hold such a codebook.
+    Raises CompressError naming the layer where there is none of that name, it shares its weights already, or such a
+    codebook is too large for its width or too small for weights beside its zeros.
     """
     layers = sharing_layers(snn)
     asked = dict.fromkeys(layers, bits) if isinstance(bits, int) else dict(bits)
@@ -46,6 +47,8 @@ def check_sharing(snn: SNN, bits: int | Mapping[str, int]) -> dict[str, int]:
             raise CompressError(
                 f"there is no layer '{name}' whose weights could be shared; there are {', '.join(layers)}"
             )
+        if layers[name].codebook is not None:
+            raise CompressError(f"layer '{name}' shares its weights already")
         width = layers[name].synapses.quantizer.bits
         if number < 1:
             raise CompressError(f"layer '{name}': a codebook of {number} bits is none; at least 1 is wanted")
@@ -54,7 +57,21 @@ def check_sharing(snn: SNN, bits: int | Mapping[str, int]) -> dict[str, int]:
             what = f"weights of {width} {'bit' if width == 1 else 'bits'} have {values} values"
             advice = "give it wider weights" + (f", or a codebook of at most {width - 1} bits" if width > 1 else "")
             raise CompressError(f"layer '{name}': {what}, so a codebook of {number} bits saves nothing: {advice}")
+        if number == 1 and any(edge.mask is not None for edge in layers[name].edges):
+            wider = " of weights of 3 bits or more" if width == 2 else ""
+            raise CompressError(
+                f"layer '{name}' has weights that are 0, so a codebook of 1 bit leaves the others one value: give it a "
+                f"codebook of 2 bits or more{wider}"
+            )
     return asked
+
+
+def check_unshared(snn: SNN, layers: Collection[str] | None = None) -> None:
+    """Raise CompressError where one of these layers (None: of all) shares its weights, for methods that change single
+    weights or begin with fresh ones."""
+    for name, layer in sharing_layers(snn).items():
+        if layer.codebook is not None and (layers is None or name in layers):
+            raise CompressError(f"layer '{name}' shares its weights: put this method before 'share'")
 
 
 def sharing_layers(snn: SNN) -> dict[str, Summing]:
@@ -81,6 +98,16 @@ def share_weights(snn: SNN, bits: int | Mapping[str, int], seed: int = 0) -> SNN
     for name, number in asked.items():
         layers[name].codebook = codebook_of(layers[name], 2**number, seed)
     return snn
+
+
+def check_values(snn: SNN) -> None:
+    """Raise CompressError where all values of a codebook are 0: nothing would come through that layer."""
+    for name, layer in sharing_layers(snn).items():
+        code = layer.code()
+        if code is not None and not code.any():
+            raise CompressError(
+                f"layer '{name}': all values of its codebook would be 0; give it more bits there, or wider weights"
+            )
 
 
 def codebook_of(layer: Summing, most: int, seed: int) -> Codebook:
@@ -152,4 +179,6 @@ class _Sharing(Stage):
     method: Share
 
     def begin(self, snn: SNN, task: Task) -> SNN:
-        return share_weights(snn, self.method.asked, task.seed)
+        share_weights(snn, self.method.asked, task.seed)
+        check_values(snn)
+        return snn
