@@ -1,4 +1,4 @@
-"""The LIF lanes equal their specification for every input, and at full width no sum leaves its proven interval.
+"""The LIF lanes equal their specification for every input, at small widths; `width.py` is about full ones.
 
 The specification here is `docs/semantics.md` written once more, in integers that are wide enough for everything: a sum,
 then the rules for K, s, V and U. Nothing of `mintaka_hw.rtl.lif` or `mintaka_hw.rtl.arithmetic` is used in it.
@@ -10,14 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal, Value, signed
 from formal.kit import Inside, free, mutated, past, property_module, using
 from formal.prove import Proof
-from handmade import dense_network
 
 from mintaka.artifact import LeakTerm
-from mintaka_hw.plan import LayerPlan, make_plan
 from mintaka_hw.rtl import arithmetic
 from mintaka_hw.rtl.lif import LIFCore, LIFParameters
 
@@ -128,7 +125,7 @@ def _fits(value: Value, width: int) -> Value:
     return (value >= -(2 ** (width - 1))) & (value < 2 ** (width - 1))
 
 
-def _slots(m: Module, core: LIFCore, p: LIFParameters) -> None:
+def any_slots(m: Module, core: LIFCore, p: LIFParameters) -> None:
     """Anything on all ports, within what the plan promises."""
     ports = ["valid", "first", "last", "phase", "nibble", "start", "weight", "threshold", "reset_by"]
     for name in [*ports, "membrane", "silent", "count"]:
@@ -148,7 +145,7 @@ def lanes_meet_the_specification(kind: Any, parameters: LIFParameters) -> Module
     """Any slots in any rhythm, as long as sums stay within the widths that the plan has proven for them."""
     m = property_module()
     inside = Inside(m, core := kind(parameters))
-    _slots(m, core, parameters)
+    any_slots(m, core, parameters)
     for number in range(parameters.lanes):
         lane = Lane(m, core, parameters, number, bits=parameters.accumulator_width + 8)
         lane.compare()
@@ -158,85 +155,6 @@ def lanes_meet_the_specification(kind: Any, parameters: LIFParameters) -> Module
             Assert(inside.value(f"accumulator_{number}") == lane.held),
         ]
     return m
-
-
-def sums_stay_in_their_intervals(kind: Any, layer: LayerPlan) -> Module:
-    """Any channel of a layer, events in any order: what is left of its weights bounds what may still come.
-
-    All that is assumed of the events of a group: its positive weights together add no more than they do if every input
-    has its largest value, and its negative weights likewise. The first slot begins with what the step before has left.
-    """
-    m = property_module()
-    parameters = LIFParameters.of(layer)
-    inside = Inside(m, core := kind(parameters))
-    _slots(m, core, parameters)
-    bits = max(parameters.accumulator_width, parameters.k_width) + 2
-    lane = Lane(m, core, parameters, 0, bits)
-    merged = layer.phases.merged
-
-    # ---- the channel, and what it has left to add in this group
-    bias, threshold, highest, lowest = (Signal(signed(bits), name=name) for name in ("B", "T", "highest", "lowest"))
-    m.d.comb += [signal.eq(AnyConst(bits)) for signal in (bias, threshold, highest, lowest)]
-    m.d.comb += [Assume(_a_channel(layer, bias, threshold, highest, lowest)), Assume(highest >= 0), Assume(lowest <= 0)]
-    above, below = Signal(signed(bits), name="left_above"), Signal(signed(bits), name="left_below")
-    above_now, below_now = Mux(core.first, highest, above), Mux(core.first, lowest, below)
-    adds, weight = lane.weight_now > 0, lane.weight_now
-
-    # ---- the slots: only in the first step a direct input has events, later its sum comes with the start
-    opening = Signal()
-    opens = Mux(core.first, free(m, Signal(name="opens_now"), "opens"), opening)
-    begun = Signal()
-    with m.If(core.valid):
-        m.d.sync += [
-            begun.eq(1),
-            opening.eq(opens),
-            above.eq(above_now - Mux(adds, weight, 0)),
-            below.eq(below_now - Mux(adds, 0, weight)),
-        ]
-    stored = layer.state_max
-
-    def starts(begin: Value, opens: Value) -> Value:
-        later = (begin >= bias - stored + (lowest if merged else 0)) & (
-            begin <= bias + stored + (highest if merged else 0)
-        )
-        return Mux(opens, begin == bias, later)
-
-    m.d.comb += [
-        Assume(core.threshold[0] == threshold),
-        Assume(core.first | begun | ~core.valid),
-        Assume(~(core.valid & core.first) | starts(core.start[0], opens)),
-        Assume(~core.valid | Mux(adds, weight <= above_now, weight >= below_now)),
-    ]
-    if merged:
-        m.d.comb += Assume(~core.valid | opens | (weight == 0))
-
-    # ---- so that no sum leaves its interval
-    ranges = layer.ranges
-    sums = (lane.sum <= highest - above) & (lane.sum >= lowest - below) & (above >= 0) & (below <= 0)
-    quiet = opening | (lane.sum == 0) if merged else Const(1, 1)
-    m.d.comb += [
-        Assert(~begun | (starts(lane.begin, opening) & sums & quiet)),
-        Assert(~begun | ((lane.held >= ranges.accumulator.lo) & (lane.held <= ranges.accumulator.hi))),
-        Assert(~lane.complete | ((lane.k >= ranges.k.lo) & (lane.k <= ranges.k.hi))),
-        Assert(inside.value("accumulator_0") == lane.held),
-    ]
-    return m
-
-
-def _a_channel(layer: LayerPlan, bias: Any, threshold: Any, highest: Any, lowest: Any) -> Any:
-    """Whether these can be a channel's: they keep the contract's bounds, as every channel of `layer` does."""
-    k, sums, stored = layer.bounds.k, layer.bounds.sums[0], layer.state_max
-    table, limits = layer.bias, layer.threshold
-    return (
-        (bias >= int(table.min()))
-        & (bias <= int(table.max()))
-        & (threshold >= int(limits.min()))
-        & (threshold <= int(limits.max()))
-        & (highest <= sums.hi)
-        & (lowest >= sums.lo)
-        & (bias + highest <= k.hi - stored)
-        & (bias + lowest >= k.lo + stored)
-    )
 
 
 # ---- the kinds of neurons
@@ -279,12 +197,12 @@ KINDS = {
 }
 
 
-def _with(**changes: int) -> Any:
+def with_other(**changes: int) -> Any:
     """Lanes with other parameters than they should have."""
     return lambda parameters: LIFCore(replace(parameters, **changes))
 
 
-def _narrower(parameters: LIFParameters) -> LIFCore:
+def narrower(parameters: LIFParameters) -> LIFCore:
     return LIFCore(replace(parameters, accumulator_width=parameters.accumulator_width - 1))
 
 
@@ -318,9 +236,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     },
     "cuba": {"J wraps": mutated(LIFCore, "clip.eq(clipped(total, 2 ** (p.current_width - 1) - 1))", "clip.eq(total)")},
     "cuba-refractory": {"J reaches silent neurons": mutated(LIFCore, "Mux(silent != 0, 0, total)", "total")},
-    "no-membrane": {"U is kept": _with(leak=ALL)},
+    "no-membrane": {"U is kept": with_other(leak=ALL)},
     "counts": {"spikes count twice": mutated(LIFCore, "before + self.spikes[lane]", "before + 2 * self.spikes[lane]")},
-    "planes": {"nibbles of 3 bits": using(LIFCore, PLANES_PER_NIBBLE=3), "a narrower accumulator": _narrower},
+    "planes": {"nibbles of 3 bits": using(LIFCore, PLANES_PER_NIBBLE=3), "a narrower accumulator": narrower},
     "passes": {
         "the sum is shifted to the left first": mutated(
             LIFCore, "shifted_right(accumulator, right) << left", "shifted_right(accumulator << left, right)"
@@ -329,18 +247,6 @@ FAULTS: dict[str, dict[str, Any]] = {
     "sums": {"groups are not begun anew": mutated(LIFCore, "Mux(self.first, begin, accumulator)", "accumulator")},
     "integrates": {"the leak rounds up": ROUNDS_UP},
 }
-
-
-def layer(sizes: tuple[int, ...], kind: str, bits: int) -> LayerPlan:
-    """The first layer of a W4U4 network, of one lane."""
-    return make_plan(dense_network(sizes, kind=kind, bits=bits), 1).layers[0]
-
-
-def _width(name: str, sizes: tuple[int, ...], kind: str, bits: int, faults: dict[str, Any], fault_depth: int) -> Proof:
-    network = f"{'-'.join(map(str, sizes))} W4U4 on {kind} of {bits} bit{'s' * (bits > 1)}"
-    claim = f"no sum or K of {network} leaves its proven interval, whatever comes in whatever order"
-    build = partial(sums_stay_in_their_intervals, layer=layer(sizes, kind, bits))
-    return Proof(f"width-{name}", claim, build, LIFCore, faults, depth=1, fault_depth=fault_depth)
 
 
 PROOFS = [
@@ -354,9 +260,4 @@ PROOFS = [
         fault_depth=8,
     )
     for name, parameters in KINDS.items()
-]
-PROOFS += [
-    _width("small", (6, 4, 2), "spikes", 1, {"a narrower accumulator": _narrower}, 10),
-    _width("spikes", (784, 128, 10), "spikes", 1, {"an accumulator of 5 bits": _with(accumulator_width=5)}, 8),
-    _width("direct", (784, 128, 10), "direct", 8, {"a narrower accumulator": _narrower}, 3),
 ]

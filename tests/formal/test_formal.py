@@ -19,6 +19,7 @@ FAST = [
     "fork-2",
     "delayed-queue-3-1-2",
     "gate",
+    "walker-dense",
     "valid-gate",
     "axi-lite",
     "packet-reader",
