@@ -18,7 +18,7 @@ from mintaka.snn.errors import LayerError
 from mintaka.snn.lif import LIF, scan
 from mintaka.snn.network import SNN
 from mintaka.snn.norm import LEAST_GAIN
-from mintaka.snn.specs import DenseSpec, NeuronSpec, parse_leak
+from mintaka.snn.specs import DenseSpec, EdgeSpec, NeuronSpec, parse_leak
 from mintaka.snn.spiking import lif_spikes
 from mintaka.snn.staircase import FAR, THETA, boundaries, staircase
 from mintaka.snn.stepped import stepped_spikes
@@ -124,6 +124,20 @@ def test_gradients_equal_autograd_of_the_formula(reset: str, refractory: int) ->
     assert 0.1 < float(found[0][0].mean()) < 0.9
     for ours, autograd in zip(found[0][1], found[1][1], strict=True):
         torch.testing.assert_close(ours, autograd, rtol=1e-9, atol=1e-9)
+
+
+def test_one_step_of_a_recurrence_learns() -> None:
+    """Nothing is stored, so nothing passes."""
+    neuron = NeuronSpec(4, parse_leak("V>>1"), "zero", membrane_rule="mint")
+    edges = (EdgeSpec("input"), EdgeSpec("a", 1))
+    specs = [DenseSpec("a", 4, 4, neuron, edges=edges, weight_scale="mint"), DenseSpec("head", 2, 4, None)]
+    snn = SNN(Input("input", (3,), "spikes", 1), 1, specs)
+    snn.quantize()
+    snn.train()
+    snn(torch.randint(0, 2, (9, 1, 3)).float()).square().sum().backward()
+    grad = snn.layers[0].edges[0].weight.grad
+    assert grad is not None
+    assert bool(grad.isfinite().all())
 
 
 def test_a_float_network_knows_no_boundaries() -> None:
