@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mintaka.artifact import Input
-from mintaka.compress import CompressError, Target, prune_inactive
+from mintaka.compress import METHODS, CompressError, Target, Task, prune_inactive, share_weights, small
 from mintaka.compress.scores import firing_rates, pca_widths, regrowth_scores
 from mintaka.compress.steps import check_alive
 from mintaka.snn.network import SNN
@@ -81,6 +81,33 @@ DELAYED = [
     {"name": "out", "op": "dense", "units": 10, "from": {"node": "a", "delay": 1}},
 ]
 MIXED = {"method": "mixed", "search_epochs": 1, "epochs": 1, "memory_bits": 9999}
+SHARE = {"method": "share", "bits": 2, "epochs": 0}
+BEHIND_SHARING: dict[str, dict[str, Any]] = {
+    "stds": {"depth": 1.0, "search_epochs": 1},
+    "slats": {"depth": 1.0, "search_epochs": 1},
+    "sops": {"strength": 0.1, "search_epochs": 1},
+    "sdsnn": {"remove": 0.5, "search_epochs": 8},
+    "small": {},
+    "pca": {"variance": 0.9},
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_SHARING)
+def test_methods_that_shared_weights_do_not_bear(name: str, tmp_path: Path) -> None:
+    method = {"method": name, "at": "qat", "epochs": 1, **BEHIND_SHARING[name]}
+    sentence = f"compress[1] ({name}): layer 'hidden' shares its weights: put this method before 'share'"
+    with pytest.raises(RecipeError, match=f"^{re.escape(sentence)}$"):
+        train(recipe(SHARE, method), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_layers_that_develop_are_not_shared() -> None:
+    """Others may be."""
+    snn = share_weights(network(), {"out": 2})
+    method = METHODS["sdsnn"].model_validate({"method": "sdsnn", "epochs": 1} | BEHIND_SHARING["sdsnn"])
+    method.check(snn, Task(lambda _: iter(()), 0))
+    with pytest.raises(CompressError, match=r"^layer 'out' shares its weights: put this method before 'share'$"):
+        small(snn, {"hidden": 3}, 1)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from mintaka.compress.cut import cut_masked, mask_channels
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Phase, Stage, Task
 from mintaka.compress.scores import spiking_layers
+from mintaka.compress.sharing import check_unshared
 from mintaka.compress.structured import Pruning
 from mintaka.compress.ties import Family
 from mintaka.snn.network import SNN
@@ -215,6 +216,7 @@ class SDSNN(Pruning):
 
     def check(self, snn: SNN, task: Task) -> None:
         super().check(snn, task)
+        check_unshared(snn, {name for family in prunable(snn, self.target) for name in family.layers})
         if self.search_epochs <= 2 * self.patience:
             raise CompressError(
                 f"{self.search_epochs} search epochs are too few for a patience of {self.patience}: channels are "

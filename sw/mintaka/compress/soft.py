@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
+from mintaka.compress.sharing import check_unshared
 from mintaka.snn.network import SNN
 from mintaka.snn.synapses import Summing, Synapses
 
@@ -53,7 +54,8 @@ def sparse_edges(snn: SNN) -> dict[str, list[Synapses]]:
 
 
 def check_zeros(snn: SNN) -> None:
-    """Raise CompressError where weights of 1 bit, which are -1 or +1, would have to be 0."""
+    """Raise CompressError where weights of 1 bit, which are -1 or +1, would have to be 0, or shared ones one by one."""
+    check_unshared(snn)
     for name, edges in sparse_edges(snn).items():
         if any(edge.quantizer.bits == 1 for edge in edges):
             raise CompressError(f"layer '{name}' has weights of 1 bit, which cannot be 0; give it 2 bits or more")
@@ -62,7 +64,7 @@ def check_zeros(snn: SNN) -> None:
 def fix_zeros(snn: SNN) -> None:
     """Make the weights that the rules give the stored ones, zeros for good, and take the rules away.
 
-    Raises CompressError where nothing would be left of a layer, or its weights have 1 bit.
+    Raises CompressError where nothing would be left of a layer, or as `check_zeros` does.
     """
     check_zeros(snn)
     with torch.no_grad():

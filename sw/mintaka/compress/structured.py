@@ -32,6 +32,7 @@ from mintaka.compress.scores import (
     regrowth_scores,
     spiking_layers,
 )
+from mintaka.compress.sharing import check_unshared
 from mintaka.compress.ties import families
 from mintaka.snn.network import SNN, Seen
 
@@ -203,8 +204,9 @@ def _worth(snn: SNN, task: Task) -> dict[str, Tensor]:
 def small(snn: SNN, widths: Mapping[str, int], seed: int) -> SNN:
     """An untrained network like this one, with these widths (of one layer of a family, or of all alike).
 
-    Raises CompressError where a layer cannot have that width.
+    Raises CompressError where a layer cannot have that width, or shares its weights.
     """
+    check_unshared(snn)
     keep: dict[str, list[int]] = {}
     found = families(snn)
     for name, width in widths.items():
@@ -262,6 +264,9 @@ class PCA(Method):
 
     def phases(self) -> list[Phase]:
         return [Phase("pca", self.epochs, _Widths(self))]
+
+    def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
+        check_unshared(snn)
 
 
 @dataclass(frozen=True)
