@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sw.killed import train_until
 
 from mintaka.artifact import Input, LeakTerm, SynapticCurrent, content_hash, run
-from mintaka.compress import Budget, CompressError, Space, Widths, mixed, search_widths, share_weights
+from mintaka.compress import METHODS, Budget, CompressError, Space, Task, Widths, mixed, search_widths, share_weights
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.mixed import Judged, judge
 from mintaka.compress.steps import delay_to_head
@@ -241,6 +241,52 @@ def test_what_cannot_be_is_said_before_training(methods: list[dict[str, Any]], s
     with pytest.raises(RecipeError, match=re.escape(sentence)):
         train(recipe(*methods), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+SLIM = {"method": "slim", "remove": 0.5, "sparse_epochs": 0, "epochs": 0}
+STEPS = {"method": "steps", "time_steps": 2, "epochs": 0}
+HALVED, ONE_HALVED = 6 * 8 + 6 * 5 + 3 * 5 + 2 * (6 + 5), 12 * 8 + 12 * 5 + 3 * 5 + 2 * (12 + 5)  # of 12 and 10 neurons
+
+
+@pytest.mark.parametrize(
+    ("methods", "fewest"),
+    [
+        ([SLIM | {"scope": "layer"}], HALVED),
+        ([SLIM | {"layers": ["h0"]}, STEPS, SLIM | {"layers": ["h1"]}], HALVED),
+        ([SLIM | {"layers": ["h1"]}], ONE_HALVED),
+        ([SLIM], None),
+        ([SLIM, STEPS, SLIM | {"scope": "layer", "remove": 0.1}], None),
+        ([SLIM, {"method": "small", "epochs": 0, "widths": {"h0": 6}}], None),
+        ([{"method": "pca", "variance": 0.9, "epochs": 0}], None),
+        ([{"method": "sops", "strength": 1.0, "search_epochs": 1, "epochs": 0}], None),
+    ],
+)
+def test_a_budget_for_what_pruning_leaves(methods: list[dict[str, Any]], fewest: int | None) -> None:
+    """Exact where sizes are known, not yet judged where training decides about them."""
+    specs = [DenseSpec("h0", 12, 4, NEURON), DenseSpec("h1", 10, 4, NEURON), DenseSpec("head", 3, 4, None)]
+    snn, task = SNN(Input("input", (8,), "direct", 3), 3, specs), Task(batches, seed=1)
+    before = list(snn.state_dict())
+    outlook = snn
+    for method in methods:
+        made = METHODS[method["method"]].model_validate(method)
+        made.check(outlook, task)
+        outlook = made.outlook(outlook)
+    assert list(snn.state_dict()) == before
+    bits = [2, 4] if methods[0]["method"] == "sops" else [1, 4]
+    tried = [
+        METHODS["mixed"].model_validate(MIXED | {"memory_bits": budget, "weight_bits": bits})
+        for budget in ([1] if fewest is None else [fewest, fewest - 1])
+    ]
+    tried[0].check(outlook, task)
+    if fewest is not None:
+        with pytest.raises(CompressError, match=f"{fewest} are the fewest: raise it"):
+            tried[1].check(outlook, task)
+
+
+def test_memory_that_cannot_be_kept_behind_pruning_is_said_before_the_search(tmp_path: Path) -> None:
+    with pytest.raises(CompressError, match=r"budget of 900 memory bits, and [\d,]+ are the fewest: raise it"):
+        train(recipe(SLIM, MIXED | {"memory_bits": 900}), tmp_path)
+    assert "mixed" not in (tmp_path / "history.csv").read_text()
 
 
 def test_sops_that_cannot_be_kept_are_said_before_the_search(tmp_path: Path) -> None:

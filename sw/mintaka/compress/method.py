@@ -105,6 +105,7 @@ class Method(BaseModel):
     def outlook(self, snn: SNN) -> SNN:
         """What is known before training of the structure behind this method: another one, or `snn` as it is.
 
-        snn : has passed `check`.
+        snn : has passed `check`. Sizes that training decides about are the largest ones, marked by `open_sizes`
+            (`mintaka.compress.outlook`).
         """
         return snn

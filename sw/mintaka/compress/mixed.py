@@ -37,6 +37,7 @@ from mintaka.artifact.document import input_dtype
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Batches, Epochs, Method, Phase, Stage, Task
+from mintaka.compress.outlook import sizes_known
 from mintaka.compress.scores import EMPTY
 from mintaka.compress.steps import check_alive, check_steps
 from mintaka.compress.widths import check_free, membrane_widths, restart, set_widths, weight_widths, with_widths
@@ -255,7 +256,12 @@ class Mixed(Method):
                 raise CompressError("the data have time steps of their own, so 'time_steps' cannot be chosen")
             check_steps(snn, space.time_steps[0])
         check_free(snn, dict.fromkeys(weight_widths(snn), space.weight_bits[0]))
-        least = space.all(snn, 0)
+        if sizes_known(snn):
+            self.check_memory(snn)
+
+    def check_memory(self, snn: SNN) -> None:
+        """Raise CompressError where the fewest bits are more than the budget."""
+        least = self.space(snn).all(snn, 0)
         fewest = memory_bits(snn, least.weight_bits, least.membrane_bits, least.time_steps)
         smallest = Judged(least, 0.0, fewest, 0.0)
         if self.budget.excess(smallest) > 0:
@@ -272,8 +278,10 @@ class _Search(Stage):
     method: Mixed
 
     def begin(self, snn: SNN, task: Task) -> SNN:
-        """What SOPs cost at least can be seen only now; say so before the search is trained for. Weights of one bit are
-        never 0, so the fewest bits need not have the fewest bit-SOPs: each width is tried."""
+        """What SOPs cost at least can be seen only now, as can the memory behind methods that find sizes in training;
+        say so before the search is trained for. Weights of one bit are never 0, so the fewest bits need not have the
+        fewest bit-SOPs: each width is tried."""
+        self.method.check_memory(snn)
         if self.method.bit_sops is not None:
             space, budget = self.method.space(snn), self.method.budget
             tried = [

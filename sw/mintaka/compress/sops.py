@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mintaka.compress.cut import cut_channels, keep_units
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
+from mintaka.compress.outlook import open_sizes
 from mintaka.compress.soft import check_zeros, fix_zeros, with_zeros
 from mintaka.compress.ties import families
 from mintaka.snn.network import SNN, Seen
@@ -84,7 +85,7 @@ class SOPs(Method):
         check_zeros(snn)
 
     def outlook(self, snn: SNN) -> SNN:
-        return with_zeros(snn)
+        return open_sizes(with_zeros(snn))
 
 
 @dataclass(frozen=True)

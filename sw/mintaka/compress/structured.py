@@ -23,6 +23,7 @@ from mintaka.compress.choose import Target, choose, prunable, unit_score
 from mintaka.compress.cut import cut_channels, cut_masked, keep_units, mask_channels, resized
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
+from mintaka.compress.outlook import behind, open_sizes
 from mintaka.compress.scores import (
     Samples,
     firing_rates,
@@ -58,9 +59,9 @@ class Pruning(Method):
         prunable(snn, self.target)
 
     def outlook(self, snn: SNN) -> SNN:
-        if self.scope == "network":
-            return snn  # which layers lose how much is not known
-        return prune_random(snn, self.target, 0)
+        if self.scope == "network" and len(prunable(snn, self.target)) > 1:
+            return open_sizes(snn)  # which layers lose how much is not known
+        return behind(snn, prune_random(snn, self.target, 0))
 
 
 # ---- network slimming
@@ -242,7 +243,7 @@ class Small(Method):
         small(snn, self.widths or {}, 0)
 
     def outlook(self, snn: SNN) -> SNN:
-        return small(snn, self.widths or {}, 0)
+        return behind(snn, small(snn, self.widths or {}, 0))
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,9 @@ class PCA(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_unshared(snn)
+
+    def outlook(self, snn: SNN) -> SNN:
+        return open_sizes(small(snn, {}, 0))
 
 
 @dataclass(frozen=True)
