@@ -371,3 +371,19 @@ def test_checkpoints_from_before_the_float_accuracy_are_read(straight: Path, tmp
     wanted = form.pop("float_accuracy")
     torch.save(form, tmp_path / "checkpoint.pt")
     assert train(small(), tmp_path).float_accuracy == wanted
+
+
+def test_a_dead_network_is_no_result(tmp_path: Path) -> None:
+    """Numbers below half of their range give no spike in the one step that there is."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 100)
+    x = rng.integers(0, 4, (100, 20)) + 3 * (np.arange(20) % 3 == y[:, None])
+    np.savez(tmp_path / "dim.npz", x=x, y=y, x_test=x + 9, y_test=y)
+    layers = [{"name": "hidden", "op": "dense", "units": 8}, {"name": "out", "op": "dense", "units": 3}]
+    form = {"network": {"time_steps": 1, "input": "spikes"}, "train": {"float_epochs": 1, "epochs": 1, "batch": 32}}
+    recipe = small(dataset=str(tmp_path / "dim.npz"), layers=layers, **form)
+    sentence = r"^the network is dead: .* same for all training samples, as no neuron of layer 'hidden' fires at any"
+    with pytest.raises(TrainError, match=sentence):
+        train(recipe, tmp_path / "run")
+    with pytest.raises(TrainError, match="train first"):
+        export(tmp_path / "run")

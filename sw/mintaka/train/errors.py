@@ -6,4 +6,5 @@ class RecipeError(ValueError):
 
 
 class TrainError(RuntimeError):
-    """A run cannot go on: another recipe's folder, a damaged checkpoint, a diverged loss, an unfinished training."""
+    """A run cannot go on: another recipe's folder, a damaged checkpoint, a diverged loss, a dead network, an unfinished
+    training."""

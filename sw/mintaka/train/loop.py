@@ -26,6 +26,7 @@ from mintaka.compress import Phase, Stage, Task
 from mintaka.compress.apply import batch_loss
 from mintaka.data import Dataset, encode, load_dataset
 from mintaka.snn.network import SNN
+from mintaka.train.alive import check_alive
 from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
@@ -80,7 +81,8 @@ def train(
     progress : called after every batch.
 
     Raises DataError, RecipeError or LayerError before anything is written where data and recipe do not fit, and
-    TrainError where the folder belongs to another recipe, its checkpoint is damaged, or the loss is not finite.
+    TrainError where the folder belongs to another recipe, its checkpoint is damaged, the loss is not finite, or the
+    trained network gives the same logits for all samples.
     """
     dataset = load_dataset(recipe.dataset, data_root)
     run = _Run(recipe, dataset, Path(run_dir), keep=keep)
@@ -232,6 +234,8 @@ class _Run:
                 stage.after_epoch(self.snn, self.task, self.done, epochs)
                 self._save()
         self.snn = stage.finish(self.snn, self.task)
+        if self.index + 1 == len(self.phases):
+            check_alive(self.snn, self.task)
         name = self.phase.name
         self.index, self.done = self.index + 1, 0
         if self.keep:
