@@ -134,6 +134,18 @@ def test_open_gates_change_nothing_and_closed_ones_cut(images: bool, data: st.Da
     assert torch.equal(close_gates(snn)(case.x), gated)
 
 
+def test_closed_neurons_stay_to_fill_lanes() -> None:
+    """Those with the largest a_n; beyond the layer's width all of them."""
+    a = torch.tensor([0.5, -0.3, -0.1, 0.2, -0.2, -0.4])
+    for multiple, kept in ((1, [0, 3]), (2, [0, 3]), (3, [0, 2, 3]), (4, [0, 2, 3, 4]), (7, [0, 1, 2, 3, 4, 5])):
+        specs = [DenseSpec("a", 6, 4, NEURON), DenseSpec("head", 3, 4, None)]
+        snn = SNN(Input("input", (5,), "spikes", 1), 3, specs)
+        attach_gates(snn)
+        snn.layers[1].synapses.rule.units.a.data = a
+        weight = snn.layers[0].synapses.weight.detach().clone()
+        assert torch.equal(close_gates(snn, multiple).layers[0].synapses.weight, weight[kept])
+
+
 # ---- activity
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor
 
 from mintaka.compress.cut import keep_units
@@ -12,6 +14,7 @@ from mintaka.compress.errors import CompressError
 from mintaka.compress.ties import Family, Unit, families
 from mintaka.snn.network import SNN
 
+Multiple = Annotated[int, Field(ge=1)]
 Scores = Mapping[str, Tensor]
 """Per spiking layer (C,): the more, the longer a channel stays."""
 
@@ -89,13 +92,19 @@ def choose(snn: SNN, scores: Scores, target: Target) -> dict[str, list[int]]:
                 wanted -= 1
     keep: dict[str, list[int]] = {}
     for family, own, gone in zip(found, ranked, removed, strict=True):
-        for unit in sorted(gone, key=lambda u: (-own[u], u)):
-            left = len(own) - len(gone)
-            if all(family.width(name, left) % target.multiple == 0 for name in family.layers):
-                break
-            gone.remove(unit)
-        keep |= keep_units(family, [unit for unit in range(len(own)) if unit not in gone])
+        left = len(own) - len(gone)
+        number = rounded(family, left, target.multiple) - left
+        back = set(sorted(gone, key=lambda u: (-own[u], u))[:number])
+        keep |= keep_units(family, [unit for unit in range(len(own)) if unit not in gone or unit in back])
     return keep
+
+
+def rounded(family: Family, units: int, multiple: int) -> int:
+    """So many units or as few more as make all widths multiples; all that there are where no number does."""
+    fits = (
+        n for n in range(units, len(family.units)) if all(family.width(f, n) % multiple == 0 for f in family.layers)
+    )
+    return next(fits, len(family.units))
 
 
 def unit_score(unit: Unit, scores: Scores) -> float:

@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mintaka.compress.choose import Multiple, rounded
 from mintaka.compress.cut import cut_channels, keep_units
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
@@ -71,11 +72,15 @@ class SOPs(Method):
     it the weights with a_w > 0 stay, the others are 0 for good, and the channels with a_n <= 0 are cut off; `epochs`
     follow. Channels that are tied share one a_n. (The sums are divided by the whole here, so that `strength` means the
     same for any network.)
+
+    multiple : widths are rounded up to a multiple of this (the lanes): of the channels that would go, those with the
+        largest a_n stay; None is 1.
     """
 
     trained: ClassVar[bool] = False
     method: Literal["sops"]
     strength: Annotated[float, Field(gt=0)]
+    multiple: Multiple | None = None
     search_epochs: Annotated[Epochs, Field(ge=1)]
 
     def phases(self) -> list[Phase]:
@@ -103,7 +108,7 @@ class _Search(Stage):
         return self.method.strength * open_share(snn)
 
     def finish(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
-        return close_gates(snn)
+        return close_gates(snn, self.method.multiple or 1)
 
 
 def attach_gates(snn: SNN) -> None:
@@ -163,8 +168,8 @@ def open_share(snn: SNN) -> Tensor:
     return weights / max(all_weights, 1.0) + neurons / max(all_neurons, 1.0)
 
 
-def close_gates(snn: SNN) -> SNN:
-    """The network without gates: weights with a_w > 0, channels with a_n > 0.
+def close_gates(snn: SNN, multiple: int = 1) -> SNN:
+    """The network without gates: weights with a_w > 0, channels with a_n > 0 and as few more as `multiple` asks.
 
     Raises CompressError where nothing would be left of a layer.
     """
@@ -184,9 +189,10 @@ def close_gates(snn: SNN) -> SNN:
     keep: dict[str, list[int]] = {}
     for family in families(snn):
         units = next(gates[name] for name in family.layers if name in gates)
-        stay = (units.a > 0).nonzero().flatten().tolist()
-        if not stay:
+        number = int((units.a > 0).sum())
+        if not number:
             raise CompressError(f"no channel of {family.label} would be left; lower 'strength'")
-        keep |= keep_units(family, stay)
+        best = units.a.argsort(descending=True, stable=True)[: rounded(family, number, multiple)]
+        keep |= keep_units(family, best.tolist())
     fix_zeros(snn)
     return cut_channels(snn, keep)

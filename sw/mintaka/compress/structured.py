@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mintaka.compress.choose import Target, choose, prunable, unit_score
+from mintaka.compress.choose import Multiple, Target, choose, prunable, rounded, unit_score
 from mintaka.compress.cut import cut_channels, cut_masked, keep_units, mask_channels, resized
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
@@ -47,7 +47,7 @@ class Pruning(Method):
     remove: Share
     scope: Literal["network", "layer"] = "network"
     least: Annotated[int, Field(ge=1)] = 1
-    multiple: Annotated[int, Field(ge=1)] = 1
+    multiple: Multiple = 1
     layers: Annotated[list[Name], Field(min_length=1)] | None = None
 
     @property
@@ -258,10 +258,13 @@ class PCA(Method):
     """Widths by principal components (Chowdhury et al. 2021): a layer gets as many channels as principal components
     hold `variance` of the variance of its mean membranes (`pca_widths`; tied layers the most of any). It says how many
     channels, not which: the small network begins with fresh weights and is trained for `epochs`.
+
+    multiple : widths are rounded up to a multiple of this (the lanes), as far as there are channels; None is 1.
     """
 
     method: Literal["pca"]
     variance: Share
+    multiple: Multiple | None = None
 
     def phases(self) -> list[Phase]:
         return [Phase("pca", self.epochs, _Widths(self))]
@@ -278,13 +281,14 @@ class _Widths(Stage):
     method: PCA
 
     def begin(self, snn: SNN, task: Task) -> SNN:
-        return small(snn, fitting(snn, pca_widths(snn, task.batches(snn), self.method.variance)), task.seed)
+        widths = pca_widths(snn, task.batches(snn), self.method.variance)
+        return small(snn, fitting(snn, widths, self.method.multiple or 1), task.seed)
 
 
-def fitting(snn: SNN, widths: Mapping[str, int]) -> dict[str, int]:
-    """Wanted widths as possible ones: whole units, in a family the most that any layer wants."""
+def fitting(snn: SNN, widths: Mapping[str, int], multiple: int = 1) -> dict[str, int]:
+    """Wanted widths as possible ones: whole units, in a family the most that any layer wants, rounded up."""
     found = {}
     for family in families(snn):
         wanted = [ceil(widths[name] / family.width(name, 1)) for name in family.layers if name in widths]
-        found[family.layers[0]] = family.width(family.layers[0], max(wanted))
+        found[family.layers[0]] = family.width(family.layers[0], rounded(family, max(wanted), multiple))
     return found
