@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from mintaka.artifact import Input
 from mintaka.compress import METHODS, CompressError, Target, Task, prune_inactive, share_weights, small
+from mintaka.compress.choose import check_removal
 from mintaka.compress.scores import firing_rates, pca_widths, regrowth_scores
 from mintaka.compress.steps import check_alive
 from mintaka.snn.network import SNN
@@ -130,10 +132,53 @@ def test_layers_that_develop_are_not_shared() -> None:
             recipe(*[{"method": "slim", "remove": 0.9, "scope": "layer", "sparse_epochs": 0, "epochs": 0}] * 2),
             "compress[1] (slim): removing 0.9 of the 1 channels of layer 'hidden' would leave 0 of them; at least 1",
         ),
+        (
+            recipe({"method": "random", "remove": 0.5, "multiple": 8, "epochs": 1}),
+            "compress[0] (random): removing 0.5 of 8 channels, with widths rounded up to multiples of 8, would remove",
+        ),
+        (
+            recipe({"method": "random", "remove": 0.05, "epochs": 1}),
+            "compress[0] (random): removing 0.05 of 8 channels would remove none: raise it",
+        ),
+        (
+            recipe({"method": "pca", "variance": 0.5, "multiple": 8, "epochs": 1}),
+            "compress[0] (pca): no layer is wider than a multiple of 8, so all stay as they are: lower 'multiple'",
+        ),
     ],
-    ids=["time_steps", "steps", "codebook", "pruning"],
+    ids=["time_steps", "steps", "codebook", "pruning", "multiple", "share", "pca"],
 )
 def test_it_is_said_before_training(made: Any, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=f"^{re.escape(sentence)}"):
         train(made, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_pruning_of_several_layers_may_leave_some() -> None:
+    """Of both together 2 channels may be of 'b', which leaves 4; of each alone 1 goes, and rounding gives it back."""
+    plain = SNN(
+        Input("input", (12,), "spikes", 1),
+        3,
+        [DenseSpec("a", 4, 4, NEURON), DenseSpec("b", 6, 4, NEURON), DenseSpec("out", 4, 4, None)],
+    )
+    check_removal(plain, Target(0.2, multiple=4))
+    with pytest.raises(
+        CompressError, match=r"^removing 0\.2 of 10 channels, with .* multiples of 4, would remove none: l"
+    ):
+        check_removal(plain, Target(0.2, "layer", multiple=4))
+
+
+@pytest.mark.parametrize(
+    ("method", "key"),
+    [
+        ({"method": "activity", "strength": inf, "epochs": 1}, "strength"),
+        ({"method": "slim", "remove": 0.5, "strength": inf, "sparse_epochs": 1, "epochs": 1}, "strength"),
+        ({"method": "sops", "strength": nan, "search_epochs": 1, "epochs": 1}, "strength"),
+        ({"method": "stds", "depth": inf, "search_epochs": 1, "epochs": 1}, "depth"),
+        (MIXED | {"bit_sops": inf}, "bit_sops"),
+    ],
+)
+def test_numbers_are_finite(method: dict[str, Any], key: str) -> None:
+    with pytest.raises(
+        RecipeError, match=rf"^'compress\[0\]\.{key}' is (inf|nan), but input should be a finite number"
+    ):
+        recipe(method)

@@ -74,6 +74,22 @@ def _leaving(units: int, target: Target) -> int:
     return units - round(target.remove * units)
 
 
+def check_removal(snn: SNN, target: Target) -> None:
+    """Raise CompressError as `prunable` does, and where nothing would go, whatever the scores: the share is less than
+    one channel, or rounding gives all back."""
+    found = prunable(snn, target)
+    whole = sum(len(family.units) for family in found)
+    for family in found:
+        units = len(family.units)
+        pool = units if target.scope == "layer" else whole
+        fewest = max(target.least, units - (pool - _leaving(pool, target)))
+        if rounded(family, fewest, target.multiple) < units:
+            return
+    up = f", with widths rounded up to multiples of {target.multiple}," if target.multiple > 1 else ""
+    advice = "lower 'multiple' or raise 'remove'" if target.multiple > 1 else "raise it"
+    raise CompressError(f"removing {target.remove:.4g} of {whole} channels{up} would remove none: {advice}")
+
+
 def choose(snn: SNN, scores: Scores, target: Target) -> dict[str, list[int]]:
     """What stays, for `cut_channels` or `mask_channels`: the lowest scores go, of equal ones the first.
 

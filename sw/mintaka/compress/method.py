@@ -85,7 +85,7 @@ class Method(BaseModel):
     at : "float" between the float phase and quantization-aware training, "qat" behind that.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     trained: ClassVar[bool] = True  # whether it looks at what the network has learned
     method: str

@@ -19,11 +19,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mintaka.compress.choose import Multiple, Target, choose, prunable, rounded, unit_score
+from mintaka.compress.choose import Multiple, Target, check_removal, choose, prunable, rounded, unit_score
 from mintaka.compress.cut import cut_channels, cut_masked, keep_units, mask_channels, resized
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
-from mintaka.compress.outlook import behind, open_sizes
+from mintaka.compress.outlook import behind, open_sizes, sizes_known
 from mintaka.compress.scores import (
     Samples,
     firing_rates,
@@ -56,7 +56,8 @@ class Pruning(Method):
         return Target(self.remove, self.scope, self.least, self.multiple, layers)
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
-        prunable(snn, self.target)
+        check = check_removal if sizes_known(snn) else prunable
+        check(snn, self.target)
 
     def outlook(self, snn: SNN) -> SNN:
         if self.scope == "network" and len(prunable(snn, self.target)) > 1:
@@ -271,6 +272,11 @@ class PCA(Method):
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_unshared(snn)
+        multiple, found = self.multiple or 1, families(snn)
+        if sizes_known(snn) and multiple > 1 and all(rounded(f, 1, multiple) == len(f.units) for f in found):
+            raise CompressError(
+                f"no layer is wider than a multiple of {multiple}, so all stay as they are: lower 'multiple'"
+            )
 
     def outlook(self, snn: SNN) -> SNN:
         return open_sizes(small(snn, {}, 0))
