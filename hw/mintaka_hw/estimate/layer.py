@@ -30,6 +30,19 @@ class EventLists:
     word_cycles: list[list[int]]
 
 
+@dataclass(frozen=True)
+class Walk:
+    """A list for one group of lanes, with early exit.
+
+    behind : the cycle before the first in which the core is busy with it. held : cycles in which only the reader was
+    waited for. runs : first and last cycle of slots that follow one another, and whether they carry events.
+    """
+
+    behind: int
+    held: int
+    runs: list[tuple[int, int, bool]]
+
+
 class LayerModel:
     """Sequencer, collector, replay and lanes of one layer core."""
 
@@ -59,7 +72,7 @@ class LayerModel:
         self.slots: list[int] = []  # per sample: of them, those with a slot
         self.held: list[int] = []  # per sample: of them, those in which only the reader was waited for
         self.phase_ends: list[int] = []  # last slot of each phase
-        self.log: list[tuple[int, int, int, bool, int]] | None = [] if layer.exits else None
+        self.log: list[Walk] | None = [] if layer.exits else None
         for wire in words:
             wire.consumer = self
         out.producer = self
@@ -144,7 +157,7 @@ class LayerModel:
             self.busy[-1] += self.last_slot - loaded
             self.slots[-1] += max(1, events)
             if self.log is not None:
-                self.log.append((loaded, first, self.last_slot, events > 0, self.held[-1] - held))
+                self.log.append(Walk(loaded, self.held[-1] - held, [(first, self.last_slot, events > 0)]))
         if number == self.lists - 1:
             self.phase_ends.append(self.last_slot)
 
@@ -179,12 +192,13 @@ class LayerModel:
             self._replay_list()
         end -= self.layer.counted_behind
         busy = events = slots = held = 0
-        for loaded, first, last, carries, waited in self.log:
-            done = max(0, min(last, end) - first + 1)
-            busy += max(0, min(last, end) - loaded)
-            events += done if carries else 0
-            slots += done
-            held += waited if first <= end else 0
+        for walk in self.log:
+            busy += max(0, min(walk.runs[-1][1], end) - walk.behind)
+            held += walk.held if walk.runs[0][0] <= end else 0
+            for first, last, carries in walk.runs:
+                done = max(0, min(last, end) - first + 1)
+                events += done if carries else 0
+                slots += done
         return busy, events, slots, held
 
 

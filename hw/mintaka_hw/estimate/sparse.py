@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mintaka_hw.estimate.layer import EventLists, LayerModel, in_order
+from mintaka_hw.estimate.layer import EventLists, LayerModel, Walk, in_order
 from mintaka_hw.estimate.lists import list_elements
 from mintaka_hw.estimate.models import Wire
 from mintaka_hw.plan import LayerPlan
@@ -30,14 +30,34 @@ def walks(layer: LayerPlan, frames: list[np.ndarray]) -> np.ndarray:
     at_once = max(1, PORTION // layer.windows)
     parts = []
     for numbers in layer.phases.meetings:
-        firsts = range(0, len(frames[numbers[0]]), at_once)
-        found = [_portion(layer, numbers, [frames[n][first : first + at_once] for n in numbers]) for first in firsts]
+        found = []
+        for first in range(0, len(frames[numbers[0]]), at_once):
+            slots, entries = _portion(layer, numbers, [frames[n][first : first + at_once] for n in numbers])
+            found.append(np.stack([walks_of(each, entries) for each in slots], axis=1))
         parts.append(np.concatenate(found))
     return in_order(layer, parts)
 
 
-def _portion(layer: LayerPlan, numbers: Sequence[int], frames: list[np.ndarray]) -> np.ndarray:
-    """Of lists in which the events of those edges meet."""
+def entries_left(layer: LayerPlan, frames: list[np.ndarray]) -> np.ndarray:
+    """object (lists, groups), in the order of the replay: of every entry that is left (slots, entries to the next one
+    left), of the last one (slots, 0). frames : as for `walks`, of few samples."""
+    parts = []
+    for numbers in layer.phases.meetings:
+        slots, entries = _portion(layer, numbers, [frames[n] for n in numbers])
+        found = np.empty((slots.shape[1], len(slots)), object)
+        for group, number in np.ndindex(len(slots), slots.shape[1]):
+            places = np.flatnonzero(entries[number])
+            k = slots[group, number, places]
+            left = np.flatnonzero((k > 0) | (np.arange(len(places)) == len(places) - 1))
+            gaps = np.diff(left, append=left[-1:])
+            found[number, group] = [(int(n), int(gap)) for n, gap in zip(k[left], gaps, strict=True)]
+        parts.append(found)
+    return in_order(layer, parts)
+
+
+def _portion(layer: LayerPlan, numbers: Sequence[int], frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Of lists in which the events of those edges meet: the slots (groups, lists, places) that the entry at each place
+    issues, and whether there is one, bool (lists, places)."""
     assert layer.sparse is not None
     slots, entries = [], []
     for number, x in zip(numbers, frames, strict=True):
@@ -52,8 +72,7 @@ def _portion(layer: LayerPlan, numbers: Sequence[int], frames: list[np.ndarray])
             masks = layer.sparse.masks[:, edge.blocks.first :][:, : len(edge.places), : edge.places.shape[1]]
             slots.append(np.einsum("lbp,gbp->glb", chunks, masks.astype(chunks.dtype)))
             entries.append(np.asarray(chunks.any(axis=2)))
-    of_all = np.concatenate(entries, axis=1)
-    return np.stack([walks_of(each, of_all) for each in np.concatenate(slots, axis=2)], axis=1)
+    return np.concatenate(slots, axis=2), np.concatenate(entries, axis=1)
 
 
 def walks_of(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
@@ -82,15 +101,23 @@ def walks_of(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
 
 
 class SparseLayerModel(LayerModel):
-    """A layer core whose replay stands behind an index. found : `walks`.
+    """A layer core whose replay stands behind an index. found : `walks`. left : with early exit `entries_left`.
 
     An entry is looked up while the one left before it issues its slots, and one that is passed over takes a cycle: from
     the load of an entry to the load of the next one left it takes max(slots, entries in between + 1) cycles.
     """
 
-    def __init__(self, layer: LayerPlan, lists: list[EventLists], found: np.ndarray, words: list[Wire], out: Wire):
+    def __init__(
+        self,
+        layer: LayerPlan,
+        lists: list[EventLists],
+        found: np.ndarray,
+        left: np.ndarray | None,
+        words: list[Wire],
+        out: Wire,
+    ):
         super().__init__(layer, lists, words, out)
-        self.walks = found
+        self.walks, self.left = found, left
         self.looked_up = -1  # cycle in which the index gave its entry away
 
     @property
@@ -104,13 +131,30 @@ class SparseLayerModel(LayerModel):
             state = number * self.groups + group
             begun = max(readable, self.looked_up)  # from the next cycle on the index has the group's first entry
             ended = max(begun, self.last_slot)
-            loaded = max(begun + 1 + before, self.last_slot)
-            first = self._first_slot(loaded + 1, state, phase > 0, gives_words)
-            last = first + last_slots - 1
+            at, held = max(begun + 1 + before, self.last_slot), self.held[-1]
+            first = self._first_slot(at + 1, state, phase > 0, gives_words)
+            loaded, last = at, first + last_slots - 1
             if first_slots:
-                loaded = max(first + first_slots - 1, loaded + gap) + between
+                loaded = max(first + first_slots - 1, at + gap) + between
                 last = loaded + last_slots
+            if self.log is not None:
+                assert self.left is not None
+                entries = [] if which is None else self.left[which, group]
+                self.log.append(Walk(ended, self.held[-1] - held, _runs(entries, at, first)))
             self.looked_up = loaded
             self._group_ends(last, state, gives_words)
             self.busy[-1] += last - ended
             self.slots[-1] += max(1, events)
+        if number == self.lists - 1:
+            self.phase_ends.append(self.last_slot)
+
+
+def _runs(entries: list[tuple[int, int]], loaded: int, first: int) -> list[tuple[int, int, bool]]:
+    """The slots of each entry that is left, as `Walk.runs`. loaded, first : cycles of the first one's load and slot."""
+    runs = []
+    for slots, gap in entries or [(0, 0)]:
+        last = first + max(1, slots) - 1
+        runs.append((first, last, slots > 0))
+        loaded = max(last, loaded + gap)
+        first = loaded + 1
+    return runs

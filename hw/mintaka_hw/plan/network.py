@@ -142,7 +142,7 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
     """
     nodes = _buildable(network)
     chosen = _lanes(network, nodes, lanes)
-    wanted = _sparse(network, nodes, sparse)
+    wanted = _sparse(nodes, sparse)
     bounds = network_bounds(network)
     layouts = _layouts(network, nodes, chosen)
     stages: list[LayerPlan | PoolPlan | JoinPlan] = []
@@ -159,7 +159,7 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
             stages.append(JoinPlan(node, tuple(layouts[edge.node] for edge in node.inputs), layouts[node.name]))
             continue
         stages.append(layer(node, sparse=node.name in wanted))
-        if sparse == "auto" and not network.output.margins and zeros_problem(node) is None:
+        if sparse == "auto" and zeros_problem(node) is None:
             choices = (stages[-1], layer(node, sparse=True))
             stages[-1] = min(choices, key=lambda stage: sum(memory.bits for memory in stage.memories))
     return Plan(
@@ -172,7 +172,7 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
     )
 
 
-def _sparse(network: Network, nodes: list[Node], sparse: Sparse) -> frozenset[str]:
+def _sparse(nodes: list[Node], sparse: Sparse) -> frozenset[str]:
     """The layers that are named, checked."""
     if isinstance(sparse, str):
         if sparse != "auto":
@@ -185,11 +185,6 @@ def _sparse(network: Network, nodes: list[Node], sparse: Sparse) -> frozenset[st
         problem = zeros_problem(layers[name])
         if problem is not None:
             raise PlanError(f"layer '{name}' cannot have a sparse weight memory: {problem}")
-        if network.output.margins:
-            raise PlanError(
-                f"layer '{name}' cannot have a sparse weight memory beside early exit: take the margins away, or store "
-                "all rows"
-            )
     return frozenset(sparse)
 
 
