@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,3 +191,26 @@ def test_and_so_it_is_by_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert loop.train(parse_recipe(form), tmp_path / "run").history[-1].phase == "toy"
     falls_as_a_cosine(stage.rates, 0.01)
     assert all(len(seen_x) == len(seen_y) == 32 for seen_x, seen_y in stage.batches)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+
+
+def test_the_page_for_new_methods_lists_all_there_are() -> None:
+    table = PAGE.read_text().split("## How a run is put together")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r'`method = "(\w+)"`', row)]
+    assert sorted(named) == sorted(METHODS)
+
+
+def test_the_page_has_a_method_that_says_beforehand_what_cannot_be() -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    for code in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[:2]:
+        exec(compile(code, PAGE.name, "exec", dont_inherit=True), names)
+    magnitude = names["Magnitude"](method="magnitude", remove=0.5, epochs=1)
+    magnitude.check(network(), task())
+    with pytest.raises(CompressError, match="layer 'hidden' has weights that are 0, which 1 bit cannot say"):
+        TypeAdapter(AnyMethod).validate_python({"method": "binary", "epochs": 1}).check(
+            magnitude.outlook(network()), task()
+        )
+    with pytest.raises(CompressError, match=r"no synapse of layer 'hidden' would be left; 'remove' less than 0\.999"):
+        names["Magnitude"](method="magnitude", remove=0.999, epochs=1).check(network(), task())

@@ -385,5 +385,5 @@ def test_a_dead_network_is_no_result(tmp_path: Path) -> None:
     sentence = r"^the network is dead: .* same for all training samples, as no neuron of layer 'hidden' fires at any"
     with pytest.raises(TrainError, match=sentence):
         train(recipe, tmp_path / "run")
-    with pytest.raises(TrainError, match="train first"):
+    with pytest.raises(TrainError, match="is not trained to its end"):
         export(tmp_path / "run")
