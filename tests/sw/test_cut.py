@@ -99,7 +99,7 @@ def test_variety() -> None:
     """Families of one and of several layers, groups, and real cuts occur in these networks."""
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=1500, database=None)
+    @settings(max_examples=500, database=None)
     @given(cases(images=True, graph=True))
     def look(case: Case) -> None:
         for family in families(case.snn):
