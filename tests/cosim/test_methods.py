@@ -186,6 +186,9 @@ def test_targets() -> None:
         ("`activity`: 48% of the spikes left, 0.10 points lost", True),
     ]
     assert all(found is not None and found[1] for found in (target.met(good) for target in TARGETS["mnist"]))
+    built = {"baseline": 2000.0, "exit": 2300.0}
+    slower = good | {n: [replace(good[n][0], hardware=Hardware("x", {}, c, 50, True))] for n, c in built.items()}
+    assert TARGETS["mnist"][6].met(slower) == ("`exit`: 45% fewer steps, 0.20 points lost; cycles +15%", True)
     bad = {name: row(0.9699) for name in good} | {"baseline": row(0.9799), "slim": row(0.9699, **half)}
     assert all(found is not None and not found[1] for found in (target.met(bad) for target in TARGETS["mnist"]))
     assert all(target.met({}) is None for target in TARGETS["mnist"])

@@ -36,7 +36,8 @@ model. A method that does not help on the data is shown as it is. What the metho
 - *Cycles*: per sample, samples back to back, at the plan stated above the table (simulated).
 - *LUT*, *block RAM* (in units of 36 kbit): Xilinx 7 cells of the whole design at that plan, of the first seed
   (synthesized by Yosys; nothing is placed or routed). The weight memory is dense, so that single zeros save SOPs, but
-  neither bits nor cycles; only `slats-sparse` leaves out rows of zeros, which needs very many zeros or few lanes.
+  neither bits nor cycles; only `slats-sparse` leaves out rows of zeros, which needs very many zeros or few lanes (its
+  weight bits are those of all rows, what it saves is in the block RAMs).
 - *Epochs*: of training, all phases together. Most methods train for longer than the baseline, and some of what they
   gain may be just that.
 - *Published*: what the method's source reports, of other networks on other data. It is given only where it was read in
@@ -179,7 +180,9 @@ def _exits(rows: Rows) -> str:
         return ""
     return (
         "Early exit (`exit`), by the loss that is allowed on the held-out training samples; steps and accuracy are "
-        "those of the test split:\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+        "those of the test split. A sample begins when the one before has left, while without early exit they overlap: "
+        "steps that are saved are cycles saved only where they are more than that, which the cycles of `exit` in the "
+        "table tell.\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
     )
 
 

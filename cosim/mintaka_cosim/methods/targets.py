@@ -71,7 +71,8 @@ def _quieter(rows: Rows) -> tuple[str, bool] | None:
         return None
     method, lost = best
     left = ratio(rows, method, lambda f: f.spikes)
-    return f"`{method}`: {left:.0%} of the spikes left, {lost:.2f} points lost", left <= 0.5 and lost < 0.2
+    said = f"`{method}`: {left:.0%} of the spikes left, {lost:.2f} points lost{_cycles(rows, method)}"
+    return said, left <= 0.5 and lost < 0.2
 
 
 def _earlier(rows: Rows) -> tuple[str, bool] | None:
@@ -79,7 +80,19 @@ def _earlier(rows: Rows) -> tuple[str, bool] | None:
     if lost is None:
         return None
     left = ratio(rows, "exit", lambda f: f.mean_steps)
-    return f"`exit`: {1 - left:.0%} fewer steps, {lost:.2f} points lost", left <= 0.6 and lost < 0.3
+    said = f"`exit`: {1 - left:.0%} fewer steps, {lost:.2f} points lost{_cycles(rows, 'exit')}"
+    return said, left <= 0.6 and lost < 0.3
+
+
+def _cycles(rows: Rows, method: str) -> str:
+    """What that is worth in cycles, which no target is about: it may be nothing."""
+    found = {}
+    for name in ("baseline", method):
+        measured = [point.hardware.cycles for point in rows.get(name, ()) if point.hardware is not None]
+        if not measured:
+            return ""
+        found[name] = sum(measured) / len(measured)
+    return f"; cycles {found[method] / found['baseline'] - 1:+.0%}"
 
 
 TARGETS = {

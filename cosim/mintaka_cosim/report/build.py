@@ -102,6 +102,7 @@ def _figures(
         value = about.get(key)
         if isinstance(value, int | float):
             found.append(Figure(key, label, value, f"{value:.2%}", "measured", split))
+    found += _exits(about.get("exit"), split)
     if run is not None:
         found += _simulated(run)
     if design is not None:
@@ -111,6 +112,18 @@ def _figures(
     note = "weights and membranes of the artifact"
     found.append(Figure("artifact_bits", "Network state", bits, f"{bits:,} bits", "exact", note))
     return found
+
+
+def _exits(about: Any, split: str) -> list[Figure]:
+    """Early exit: steps and accuracy for several losses that are allowed on the calibration data."""
+    points = about.get("curve", []) if isinstance(about, dict) else []
+    figures = []
+    for point in points:
+        loss, steps, accuracy = point["loss"], point["mean_steps"], point["accuracy"]
+        chosen = "; as exported" if loss == about["loss"] else ""
+        text, note = f"{accuracy:.2%} at {steps:.2f} steps", f"{split}{chosen}"
+        figures.append(Figure(f"exit_{loss}", f"Early exit, {loss:.1%} lost", accuracy, text, "measured", note))
+    return figures
 
 
 def _simulated(run: dict[str, Any]) -> list[Figure]:
