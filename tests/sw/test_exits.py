@@ -19,6 +19,7 @@ from mintaka.compress.exits import logits_by_step
 from mintaka.data import load_dataset, network_inputs
 from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.train import RecipeError, export, parse_recipe, train
+from mintaka_cosim.report import build_report
 
 EARLY = samples.early()
 PLAIN = with_margins(EARLY, ())
@@ -114,6 +115,16 @@ def test_from_a_recipe_to_the_artifact(tmp_path: Path) -> None:
     assert network.provenance["integer_accuracy"] == (result.classes == data.test_y).mean()
     every = run_fast(with_margins(network, ()), network_inputs(network, data.test_x, data.bits))
     assert about["accuracy_of_all_steps"] == (every.classes == data.test_y).mean()
+    assert network.provenance["dataset"]["train_samples"] == len(data.train_x) - about["calibration_samples"]
+    (point,) = [point for point in about["curve"] if point["loss"] == about["loss"]]
+    assert point == {
+        "loss": 0.02,
+        "mean_steps": about["mean_steps"],
+        "accuracy": network.provenance["integer_accuracy"],
+    }
+    assert len(about["curve"]) == 7
+    figures = {figure.key: figure.text for figure in build_report(tmp_path).figures}
+    assert figures["exit_0.02"] == f"{point['accuracy']:.2%} at {point['mean_steps']:.2f} steps"
 
 
 def test_what_calibrates_is_not_trained_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.snn.network import SNN
 
 Margins = tuple[int | None, ...]
+LOSSES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 
 
 class Exit(Method):
@@ -123,7 +124,7 @@ def exit_curve(
     network: Network,
     calibration: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
-    losses: tuple[float, ...] = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    losses: tuple[float, ...] = LOSSES,
 ) -> list[ExitPoint]:
     """Accuracy against mean steps on the test data, for several allowed losses on the calibration data.
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from mintaka.artifact import Network, TestVectors, run, save
-from mintaka.compress import calibrate, with_margins
+from mintaka.compress import exit_curve, with_margins
+from mintaka.compress.exits import LOSSES
 from mintaka.data import Dataset, load_dataset, network_inputs
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
@@ -46,7 +47,8 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
     if data_digest(dataset) != checkpoint.data:
         raise TrainError(f"the data set '{recipe.dataset}' is not the one that {folder} was trained with")
     plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
-    plain, exits = _with_exit(plain, recipe, dataset)
+    trained, held_x, held_y = hold_out(recipe, dataset)
+    plain, exits = _with_exit(plain, recipe, dataset, (held_x, held_y))
 
     inputs = network_inputs(plain, dataset.test_x, dataset.bits)
     tested = run_fast(plain, inputs)
@@ -55,7 +57,7 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
         "dataset": {
             "name": dataset.name,
             "sha256": checkpoint.data,
-            "train_samples": len(dataset.train_x),
+            "train_samples": len(trained.train_x),
             "test_samples": len(dataset.test_x),
         },
         "encoding": "thermometer" if plain.input.kind == "spikes" else "none",
@@ -71,19 +73,27 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
     return network
 
 
-def _with_exit(network: Network, recipe: Recipe, dataset: Dataset) -> tuple[Network, dict[str, object]]:
-    """With margins where the recipe asks for early exit, and how they were found.
+def _with_exit(
+    network: Network, recipe: Recipe, dataset: Dataset, held: tuple[np.ndarray, np.ndarray]
+) -> tuple[Network, dict[str, object]]:
+    """With margins where the recipe asks for early exit, how they were found, and what other losses would give on the
+    test split. held : x and y that were held out of training.
 
     A search may have left one step (`mixed`): nothing can be left out of it.
     """
     early = exit_of(recipe)
     if early is None or network.time_steps == 1:
         return network, {}
-    _, x, y = hold_out(recipe, dataset)
-    margins = calibrate(network, network_inputs(network, x, dataset.bits), y, early.loss)
-    test = network_inputs(network, dataset.test_x, dataset.bits)
-    every_step = float(np.mean(run_fast(network, test).classes == dataset.test_y))
-    about: dict[str, object] = {"loss": early.loss, "calibration_samples": len(y), "accuracy_of_all_steps": every_step}
+    held_out = network_inputs(network, held[0], dataset.bits), held[1]
+    test = network_inputs(network, dataset.test_x, dataset.bits), dataset.test_y
+    points = exit_curve(network, held_out, test, tuple(sorted({*LOSSES, early.loss})))
+    (margins,) = [point.margins for point in points if point.loss == early.loss]
+    about: dict[str, object] = {
+        "loss": early.loss,
+        "calibration_samples": len(held[1]),
+        "accuracy_of_all_steps": float(np.mean(run_fast(network, test[0]).classes == test[1])),
+        "curve": [{"loss": p.loss, "mean_steps": p.mean_steps, "accuracy": p.accuracy} for p in points],
+    }
     return with_margins(network, margins), about
 
 
