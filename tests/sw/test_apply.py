@@ -28,7 +28,6 @@ from mintaka.compress import (
     calibrate,
     with_margins,
 )
-from mintaka.compress.exits import Exit
 from mintaka.snn import SNN, DenseSpec, NeuronSpec, parse_leak, to_artifact
 from mintaka.snn.network import Seen
 from mintaka.train import loop, parse_recipe
@@ -50,7 +49,6 @@ ASKED: dict[str, dict[str, Any]] = {
     "share": {"epochs": 1, "bits": 2},
     "binary": {"epochs": 1},
     "mixed": {"epochs": 1, "search_epochs": 1, "memory_bits": 1200},
-    "exit": {},
 }
 
 
@@ -77,19 +75,19 @@ def task() -> Task:
 
 
 def test_all_are_here() -> None:
-    assert set(ASKED) == set(METHODS)
+    assert {*ASKED, "exit"} == set(METHODS)  # which trains nothing
 
 
 @pytest.mark.parametrize("name", ASKED)
 def test_a_method_as_a_function(name: str) -> None:
-    method = TypeAdapter(AnyMethod).validate_python({"method": name, **ASKED[name]})
+    method = asked(name)
     snn = network()
     if method.at == "qat":
         snn.quantize()
     snn = apply(method, snn, task())
     if not snn.integer:
         snn.quantize()
-    x, y = samples()
+    x, _ = samples()
     with torch.no_grad():
         snn.train()(torch.from_numpy(x.astype(np.float32)))  # the BatchNorm's averages, of the integer sums
         logits = snn.eval()(torch.from_numpy(x.astype(np.float32)))
@@ -111,9 +109,6 @@ def test_a_method_as_a_function(name: str) -> None:
         assert all(set(np.unique(each)) <= {-1, 1} for each in weights[0])
     elif name == "mixed":
         assert sum(edge.weight.values.size * edge.weight.bits for n in found.nodes for edge in n.inputs) < 1200
-    elif isinstance(method, Exit):
-        early = with_margins(found, calibrate(found, x, y, method.loss))
-        assert run(early, x).logits.shape == logits.shape
 
 
 def _plain() -> SNN:
@@ -125,10 +120,34 @@ def _plain() -> SNN:
     return snn.eval()
 
 
+def asked(name: str, **keys: Any) -> Method:
+    method: Method = TypeAdapter(AnyMethod).validate_python({"method": name, **ASKED.get(name, {}), **keys})
+    return method
+
+
 def test_what_cannot_be_is_refused_first() -> None:
-    method = TypeAdapter(AnyMethod).validate_python({"method": "steps", "time_steps": 9, "epochs": 1})
     with pytest.raises(CompressError, match="9"):
-        apply(method, network(), task())
+        apply(asked("steps", time_steps=9), network(), task())
+
+
+def test_exit_is_not_applied_but_calibrated() -> None:
+    with pytest.raises(CompressError, match=r"^'exit' trains nothing: call `calibrate` and `with_margins` on the"):
+        apply(asked("exit"), network(), task())
+    found, (x, y) = to_artifact(_plain(), "case"), samples()
+    early = with_margins(found, calibrate(found, x, y, 0.1))
+    assert run(early, x).logits.shape == run(found, x).logits.shape
+
+
+@pytest.mark.parametrize("name", ["slim", "activity"])
+def test_without_data_nothing_is_trained(name: str) -> None:
+    with pytest.raises(CompressError, match=r"^there are no samples to train with: the data set is empty$"):
+        apply(asked(name), network(), Task(lambda _: iter(()), seed=1))
+
+
+@pytest.mark.parametrize("name", ["mixed", "binary", "share"])
+def test_methods_behind_quantization_need_a_quantized_network(name: str) -> None:
+    with pytest.raises(CompressError, match=rf"^'{name}' works behind quantization \(at = \"qat\"\), but the network"):
+        apply(asked(name), network(), task())
 
 
 @dataclass(frozen=True)
@@ -209,8 +228,6 @@ def test_the_page_has_a_method_that_says_beforehand_what_cannot_be() -> None:
     magnitude = names["Magnitude"](method="magnitude", remove=0.5, epochs=1)
     magnitude.check(network(), task())
     with pytest.raises(CompressError, match="layer 'hidden' has weights that are 0, which 1 bit cannot say"):
-        TypeAdapter(AnyMethod).validate_python({"method": "binary", "epochs": 1}).check(
-            magnitude.outlook(network()), task()
-        )
+        asked("binary").check(magnitude.outlook(network()), task())
     with pytest.raises(CompressError, match=r"no synapse of layer 'hidden' would be left; 'remove' less than 0\.999"):
         names["Magnitude"](method="magnitude", remove=0.999, epochs=1).check(network(), task())

@@ -89,6 +89,26 @@ def test_nothing_to_stop_and_nothing_to_calibrate_with() -> None:
         calibrate(replace(PLAIN, time_steps=1), x[:, :1], y, 0.0)
 
 
+@pytest.mark.parametrize("loss", [-1.0, 1.0, 2.0, float("nan")])
+def test_a_loss_is_a_share(loss: float) -> None:
+    sentence = rf"^the share of samples that may be lost to early exit is 0 up to below 1, not {loss}$"
+    with pytest.raises(CompressError, match=sentence):
+        calibrate(PLAIN, *drawn(1), loss)
+    with pytest.raises(CompressError, match=sentence):
+        exit_curve(PLAIN, drawn(1), drawn(2), (0.1, loss))
+
+
+def test_every_sample_has_a_label() -> None:
+    x, y = drawn(1)
+    sentence = r"^each sample needs one label, but there are 200 inputs and 199 labels$"
+    with pytest.raises(CompressError, match=sentence):
+        calibrate(PLAIN, x, y[1:], 0.1)
+    with pytest.raises(CompressError, match=sentence):
+        exit_curve(PLAIN, (x, y), (x, y[1:]))
+    with pytest.raises(CompressError, match=r"^there are no samples to test early exit with$"):
+        exit_curve(PLAIN, (x, y), (x[:0], y[:0]))
+
+
 def recipe(*, steps: int = 4, methods: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {
         "name": "exit",

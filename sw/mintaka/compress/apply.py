@@ -6,19 +6,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.scores import EMPTY
 from mintaka.snn.network import SNN, Seen
 
 
 def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) -> SNN:
     """The network behind all phases of the method, trained with Adam on the task's batches; nothing is stored.
 
-    snn : in full precision for methods that work `at = "float"`, else quantized. It may be changed in place.
+    snn : in full precision for methods that work `at = "float"`, quantized for those `at = "qat"`. It may be changed in
+        place.
     learning_rate : at the start of each phase; it falls to 0 as half a cosine.
-    Raises CompressError where the method cannot work on this network.
+    Raises CompressError where the method cannot work on this network, trains nothing, or finds no data to train with.
     """
+    phases = method.phases()
+    if not phases:
+        raise CompressError(
+            f"'{method.method}' trains nothing: call `calibrate` and `with_margins` on the artifact instead"
+        )
+    if method.at == "qat" and not snn.integer:
+        raise CompressError(
+            f"'{method.method}' works behind quantization (at = \"qat\"), but the network is in full precision: call "
+            "its `quantize` and train it before"
+        )
     method.check(snn, task)
-    for phase in method.phases():
+    for phase in phases:
         snn = phase.stage.begin(snn, task)
         phase.stage.attach(snn)
         _train(snn, phase, task, learning_rate)
@@ -42,6 +55,8 @@ def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
     for epoch in range(phase.epochs):
         snn.train()
         batches = list(task.batches(snn))
+        if not batches:
+            raise CompressError(f"there are no samples to train with: {EMPTY}")
         schedule = torch.cos(torch.linspace(0, torch.pi, len(batches) * phase.epochs + 1)) / 2 + 0.5
         for number, (x, classes) in enumerate(batches, epoch * len(batches)):
             rate = learning_rate * float(schedule[number])

@@ -75,9 +75,11 @@ def calibrate(network: Network, inputs: np.ndarray, labels: np.ndarray, loss: fl
     that no larger one loses more. None: no sample may stop at that step.
 
     inputs, labels : N samples that the network was not trained with, and their classes (N,).
-    Raises CompressError where there is nothing to stop, or nothing to calibrate with.
+    loss : a share, from 0 up to below 1.
+    Raises CompressError where there is nothing to stop or nothing to calibrate with, and for another loss.
     """
-    _check(network, labels)
+    _check(network, inputs, labels)
+    _check_loss(loss)
     return _margins(logits_by_step(network, inputs), labels, loss)
 
 
@@ -87,10 +89,21 @@ def _check_steps(time_steps: int) -> None:
         raise CompressError("a network of 1 time step has no step to leave out by early exit")
 
 
-def _check(network: Network, labels: np.ndarray) -> None:
+def _check(network: Network, inputs: np.ndarray, labels: np.ndarray) -> None:
     _check_steps(network.time_steps)
+    _check_lengths(inputs, labels)
     if not len(labels):
         raise CompressError("there are no samples to calibrate early exit with: hold out more of the training data")
+
+
+def _check_lengths(inputs: np.ndarray, labels: np.ndarray) -> None:
+    if len(inputs) != len(labels):
+        raise CompressError(f"each sample needs one label, but there are {len(inputs)} inputs and {len(labels)} labels")
+
+
+def _check_loss(loss: float) -> None:
+    if not 0 <= loss < 1:
+        raise CompressError(f"the share of samples that may be lost to early exit is 0 up to below 1, not {loss}")
 
 
 def _margins(logits: np.ndarray, labels: np.ndarray, loss: float) -> Margins:
@@ -128,9 +141,15 @@ def exit_curve(
 ) -> list[ExitPoint]:
     """Accuracy against mean steps on the test data, for several allowed losses on the calibration data.
 
-    calibration, test : inputs and labels. Raises CompressError as `calibrate` does.
+    calibration, test : inputs and labels.
+    Raises CompressError as `calibrate` does, and where there is nothing to test with.
     """
-    _check(network, calibration[1])
+    _check(network, *calibration)
+    _check_lengths(*test)
+    if not len(test[1]):
+        raise CompressError("there are no samples to test early exit with")
+    for loss in losses:
+        _check_loss(loss)
     by_step, logits = logits_by_step(network, calibration[0]), logits_by_step(network, test[0])
     points = []
     for loss in losses:
