@@ -11,10 +11,10 @@ so MINT's grid is finer and clips the larger weights. Gradients pass roundings s
 are. Behind a BatchNorm over the integer sums the step cancels out of the forward, so it is never exported.
 
 What it saves in hardware: weight memories hold `bits` bits per weight and membrane memories `membrane_bits` per neuron
-(stored by `mintaka.snn.lif`), where a float32 network holds 32; sums are as narrow as the largest sum |W| + |U| + |B| of
-a layer needs. Weights and membranes lie on one grid, so a lane only adds and shifts: there is no multiplier. What it
-costs: per channel a threshold, a bias and where needed a reset value (integers, into which the BatchNorm is folded), and
-accuracy, the more the fewer bits.
+(stored by `mintaka.snn.lif`), where a float32 network holds 32; sums are as narrow as the largest sum |W| + |U| + |B|
+of a layer needs. Weights and membranes lie on one grid, so a lane only adds and shifts: there is no multiplier. What it
+costs: per channel a threshold, a bias and where needed a reset value (integers, into which the BatchNorm is folded),
+and accuracy, the more the fewer bits.
 """
 
 from __future__ import annotations
