@@ -17,7 +17,7 @@ from pathlib import Path
 
 from formal.prove import NoPath, Outcome, Proof
 
-MODULES = ("lif", "width", "link", "streams", "layer", "walk", "axi", "packets", "uart")
+MODULES = ("lif", "width", "link", "streams", "layer", "ring", "walk", "axi", "packets", "uart")
 
 
 def proofs() -> list[Proof | NoPath]:
