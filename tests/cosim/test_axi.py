@@ -78,7 +78,7 @@ TESTS = [
 
 
 def test_bus_models(made: Made, tmp_path: Path) -> None:
-    built = build_cocotb(made.design.verilog, made.design.top)
+    built = build_cocotb(made.design.verilog, made.design.top, optimize=False)
     env = {tb_axi.FOLDER: str(made.folder)}
     passed = run_cocotb(built, "cosim.tb_axi", TESTS, tmp_path, Processes(), env)
     log = (tmp_path / "simulation.log").read_text(errors="replace")

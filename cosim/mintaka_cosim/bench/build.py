@@ -48,10 +48,13 @@ class BenchRunner(Verilator):
     cocotb would make every signal of the design public (`--public-flat-rw`), which slows it by a factor.
     """
 
-    def __init__(self, processes: Processes, before_make: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, processes: Processes, before_make: Callable[[], None] | None = None, make_options: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self._processes = processes
         self._before_make = before_make
+        self._make_options = make_options
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(toolchain.verilator())
@@ -70,23 +73,26 @@ class BenchRunner(Verilator):
 
     def _execute_cmds(self, cmds: Sequence[Sequence[str]], cwd: Any, stdout: Any = None) -> None:
         for command in cmds:
-            if command[0] == "make" and self._before_make is not None:
-                self._before_make()
+            if command[0] == "make":
+                command = [*command, *self._make_options]
+                if self._before_make is not None:
+                    self._before_make()
             status = self._processes.run(command, cwd=Path(cwd), env=self.env, out=stdout)
             if status:
                 raise RuntimeError(f"exit status {status}")
 
 
-def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = ()) -> Build:
-    """The design with its ports public, linked with cocotb. parts : the other files of a split design."""
+def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = (), optimize: bool = True) -> Build:
+    """The design with its ports public, linked with cocotb. parts, optimize : as for `build_native`."""
     public = f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n'
     sources = _sources(verilog, top, parts)
-    key = _key("cocotb", sources, top, public, str(cocotb_tools.config.libs_dir), sys.version)
+    kind, options = ("cocotb", ()) if optimize else ("cocotbplain", ("OPT_FAST=-O0", "OPT_SLOW=-O0"))
+    key = _key(kind, sources, top, public, str(cocotb_tools.config.libs_dir), sys.version)
 
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         ports = folder / "public.vlt"
         ports.write_text(public)
-        runner = BenchRunner(Processes(), before_make)
+        runner = BenchRunner(Processes(), before_make, options)
         with _quiet_environment():
             runner.build(
                 sources=[ports, *sources],

@@ -32,6 +32,7 @@ from mintaka_hw.plan import Lanes, Plan, make_plan
 from mintaka_hw.verilog import Design, generate
 
 SAMPLES_PER_PROCESS = 16  # fewer are not worth another process
+LONG = 300_000  # cycles; fewer are simulated before an optimizing compiler is through with a design
 
 
 def cosim(
@@ -87,7 +88,8 @@ def cosim_design(
     chunks = _chunks(len(inputs), processes)
     begin = time.monotonic()
     with _folder(work_dir) as folder:
-        built = (verify if taps else native).build(design.verilog, layout, parts=design.parts)
+        optimize = _is_long(plan, inputs)
+        built = (verify if taps else native).build(design.verilog, layout, parts=design.parts, optimize=optimize)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
         for sim in sims:  # `$readmemh` looks where the simulation runs
@@ -161,6 +163,11 @@ def simulate(
     }
     sops = {name: rows[:, 0] for name, rows in found.counters.items()}
     return Result(found.logits, found.classes, sops, spikes, found.steps, found.traces if trace else {})
+
+
+def _is_long(plan: Plan, inputs: np.ndarray) -> bool:
+    """Whether a simulation takes long enough for a compiler that optimizes, by the cycles of the first sample."""
+    return len(inputs) * int(predict_cycles(plan, inputs[:1]).result[-1]) > LONG
 
 
 @dataclass

@@ -32,9 +32,9 @@ class Verified:
     recording: Recording | None
 
 
-def build(verilog: Path, layout: Layout, *, parts: Sequence[Path] = ()) -> Build:
-    """Compile the design with cocotb (or take it from the cache). parts : the other files of a split design."""
-    return build_cocotb(verilog, layout.top, parts=parts)
+def build(verilog: Path, layout: Layout, *, parts: Sequence[Path] = (), optimize: bool = True) -> Build:
+    """Compile the design with cocotb (or take it from the cache). The options are those of `build_cocotb`."""
+    return build_cocotb(verilog, layout.top, parts=parts, optimize=optimize)
 
 
 def run(built: Build, job: Job, processes: Processes, *, resets: bool) -> Verified:
