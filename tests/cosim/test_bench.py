@@ -33,9 +33,9 @@ from mintaka_hw.verilog import Design, generate
 @pytest.mark.parametrize("name", CASES)
 def test_every_value_is_equal_back_to_back(name: str) -> None:
     case = CASES[name]
-    x = case.inputs(samples := 40)  # two simulations side by side
+    x = case.inputs(samples := 32)  # two simulations side by side
     result = cosim(case.network, case.lanes, x, taps=True, processes=2)
-    assert result.sentence.startswith("bit-exact: 40 samples, ")
+    assert result.sentence.startswith("bit-exact: 32 samples, ")
     assert result.bit_exact
     assert result.verified
     assert result.cycles_as_predicted is True
@@ -51,14 +51,14 @@ def test_every_value_is_equal_back_to_back(name: str) -> None:
     assert counts.currents == values(lambda node: node.neuron and node.neuron.current)
     assert result.counts.logits == samples * case.network.classes
     assert result.resets == 4
-    assert result.chunks == (0, 20)
+    assert result.chunks == (0, 16)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_value_is_equal_under_stalls(name: str) -> None:
     case = CASES[name]
     for seed, stalls in ((1, RANDOM_STALLS), (2, Stalls(0, 80, 16)), (3, Stalls(80, 0, 1))):
-        result = cosim(case.network, case.lanes, case.inputs(12, seed), taps=True, stalls=stalls, seed=seed)
+        result = cosim(case.network, case.lanes, case.inputs(6, seed), taps=True, stalls=stalls, seed=seed)
         assert result.bit_exact, result.sentence
         assert result.cycles_as_predicted is None
         assert result.resets == 4
