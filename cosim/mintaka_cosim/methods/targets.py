@@ -92,7 +92,8 @@ def _cycles(rows: Rows, method: str) -> str:
         if not measured:
             return ""
         found[name] = sum(measured) / len(measured)
-    return f"; cycles {found[method] / found['baseline'] - 1:+.0%}"
+    change = found[method] / found["baseline"] - 1
+    return f"; cycles {change:+.0%}" if abs(change) >= 0.005 else "; as many cycles"
 
 
 TARGETS = {
