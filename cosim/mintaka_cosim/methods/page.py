@@ -23,7 +23,7 @@ model. A method that does not help on the data is shown as it is. What the metho
 ## How to read the tables
 
 - Each row is one method on top of the data set's baseline, the recipe named above the table. Figures are means over
-  the seeds; the range in brackets goes from the worst to the best of them.
+  the seeds; a range in brackets goes from the worst to the best of them.
 - *Float*: accuracy on the test split in full precision, just before quantization. *Integer*: of the artifact. Both in
   percent (measured). *Against the baseline*: points of integer accuracy, each seed against its own baseline.
 - *Neurons*: hidden ones that are left.
@@ -127,9 +127,8 @@ def _table(entries: Sequence[Entry], rows: Rows, numbers: Mapping[str, str]) -> 
 def _row(rows: Rows, name: str) -> list[str]:
     points = rows[name]
     (first, *_) = (point.figures for point in points if point.figures is not None)
-    floats = [f.float_accuracy for p in points if (f := p.figures) is not None and f.float_accuracy is not None]
+    floats = [100 * f.float_accuracy for p in points if (f := p.figures) is not None and f.float_accuracy is not None]
     integers = [100 * p.figures.integer_accuracy for p in points if p.figures is not None]
-    spread = f" ({min(integers):.2f} to {max(integers):.2f})" if len(integers) > 1 else ""
     lost = None if name == "baseline" else loss(rows, name)
 
     def number(figure: Callable[[Figures], float], digits: int = 0) -> str:
@@ -140,8 +139,8 @@ def _row(rows: Rows, name: str) -> list[str]:
     cycles = [point.hardware.cycles for point in points if point.hardware is not None]
     return [
         str(len(points)),
-        f"{100 * sum(floats) / len(floats):.2f}" if floats else "",
-        f"{sum(integers) / len(integers):.2f}{spread}",
+        _spread(floats),
+        _spread(integers),
         "" if lost is None else f"{0.0 - round(lost, 2):+.2f}",
         number(lambda f: sum(count for layer, count in f.layers.items() if layer != _head(f))),
         f"W{first.widths[0]}U{first.widths[1]}",
@@ -156,6 +155,14 @@ def _row(rows: Rows, name: str) -> list[str]:
         f"{synthesis.BRAM:g}" if synthesis else missing,
         f"{sum(first.epochs.values())}",
     ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The mean, and from where to where."""
+    if not values:
+        return ""
+    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+    return f"{sum(values) / len(values):.2f}{spread}"
 
 
 def _head(figures: Figures) -> str:
