@@ -145,8 +145,8 @@ def test_the_page_says_what_was_found() -> None:
         }
     )
     assert "| a | 0.0% | 3.25 | 98.50 |\n| b | 1.0% | 2.25 | 97.50 |\n" in text
-    row = "| 1 | `baseline` | 2 | 97.50 (97.50 to 97.50) | 97.50 (97.00 to 98.00) |  | 128 | W4U4 | 37,888 | 512 | 8,073 | 4 | 165.8 "
-    assert row + "| 8,329 | 266 | 1,234 | 2.5 | 5 |  |" in text
+    row = "| 1 | `baseline` | 2 | 97.50 (97.50 to 97.50) | 97.50 (97.00 to 98.00) |  | 128 | W4U4 | 37,888 "
+    assert row + "| 512 | 8,073 | 4 | 165.8 | 8,329 | 266 | 1,234 | 2.5 | 5 |  |" in text
     assert re.search(r"\| 2 \| `slim` \| 1 \|  \| 95.00 \| -2.00 \| 64 .* \| 2 \| 165.8 ", text)
     assert re.search(r"`slim` .* \| not run \| not run \| 5 \|", text)
     assert re.search(r"\| 3 \| `small` .* \| no hardware \| no hardware \| no hardware \|", text)
