@@ -181,14 +181,14 @@ def _fmax(points: list[Values]) -> str:
     rows = []
     for v in (point["values"] for point in points):
         lanes = ", ".join(f"{count}" for count in v["lanes"].values())
-        numbers = [f"{f(v['fmax']):.1f}" for f in (min, max)]
-        rows.append([v["about"], v["part"], lanes, *numbers, f"{len(v['fmax'])}", v["slowest"]])
+        numbers = ", ".join(f"{mhz:.1f}" for mhz in v["fmax"])
+        rows.append([v["about"], v["part"], lanes, numbers, v["slowest"]])
     text = """
         nextpnr's Fmax of the core with registers around it (`mintaka synth --pnr`, see synthesis.md), which depends on
-        where the placement begins: the slowest and the fastest of some seeds, and the part that has most of the slowest
-        one's critical path. Block RAMs use the registers at their outputs.
+        where the placement begins: of the seeds 1, 2, 3 and so on (1 is what the command takes unless told otherwise),
+        and the part that has most of the slowest one's critical path. Block RAMs use the registers at their outputs.
     """
-    columns = ["network", "device", "lanes", "slowest, MHz", "fastest, MHz", "seeds", "critical path"]
+    columns = ["network", "device", "lanes", "MHz by seed", "critical path"]
     return paragraph(text) + table(columns, rows, left=3)
 
 
