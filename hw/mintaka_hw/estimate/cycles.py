@@ -22,7 +22,7 @@ from mintaka_hw.estimate.models import (
     WindowModel,
     Wire,
 )
-from mintaka_hw.estimate.sparse import SparseLayerModel, entries_left, walks
+from mintaka_hw.estimate.sparse import SparseLayerModel, walks
 from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
 
 # The models ask one another, so that a chain of cores makes a chain of calls; all in Python, none needs the C stack.
@@ -144,8 +144,7 @@ def _components(
             if stage.sparse is None:
                 layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
             else:
-                left = entries_left(stage, x) if stage.exits else None
-                layers[stage.name] = SparseLayerModel(stage, lists, walks(stage, x), left, wires, outs[stage.name])
+                layers[stage.name] = SparseLayerModel(stage, lists, *walks(stage, x), wires, outs[stage.name])
     return outs, layers
 
 

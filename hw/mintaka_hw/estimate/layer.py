@@ -134,20 +134,26 @@ class LayerModel:
         if phase == 0 and number == 0:
             for counter in (self.busy, self.slots, self.held):
                 counter.append(0)
-        self._list(phase, number, current, self.readable[current])
+        self._walk_list(phase, number, current, self.readable[current])
         self.released.append(self.last_slot)
         if phase == self.listed - 1 and number == self.lists - 1:
             for later in range(self.listed, self.phases):
                 for each in range(self.lists):
-                    self._list(later, each, None, NEVER)
+                    self._walk_list(later, each, None, NEVER)
 
     @property
     def issued(self) -> np.ndarray:
         """Slots that carry an event, int64 (lists,)."""
         return np.array(self.events, np.int64) * self.groups
 
-    def _list(self, phase: int, number: int, which: int | None, readable: int) -> None:
+    def _walk_list(self, phase: int, number: int, which: int | None, readable: int) -> None:
         """which : number of the list, None where the phase has none. number : its window's and section's."""
+        self._groups(phase, number, which, readable)
+        if number == self.lists - 1:
+            self.phase_ends.append(self.last_slot)
+
+    def _groups(self, phase: int, number: int, which: int | None, readable: int) -> None:
+        """The list for one group of lanes after the other."""
         events = 0 if which is None else self.events[which]
         gives_words = phase >= self.gives_from
         for state in range(number * self.groups, (number + 1) * self.groups):
@@ -158,8 +164,6 @@ class LayerModel:
             self.slots[-1] += max(1, events)
             if self.log is not None:
                 self.log.append(Walk(loaded, self.held[-1] - held, [(first, self.last_slot, events > 0)]))
-        if number == self.lists - 1:
-            self.phase_ends.append(self.last_slot)
 
     def _first_slot(self, earliest: int, state: int, follows: bool, gives_word: bool) -> int:
         """When a group's first slot is issued: its state must be stored, and its word have a place."""

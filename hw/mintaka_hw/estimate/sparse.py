@@ -25,34 +25,36 @@ WALK = 6
 NOTHING = (0, 0, 0, 0, 1, 0)
 
 
-def walks(layer: LayerPlan, frames: list[np.ndarray]) -> np.ndarray:
-    """int32 (lists, groups, WALK), in the order of the replay. frames : what enters by each edge, (M, ...)."""
+def walks(layer: LayerPlan, frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    """int32 (lists, groups, WALK), in the order of the replay; and with early exit, which may cut a walk short,
+    `entries_left` of each list and group. frames : what enters by each edge, (M, ...)."""
     at_once = max(1, PORTION // layer.windows)
-    parts = []
+    parts, lefts = [], []
     for numbers in layer.phases.meetings:
-        found = []
+        found, left = [], []
         for first in range(0, len(frames[numbers[0]]), at_once):
             slots, entries = _portion(layer, numbers, [frames[n][first : first + at_once] for n in numbers])
             found.append(np.stack([walks_of(each, entries) for each in slots], axis=1))
+            if layer.exits:
+                left.append(entries_left(slots, entries))
         parts.append(np.concatenate(found))
-    return in_order(layer, parts)
+        if layer.exits:
+            lefts.append(np.concatenate(left))
+    return in_order(layer, parts), in_order(layer, lefts) if layer.exits else None
 
 
-def entries_left(layer: LayerPlan, frames: list[np.ndarray]) -> np.ndarray:
-    """object (lists, groups), in the order of the replay: of every entry that is left (slots, entries to the next one
-    left), of the last one (slots, 0). frames : as for `walks`, of few samples."""
-    parts = []
-    for numbers in layer.phases.meetings:
-        slots, entries = _portion(layer, numbers, [frames[n] for n in numbers])
-        found = np.empty((slots.shape[1], len(slots)), object)
-        for group, number in np.ndindex(len(slots), slots.shape[1]):
-            places = np.flatnonzero(entries[number])
-            k = slots[group, number, places]
-            left = np.flatnonzero((k > 0) | (np.arange(len(places)) == len(places) - 1))
-            gaps = np.diff(left, append=left[-1:])
-            found[number, group] = [(int(n), int(gap)) for n, gap in zip(k[left], gaps, strict=True)]
-        parts.append(found)
-    return in_order(layer, parts)
+def entries_left(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """object (lists, groups): of every entry that is left (slots, entries to the next one left), of the last one
+    (slots, 0). slots, entries : as `_portion` gives them."""
+    groups, lists, _ = slots.shape
+    found = np.empty((lists, groups), object)
+    for number, group in np.ndindex(lists, groups):
+        places = np.flatnonzero(entries[number])
+        k = slots[group, number, places]
+        left = np.flatnonzero((k > 0) | (np.arange(len(places)) == len(places) - 1))
+        gaps = np.diff(left, append=left[-1:])
+        found[number, group] = list(zip(k[left].tolist(), gaps.tolist(), strict=True))
+    return found
 
 
 def _portion(layer: LayerPlan, numbers: Sequence[int], frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +103,7 @@ def walks_of(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
 
 
 class SparseLayerModel(LayerModel):
-    """A layer core whose replay stands behind an index. found : `walks`. left : with early exit `entries_left`.
+    """A layer core whose replay stands behind an index. found, left : `walks`.
 
     An entry is looked up while the one left before it issues its slots, and one that is passed over takes a cycle: from
     the load of an entry to the load of the next one left it takes max(slots, entries in between + 1) cycles.
@@ -124,7 +126,7 @@ class SparseLayerModel(LayerModel):
     def issued(self) -> np.ndarray:
         return self.walks[:, :, -1].sum(axis=1, dtype=np.int64)
 
-    def _list(self, phase: int, number: int, which: int | None, readable: int) -> None:
+    def _groups(self, phase: int, number: int, which: int | None, readable: int) -> None:
         gives_words = phase >= self.gives_from
         walks = [NOTHING] * self.groups if which is None else self.walks[which].tolist()
         for group, (before, first_slots, gap, between, last_slots, events) in enumerate(walks):
@@ -145,8 +147,6 @@ class SparseLayerModel(LayerModel):
             self._group_ends(last, state, gives_words)
             self.busy[-1] += last - ended
             self.slots[-1] += max(1, events)
-        if number == self.lists - 1:
-            self.phase_ends.append(self.last_slot)
 
 
 def _runs(entries: list[tuple[int, int]], loaded: int, first: int) -> list[tuple[int, int, bool]]:
