@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -49,6 +49,7 @@ class Binary(Method):
     `weight_bits = 1` in a recipe trains such weights from the float network on; this goes down from wider ones.
     """
 
+    anew: ClassVar[bool] = True
     method: Literal["binary"]
     at: Literal["qat"] = "qat"
     layers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None

@@ -88,6 +88,7 @@ class Method(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     trained: ClassVar[bool] = True  # whether it looks at what the network has learned
+    anew: ClassVar[bool] = False  # whether layers that it leaves have no statistics before they see a batch
     method: str
     epochs: Epochs
     at: Literal["float", "qat"] = "float"

@@ -234,6 +234,7 @@ class Small(Method):
     """
 
     trained: ClassVar[bool] = False
+    anew: ClassVar[bool] = True
     method: Literal["small"]
     widths: Annotated[dict[Name, Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = None
 
@@ -263,6 +264,7 @@ class PCA(Method):
     multiple : widths are rounded up to a multiple of this (the lanes), as far as there are channels; None is 1.
     """
 
+    anew: ClassVar[bool] = True
     method: Literal["pca"]
     variance: Share
     multiple: Multiple | None = None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from mintaka.compress import PCA, Binary, CompressError, Method, Phase, Small, Stage, Task
+from mintaka.compress import CompressError, Method, Phase, Stage, Task
 from mintaka.compress.steps import check_steps
 from mintaka.snn.network import SNN
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import Recipe
 
 FLOAT, QAT = "float", "qat"
-ANEW = (Binary, PCA, Small)  # give quantized layers that have no statistics before they see a batch
 END = "end"  # stands for a phase in the checkpoint of a finished run
 
 
@@ -57,7 +56,7 @@ def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
 def _check_method(recipe: Recipe, method: Method, snn: SNN, task: Task) -> None:
     if method.trained and method.at == "float" and recipe.train.float_epochs == 0:
         raise CompressError("it looks at a trained network, but 'train.float_epochs' is 0; say at = \"qat\" or train")
-    if method.at == "qat" and method.epochs == 0 and isinstance(method, ANEW):
+    if method.at == "qat" and method.epochs == 0 and method.anew:
         raise CompressError(
             "'epochs' is 0, but it leaves a network that has to learn anew and has seen no batch yet: say 1 or more"
         )
