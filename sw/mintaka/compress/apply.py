@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.scores import EMPTY
 from mintaka.snn.network import SNN, Seen
+
+# Of the gradient, where a layer reads itself. Ordinary ones are far below; through many steps of an extreme gain single
+# batches would outweigh all others.
+LARGEST_NORM = 10.0
 
 
 def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) -> SNN:
@@ -49,6 +53,15 @@ def batch_loss(snn: SNN, stage: Stage, x: Tensor, labels: Tensor) -> tuple[Tenso
     return loss if penalty is None else loss + penalty, seen.logits
 
 
+def update(snn: SNN, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down the gradient of the loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+    if snn.recurrent:
+        nn.utils.clip_grad_norm_(snn.parameters(), LARGEST_NORM)
+    optimizer.step()
+
+
 def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
     stage = phase.stage
     optimizer = torch.optim.Adam(snn.parameters(), lr=learning_rate)
@@ -64,8 +77,6 @@ def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
                 group["lr"] = rate
             stage.before_step(snn, number / (len(batches) * phase.epochs), rate)
             loss, _ = batch_loss(snn, stage, x, classes)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            update(snn, optimizer, loss)
         if epoch + 1 < phase.epochs:
             stage.after_epoch(snn, task, epoch + 1, phase.epochs)

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mintaka.artifact import Input
 from mintaka.compress import Phase, Stage, Task
-from mintaka.compress.apply import batch_loss
+from mintaka.compress.apply import batch_loss, update
 from mintaka.data import Dataset, encode, load_dataset
 from mintaka.snn.network import SNN
 from mintaka.train.alive import check_alive
@@ -41,9 +41,6 @@ from mintaka.train.start import common_checkpoint, kept_file
 
 OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
-# Of the gradient, where a layer reads itself. Ordinary ones are far below; through many steps of an extreme gain single
-# batches would outweigh all others.
-LARGEST_NORM = 10.0
 
 
 @dataclass(frozen=True)
@@ -287,11 +284,7 @@ class _Run:
         if not math.isfinite(value):
             rate, where = self.recipe.train.learning_rate, f"{self.phase.name} epoch {self.done + 1}"
             raise TrainError(f"the loss is not finite in {where}: lower 'train.learning_rate' ({rate})")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if snn.recurrent:
-            nn.utils.clip_grad_norm_(snn.parameters(), LARGEST_NORM)
-        self.optimizer.step()
+        update(snn, self.optimizer, loss)
         return value, int((logits.detach().argmax(1) == target).sum())
 
     def _checkpoint(self) -> Checkpoint:
