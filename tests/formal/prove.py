@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 
 from amaranth.hdl import Module
-from formal.kit import rtlil_of
+from formal.kit import mutated, rtlil_of
 
 TOOLS = Path(sys.executable).parent  # where pip puts the programs
 TIMEOUT_SECONDS = 900
@@ -67,6 +67,20 @@ class NoPath:
 
     def run(self, folder: Path, fault: str | None = None) -> Outcome:
         return find_paths(self, folder, fault)
+
+
+def valid_alone(name: str, component: Any, build: Callable[[Any], Module], valid: str) -> NoPath:
+    """Of a component with one stream out, `o`, whose valid is the expression `valid` in its source."""
+    offered = f"self.o.valid.eq({valid})"
+    return NoPath(
+        f"valid-{name}",
+        f"of {component.__name__} the output's valid does not depend on its ready in the same cycle",
+        build,
+        component,
+        {"valid waits for ready": mutated(component, offered, f"self.o.valid.eq({valid} & self.o.ready)")},
+        begins=("o_ready",),
+        ends=("dut.o__valid",),
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
 from formal.kit import Followed, Inside, mutated, offers, property_module, takes, transfer
-from formal.prove import NoPath, Proof
+from formal.prove import NoPath, Proof, valid_alone
 from formal.streams import surrounded
 from handmade import dense_network
 
@@ -178,21 +178,6 @@ PROOFS += [
     for name, layer in PRUNED.items()
 ]
 PROOFS += [
-    NoPath(
-        f"valid-{name}",
-        f"of {kind.__name__} the output's valid does not depend on its ready in the same cycle",
-        build,
-        kind,
-        {
-            "valid waits for ready": mutated(
-                kind, f"self.o.valid.eq({valid})", f"self.o.valid.eq({valid} & self.o.ready)"
-            )
-        },
-        begins=("o_ready",),
-        ends=("dut.o__valid",),
-    )
-    for name, kind, build, valid in (
-        ("walker", Walker, partial(entries_wait, layer=WALKED["dense"]), "ahead.r_rdy"),
-        ("index", RowIndex, partial(rows_are_found, layer=PRUNED["spikes"]), "self.occupied & some"),
-    )
+    valid_alone("walker", Walker, partial(entries_wait, layer=WALKED["dense"]), "ahead.r_rdy"),
+    valid_alone("index", RowIndex, partial(rows_are_found, layer=PRUNED["spikes"]), "self.occupied & some"),
 ]
