@@ -78,13 +78,13 @@ def ours_of(benchmarks: str, results: str, compression: str) -> list[dict[str, A
 def _synthesized(compression: str) -> dict[str, Any]:
     """The same network as the baseline of all compression on MNIST: cycles, size and accuracy at one plan."""
     part = next((p for p in compression.split("<!-- data: ") if p.startswith("mnist -->")), "")
-    plan = re.search(r"lanes hidden (\d+), output (\d+)", part)
+    plan = re.search(r"; ([\d,]+) test samples.*lanes hidden (\d+), output (\d+).* with (\d+) samples each", part)
     if plan is None:
         raise ValueError("docs/compression.md has no MNIST: make the page anew")
     row = next(row for row in rows_of(part, "1") if row["method"] == "`baseline`")
     return {
         "what": f"{row['widths']} on pixels",
-        "lanes": f"{plan[1]}, {plan[2]}",
+        "lanes": f"{plan[2]}, {plan[3]}",
         "steps": int(row["T"]),
         "cycles": float(row["cycles"].replace(",", "")),
         "latency": "-",
@@ -92,8 +92,8 @@ def _synthesized(compression: str) -> dict[str, Any]:
         "BRAM": row["block RAM"],
         "DSP": "0",  # of every design: mintaka_hw.implement refuses to count another
         "accuracy": f"{row['integer'].split()[0]}%",
-        "tested": f"10,000 test images, the mean of {row['seeds']} trainings",
-        "simulated": "50 each",
+        "tested": f"{plan[1]} test images, the mean of {row['seeds']} trainings",
+        "simulated": f"{plan[4]} each",
     }
 
 
