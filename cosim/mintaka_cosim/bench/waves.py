@@ -21,7 +21,7 @@ from vcd.gtkw import GTKWSave
 
 from mintaka.artifact import Trace, check_inputs
 from mintaka.artifact import run as run_reference
-from mintaka.artifact.whole import write_whole
+from mintaka.artifact.whole import open_whole, write_whole
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench import native
 from mintaka_cosim.bench.errors import CosimError
@@ -114,7 +114,8 @@ def write_waves(
         beats = pack_beats(inputs, layout.elements, layout.bits, static=layout.static, order=layout.order)
         raw = folder / f"waves.{form}"
         found = native.run(built, outer, beats, stalls, seed, folder, Processes(), raw)
-        _move(raw, path)
+        with raw.open("rb") as traced, open_whole(path) as file:
+            shutil.copyfileobj(traced, file)
     layouts = (path.with_suffix(".gtkw"), path.with_suffix(".sucl"))
     write_whole(layouts[0], gtkwave(path.name, layout, top).encode())
     write_whole(layouts[1], surfer(layout, top).encode())
@@ -129,20 +130,6 @@ def _equal(found: Trace, expected: Trace) -> bool:
     """Everything that was tapped."""
     pairs = [(getattr(found, name), getattr(expected, name)) for name in ("k", "s", "u", "j")]
     return all(mine is None or (other is not None and np.array_equal(mine, other)) for mine, other in pairs)
-
-
-def _move(raw: Path, path: Path) -> None:
-    """Whole or not at all, also to another file system."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    try:
-        shutil.copyfile(raw, temporary)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 # ---- the wrapper

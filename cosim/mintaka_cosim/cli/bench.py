@@ -62,7 +62,7 @@ def methods(
         out, runs = Path("runs/bench-methods-quick/compression.md"), Path("runs/bench-methods-quick")
     for entry in wanted:
         recipe_of(entry, chosen, numbers[0], recipes)  # or say now what is wrong with it
-    check_file("--out", out)
+    check_file("--out", out, ".md")
     check_folder("--runs", runs)
     folder, failed = runs / data, dict[str, str]()
     if not page:

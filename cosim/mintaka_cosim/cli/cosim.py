@@ -22,7 +22,6 @@ from mintaka_cosim.cli.support import (
     progress_bar,
     shown,
     warn,
-    written,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def cosim(
     inputs = network_inputs(network, dataset.test_x[:samples], dataset.bits)
     mode = RANDOM_STALLS if stalls else NO_STALLS
     path = out if out is not None else artifact.parent / out_name(taps=taps, stalls=stalls)
-    check_file("--out", path)
+    check_file("--out", path, ".json")
     if work is not None:
         check_folder("--work", work)
     if waves is not None:
@@ -134,11 +133,12 @@ def save_figures(result: CosimResult, path: Path, dataset: Dataset, samples: int
     """Write the figures, with the accuracy on the first `samples` of the test split, to `path`; return them."""
     from json import dumps
 
+    from mintaka.artifact.whole import write_whole
+
     figures: dict[str, Any] = {"data": dataset.name, "split": "test", **result.to_json()}
     if result.recording is not None:
         figures["accuracy"] = float((result.recording.classes == dataset.test_y[:samples]).mean())
-    with written(path, "w") as file:
-        file.write(dumps(figures, indent=2) + "\n")
+    write_whole(path, (dumps(figures, indent=2) + "\n").encode())
     return figures
 
 

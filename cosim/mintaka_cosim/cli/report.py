@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mintaka_cosim.cli.support import JsonOption, console, emit_json, warn, written
+from mintaka_cosim.cli.support import JsonOption, console, emit_json, warn
 from mintaka_cosim.cli.train import RunArgument
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def write_report(found: Report, run: Path) -> None:
     """report.html and report.json in the run's folder."""
     from json import dumps
 
+    from mintaka.artifact.whole import write_whole
     from mintaka_cosim.report import render_html
 
     for name, text in (("report.html", render_html(found)), ("report.json", dumps(found.to_json(), indent=2) + "\n")):
-        with written(run / name, "w") as file:
-            file.write(text)
+        write_whole(run / name, text.encode())

@@ -23,7 +23,6 @@ from mintaka_cosim.cli.support import (
     parse_sparse,
     progress_bar,
     shown,
-    written,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def run(
 
     network = load(artifact)
     inputs, labels = load_inputs(input_, network)
-    check_file("--out", out)
+    check_file("--out", out, ".npz")
     found: BoardResult | None = None
     if backend is Backend.BOARD:
         found, identity = _on_board(network, inputs, port, baud, trace, quiet=json)
@@ -176,5 +175,7 @@ def result_arrays(result: Result) -> dict[str, np.ndarray]:
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     import numpy as np
 
-    with written(path) as file:
+    from mintaka.artifact.whole import open_whole
+
+    with open_whole(path) as file:
         np.savez_compressed(file, **{name: values.astype(np.int64) for name, values in arrays.items()})  # type: ignore[arg-type]

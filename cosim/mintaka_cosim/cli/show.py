@@ -19,7 +19,6 @@ from mintaka_cosim.cli.support import (
     parse_lanes,
     parse_sparse,
     shown,
-    written,
 )
 
 if TYPE_CHECKING:
@@ -54,11 +53,11 @@ def show(
     if plan and made is None:
         raise RequestError(f"--plan: {problem}")
     if graph is not None:
+        from mintaka.artifact.whole import write_whole
         from mintaka_cosim.picture import draw, gather
 
-        check_file("--graph", graph)
-        with written(graph, "w") as file:
-            file.write(draw(gather(network, made, problem)))
+        check_file("--graph", graph, ".svg")
+        write_whole(graph, draw(gather(network, made, problem)).encode())
     if json:
         totals = ("weight_memory_bits", "membrane_memory_bits", "max_sops")
         facts = {**asdict(summary), **{name: getattr(summary, name) for name in totals}}

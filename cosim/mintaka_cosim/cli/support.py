@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -201,25 +200,19 @@ def load_inputs(path: Path, network: Network) -> tuple[np.ndarray, np.ndarray | 
     return network_inputs(network, x, max(1, int(x.max()).bit_length())), y
 
 
-@contextlib.contextmanager
-def written(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """A file that appears at `path` only when everything has been written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def check_file(option: str, path: Path, suffix: str | None = None) -> None:
+    """Raise RequestError where no file can be written to `path`; before the work, not after it.
+
+    suffix : what the file will hold, like ".json": its name must not promise something else.
+    """
+    from mintaka.artifact.whole import check_replaceable
+
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def check_file(option: str, path: Path) -> None:
-    """Raise RequestError where no file can be written to `path`; before the work, not after it."""
-    if path.is_dir():
-        raise RequestError(f"{option} {path}: is a directory; the name of a file is wanted")
+        check_replaceable(path)
+    except OSError as error:
+        raise RequestError(f"{option} {path}: {error.strerror}") from None
+    if suffix is not None and path.suffix.lower() != suffix:
+        raise RequestError(f"{option} {path}: the file's name must end in {suffix}, as it holds nothing else")
     _check_folder(option, path, path.parent)
 
 

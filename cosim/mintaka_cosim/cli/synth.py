@@ -23,7 +23,6 @@ from mintaka_cosim.cli.support import (
     parse_sparse,
     shown,
     warn,
-    written,
 )
 from mintaka_cosim.cli.tasks import task_display
 
@@ -161,6 +160,7 @@ def _write(report: SynthReport, requests: list[Request], failed: dict[str, str],
     import shutil
     from json import dumps
 
+    from mintaka.artifact.whole import write_whole
     from mintaka_cosim.synth import products, render_html
 
     if len(failed) == len(requests):
@@ -170,8 +170,7 @@ def _write(report: SynthReport, requests: list[Request], failed: dict[str, str],
             for name, folder in products(request).items():
                 shutil.copytree(folder, out / request.target / name, dirs_exist_ok=True)
     for name, text in (("report.html", render_html(report)), ("report.json", dumps(report.to_json(), indent=2) + "\n")):
-        with written(out / name, "w") as file:
-            file.write(text)
+        write_whole(out / name, text.encode())
 
 
 def _print(report: SynthReport, out: Path | None) -> None:

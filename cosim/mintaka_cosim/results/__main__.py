@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mintaka_cosim.cli.support import finish, written
+from mintaka.artifact.whole import write_whole
+from mintaka_cosim.cli.support import finish
 
 WANTED = (  # runs of the page, each named as the recipe that trains it
     "digits",
@@ -61,8 +62,7 @@ def _write(chosen: argparse.Namespace) -> int:
         own = folder / "recipe.toml"
         dataset = load_dataset(load_recipe(own if own.is_file() else recipe).dataset)
         found.append(measure(folder, run, dataset, samples=chosen.samples, jobs=chosen.jobs, say=say))
-    with written(chosen.out, "w") as file:
-        file.write(render(found, missing))
+    write_whole(chosen.out, render(found, missing).encode())
     say(f"{chosen.out}: {len(found)} runs, {len(missing)} missing")
     wrong = [figures.name for figures in found if not figures.verified]
     if wrong:

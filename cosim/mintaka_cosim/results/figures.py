@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mintaka.artifact import Network, content_hash, load, run
+from mintaka.artifact.whole import write_whole
 from mintaka.data import Dataset, network_inputs
 from mintaka.snn.fast import run_fast
 from mintaka_cosim.bench import native
@@ -131,9 +132,8 @@ def measure(folder: Path, name: str, dataset: Dataset, *, samples: int, jobs: in
         say(f"{name}: {samples:,} samples through the Verilog, every spike, membrane and sum compared")
         parts = _simulate(plan, design, network_inputs(network, dataset.test_x[:samples], dataset.bits), work, jobs)
     figures = _figures(name, plan, dataset, classes, parts)
-    temporary_file = store.with_suffix(".new")
-    temporary_file.write_text(json.dumps({"key": key, "figures": figures.to_json()}, indent=2) + "\n")
-    temporary_file.replace(store)
+    text = json.dumps({"key": key, "figures": figures.to_json()}, indent=2) + "\n"
+    write_whole(store, text.encode())
     return figures
 
 

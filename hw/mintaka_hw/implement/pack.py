@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.errors import ImplementError, PlaceError
 from mintaka_hw.implement.place import Placed
 from mintaka_hw.implement.tools import Say, Tool, complaint, on_stderr, run_tool
@@ -32,7 +33,7 @@ def pack(placed: Placed, name: str, folder: Path, *, say: Say = on_stderr) -> Pa
         status, text = run_tool(ECPPACK, arguments, folder, say=say)
     else:
         status, text = run_tool(ICEPACK, [placed.product.name, bitstream.name], folder, say=say)
-    (folder / LOG).write_text(text)
+    write_whole(folder / LOG, text.encode())
     if status or not bitstream.is_file() or not bitstream.stat().st_size:
         raise PlaceError(f"no bitstream could be packed from {placed.product.name}: {complaint(text)}")
     return bitstream

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.targets import Part
 from mintaka_hw.implement.tools import NEXTPNR, Say, complaint, on_stderr, run_tool
@@ -107,7 +108,7 @@ def place(
     arguments += [*ROUTER.get(part.target, ()), option, product.name]
     tool = NEXTPNR[part.target]
     status, text = run_tool(tool, arguments, folder, say=say, each_line=lambda line: _progress(line, say))
-    (folder / LOG).write_text(text)
+    write_whole(folder / LOG, text.encode())
     if status or not (folder / REPORT).is_file() or not product.is_file():
         early = "" if status else " (it stopped early)"
         raise PlaceError(f"{tool.name} failed on {netlist.stem} for {part.name}: {complaint(text)}{early}")

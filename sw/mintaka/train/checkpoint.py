@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from mintaka.artifact.whole import write_whole
 from mintaka.train.errors import TrainError
-from mintaka.train.history import Epoch, float_accuracy, write_atomically
+from mintaka.train.history import Epoch, float_accuracy
 
 FILE = "checkpoint.pt"
 VERSION = 2
@@ -41,7 +42,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, file: str = FILE) -> N
     form = {**vars(checkpoint), "version": VERSION, "history": [asdict(epoch) for epoch in checkpoint.history]}
     buffer = io.BytesIO()
     torch.save(form, buffer)
-    write_atomically(folder / file, buffer.getvalue())
+    write_whole(folder / file, buffer.getvalue())
 
 
 def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:

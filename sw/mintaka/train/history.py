@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from mintaka.artifact.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,5 @@ def write_history(folder: Path, epochs: Sequence[Epoch], about: dict[str, Any]) 
     writer.writeheader()
     rows = [asdict(epoch) for epoch in epochs]
     writer.writerows(rows)
-    write_atomically(folder / "history.csv", text.getvalue().encode())
-    write_atomically(folder / "history.json", json.dumps({**about, "epochs": rows}, indent=1).encode() + b"\n")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment either the old or the new one is there, whole."""
-    temporary = path.with_name(f".{path.name}.tmp")  # a fixed name: what a killed run leaves, the next one takes over
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(folder / "history.csv", text.getvalue().encode())
+    write_whole(folder / "history.json", json.dumps({**about, "epochs": rows}, indent=1).encode() + b"\n")

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact import Input
+from mintaka.artifact.whole import write_whole
 from mintaka.compress import Phase, Stage, Task
 from mintaka.compress.apply import batch_loss, update
 from mintaka.data import Dataset, encode, load_dataset
@@ -31,7 +32,7 @@ from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.form import from_form, network_form
-from mintaka.train.history import Epoch, write_atomically, write_history
+from mintaka.train.history import Epoch, write_history
 from mintaka.train.holdout import hold_out
 from mintaka.train.keys import Recipe
 from mintaka.train.phases import END, QAT, check_methods, phases
@@ -207,7 +208,7 @@ class _Run:
     def go(self, progress: Callback) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / "recipe.toml", self.toml.encode())
+            write_whole(self.folder / "recipe.toml", self.toml.encode())
         except OSError as error:
             raise TrainError(f"the run folder {self.folder} cannot be written: {error.strerror}") from None
         if self.index and not (self.folder / FILE).is_file():
