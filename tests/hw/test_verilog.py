@@ -299,7 +299,8 @@ TIDY = """module top (
   output wire [3:0] q
 );
   wire unused = &{ 1'b0, a }; // inputs of every such component, not needed here
-  reg at_start = 0;
+  reg at_start;
+  initial at_start <= 1'b0;
   reg [3:0] kept = 4'h5;
   reg [3:0] kept_next;
   (* keep = 32'd1 *)

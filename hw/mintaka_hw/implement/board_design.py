@@ -11,6 +11,7 @@ from mintaka_hw.implement.board import Board
 from mintaka_hw.plan import Plan
 from mintaka_hw.verilog import Design, generate
 from mintaka_hw.verilog.corefile import core_file
+from mintaka_hw.verilog.waivers import waivers
 
 RESET_BITS = 12  # of the power-on counter: iCE40's block RAMs read as 0 for some µs after configuration
 
@@ -43,6 +44,7 @@ def generate_board(plan: Plan, board: Board, out_dir: Path | str, *, baud: int) 
     core = core_file(top, top, f"{plan.network.name} on {board.name}", names, f"{inner.top}.vlt")
     (out_dir / f"{inner.top}.core").unlink()  # the board's takes its place
     write_whole(out_dir / f"{top}.core", core.encode())
+    write_whole(out_dir / f"{inner.top}.vlt", waivers(inner.top, more=[top]).encode())
     write_whole(out_dir / "files.f", "".join(f"{name}\n" for name in names).encode())
     return BoardDesign(board, top, verilog, inner, divisor)
 

@@ -20,8 +20,8 @@ from mintaka_hw.verilog.memories import in_files
 from mintaka_hw.verilog.testbench import testbench
 from mintaka_hw.verilog.text import KEYWORDS, plain
 from mintaka_hw.verilog.tidy import tidy
+from mintaka_hw.verilog.waivers import waivers
 
-WAIVERS = Path(__file__).with_name("waivers.vlt")
 FILE_LIST = "files.f"
 MEMORIES = ("inline", "hex")
 TOP_NAME = re.compile(r"[a-z](?:_?[a-z0-9])*")  # without a double underscore, which ends it in names of modules inside
@@ -105,7 +105,7 @@ def generate(
     for name, text in written.items():
         write_whole(out_dir / name, text.encode())
     write_whole(out_dir / FILE_LIST, "".join(f"{name}\n" for name in files).encode())
-    write_whole(out_dir / f"{top}.vlt", WAIVERS.read_text().replace("{top}", top).encode())
+    write_whole(out_dir / f"{top}.vlt", waivers(top, split=split, more=[*bench]).encode())
     write_whole(out_dir / "design.json", (json.dumps(info, indent=2) + "\n").encode())
     first, *parts = (out_dir / name for name in files)
     return Design(

@@ -17,6 +17,10 @@ MEMORY_WORD = re.compile(rf"    (_\d+_) <= {WHOLE.pattern}\[.*\];")
 PRIVATE = re.compile(r"\\\$\d+|_\d+_|\\\$auto\$.*")
 LINE_WIDTH = 116
 UNUSED = "(unused)"  # no identifier of Yosys's
+# The register that every `always @*` of Yosys's reads, so that each runs once at time 0. In SystemVerilog a value in
+# its declaration would be there before any process: no event, and what a block gives stays x. A nonblocking assignment
+# comes when all processes wait.
+AT_START = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+")
 
 
 def tidy(text: str, ports: list[str], outputs: Outputs) -> str:
@@ -153,7 +157,8 @@ def _names(module: Text, ports: list[str]) -> _Names:
             elif match := NEXT_VALUE.fullmatch(line):
                 names.give(match[2].strip(), f"{names[match[1].strip()]}_next")
     for raw in module.declared:
-        names.give(raw, "at_start" if raw.startswith("\\$auto$") else f"n{re.sub('[^0-9]', '', raw)}")
+        if raw not in names:
+            names.give(raw, "at_start" if AT_START.fullmatch(raw) else "n" + re.findall("[0-9]+", raw)[-1])
     return names
 
 
@@ -182,6 +187,9 @@ def _signal_lines(module: Text, names: dict[str, str]) -> list[str]:
     for signal in sorted(inside, key=lambda signal: _natural(names[signal.raw])):
         bits = f" {signal.bits}" if signal.bits else ""
         lines += signal.attributes
+        if AT_START.fullmatch(signal.raw):
+            lines += [f"  reg {names[signal.raw]};", f"  initial {names[signal.raw]} <= 1'b0;"]
+            continue
         lines.append(f"  {'reg' if signal.register else 'wire'}{bits} {names[signal.raw]}{_init(signal)};")
         lines += _field_lines(signal)
     return lines
