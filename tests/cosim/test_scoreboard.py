@@ -17,6 +17,7 @@ from mintaka_hw.plan import make_plan
 from mintaka_hw.rtl import layer, lif
 from mintaka_hw.verilog import generate
 
+pytestmark = pytest.mark.breaks_rtl
 SAMPLES = 6
 
 
