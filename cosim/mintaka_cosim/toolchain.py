@@ -19,12 +19,14 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from mintaka.errors import MintakaError
+
 SETUP = "run `make setup`, or `pip install -r requirements.lock`"
 NEXTPNR = {"ecp5": "ECP5", "ice40": "iCE40", "himbaechel-gowin": "Gowin", "nexus": "Nexus"}
 APT = "on Debian or Ubuntu: apt install"
 
 
-class ToolchainError(RuntimeError):
+class ToolchainError(MintakaError, RuntimeError):
     """A tool is missing or does not work; the message is one sentence with the remedy."""
 
 

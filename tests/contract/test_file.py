@@ -40,7 +40,7 @@ def refused(path: Path) -> str:
     text = str(caught.value)
     assert text.startswith(f"{path}: ")
     assert text.isprintable()
-    assert len(text) <= 600
+    assert len(text) <= 1000
     return text.removeprefix(f"{path}: ")
 
 

@@ -237,7 +237,7 @@ MISTAKES = {
     "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "1 to 1024"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
     "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),
-    "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "not an intact .npz"),
+    "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "is no intact .npz"),
     "no x": ("run {t}/network.safetensors --input {t}/z.npz --out {t}/y.npz", "no array 'x'"),
     "wrong shape": ("run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz", "do not fit"),
     "reals": ("run {t}/network.safetensors --input {t}/reals.npz --out {t}/y.npz", "integers are wanted"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mintaka.errors import MintakaError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,43 +39,35 @@ SparseOption = Annotated[
 ]
 
 
-class RequestError(ValueError):
+class RequestError(MintakaError, ValueError):
     """The user's request makes no sense; the message is one sentence."""
 
 
-# Exceptions whose message is made for the user. By name, so that nothing heavy is imported to know them.
-USER_ERRORS = frozenset(
-    {
-        "ArtifactError",
-        "BoardError",
-        "CompressError",
-        "CosimError",
-        "DataError",
-        "HostError",
-        "ImplementError",
-        "LayerError",
-        "PlanError",
-        "RecipeError",
-        "ReportError",
-        "ToolchainError",
-        "TrainError",
-        "RequestError",
-    }
-)
-
-
-def user_sentence(error: Exception) -> str | None:
+def user_sentence(error: BaseException) -> str | None:
     """The sentence for the user, or None where the error is a defect of the program."""
-    if any(kind.__name__ in USER_ERRORS for kind in type(error).__mro__):
+    if isinstance(error, MintakaError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         name = error.filename2 if error.filename2 is not None else error.filename  # of a rename the target
         return f"{name}: {(error.strerror or type(error).__name__).lower()}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}"
-    if isinstance(error, MemoryError):
-        return "there is not enough memory: use fewer samples"
-    return None
+    if isinstance(error, ModuleNotFoundError) and error.name is not None and not error.name.startswith("mintaka"):
+        package = error.name.partition(".")[0]
+        return f"the Python package '{package}' is not installed: run `make setup`, or `pip install {package}`"
+    return _memory_sentence(error)
+
+
+def _memory_sentence(error: BaseException) -> str | None:
+    """Where memory ran out, in numpy, torch or Python: how much was wanted, and what to lower."""
+    said = str(error)
+    if not isinstance(error, MemoryError) and re.search(r"DefaultCPUAllocator|bad_alloc", said) is None:
+        return None
+    in_bytes = re.search(r"tried to allocate (\d+) bytes", said)  # torch
+    in_units = re.search(r"Unable to allocate ([\d.]+ \w+)", said)  # numpy
+    wanted = f"{int(in_bytes[1]) / 2**30:,.1f} GiB" if in_bytes else in_units[1] if in_units else ""
+    needed = f" ({wanted} more were needed)" if wanted else ""
+    return f"there is not enough memory{needed}: lower the number of samples or time steps, or 'batch' of the recipe"
 
 
 def finish(program: str, stopped: str, work: Callable[[], int]) -> int:
@@ -165,28 +160,12 @@ def parse_sparse(text: str) -> Sparse:
 
 def load_inputs(path: Path, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
     """`x` of an .npz file as a checked batch for `network`, and its classes `y` where the file has them."""
-    import zipfile
-
     import numpy as np
 
-    from mintaka.data import network_inputs
+    from mintaka.data import network_inputs, read_npz
 
-    if not path.is_file():
-        raise RequestError(f"{path}: there is no such file")
-    try:
-        # Opened here, because numpy leaves the file of a damaged archive open.
-        with path.open("rb") as raw:
-            file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise RequestError(f"{path} is an .npy file; an .npz with an array 'x' is wanted")
-            if "x" not in file.files:
-                found = ", ".join(map(repr, file.files)) or "nothing"
-                raise RequestError(f"{path} has no array 'x' (it holds {found})")
-            x, y = file["x"], file["y"] if "y" in file.files else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise RequestError(f"{path} is not an intact .npz file ({str(error).splitlines()[0]:.100})") from None
+    arrays = read_npz(path, ("x",), ("y",))
+    x, y = arrays["x"], arrays.get("y")
     if x.dtype.kind == "b":
         x = x.astype(np.uint8)
     if x.dtype.kind not in "iu":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from mintaka.errors import MintakaError
+
 Kind = Literal["measured", "simulated", "estimated", "exact", "synthesized", "placed and routed"]
 KINDS: dict[Kind, str] = {
     "measured": "of the trained network on the test split, in software",
@@ -14,7 +16,7 @@ KINDS: dict[Kind, str] = {
 }
 
 
-class ReportError(RuntimeError):
+class ReportError(MintakaError, RuntimeError):
     """A run's files are missing or do not belong together; the message is one sentence."""
 
 

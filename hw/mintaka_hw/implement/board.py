@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from mintaka.errors import MintakaError
 from mintaka_hw.implement.targets import PARTS
 
 CHECKOUT = Path(__file__).parents[3] / "constraints"
@@ -23,7 +24,7 @@ LOCATIONS = {
 Family = Literal["ecp5", "ice40", "gowin", "xc7"]
 
 
-class BoardError(ValueError):
+class BoardError(MintakaError, ValueError):
     """There is no such board, or its files are wrong; the message is one sentence."""
 
 

@@ -1,7 +1,11 @@
 """What can go wrong between Verilog and a bitstream."""
 
+from __future__ import annotations
 
-class ImplementError(RuntimeError):
+from mintaka.errors import MintakaError
+
+
+class ImplementError(MintakaError, RuntimeError):
     """A tool is missing, or failed, or the design does not fit; the message is one sentence."""
 
 

@@ -9,6 +9,7 @@ from math import ceil, prod
 import numpy as np
 
 from mintaka.artifact import Edge, Network, Node, NodeBounds, content_hash, network_bounds, run, signals
+from mintaka.errors import MintakaError
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
@@ -27,7 +28,7 @@ Lanes = int | str | Mapping[str, int]
 Sparse = str | Collection[str]
 
 
-class PlanError(ValueError):
+class PlanError(MintakaError, ValueError):
     """The network cannot be built as asked; the message is one sentence that names the node."""
 
 

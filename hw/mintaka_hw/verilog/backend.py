@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from mintaka.errors import MintakaError
+
 # Attributes that only Amaranth and Yosys read.
 DROPPED = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 
-class BackendError(RuntimeError):
+class BackendError(MintakaError, RuntimeError):
     """Yosys failed; the message is what it said."""
 
 

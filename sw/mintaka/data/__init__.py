@@ -3,6 +3,7 @@
 from mintaka.data.dataset import Dataset, encode, network_inputs, stratified_split, thermometer
 from mintaka.data.errors import DataError
 from mintaka.data.load import DATASETS, Status, fetch, load_dataset, status
+from mintaka.data.npz import read_npz
 
 __all__ = [
     "DATASETS",
@@ -13,6 +14,7 @@ __all__ = [
     "fetch",
     "load_dataset",
     "network_inputs",
+    "read_npz",
     "status",
     "stratified_split",
     "thermometer",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from mintaka.data.dataset import Dataset, stratified_split
 from mintaka.data.errors import DataError
 from mintaka.data.idx import parse
+from mintaka.data.npz import read_npz
 from mintaka.data.sources import SOURCES, data_root, fetch_source
 from mintaka.data.watch import watch_dataset
 
@@ -95,21 +95,7 @@ def _load_digits() -> Dataset:
 
 
 def _load_npz(path: Path) -> Dataset:
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    try:
-        with path.open("rb") as raw:
-            file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds one array (.npy); an .npz with x and y is wanted")
-            arrays = {key: file[key] for key in file.files}
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is no intact .npz file ({str(error).splitlines()[0]:.100})") from None
-    for key in ("x", "y"):
-        if key not in arrays:
-            raise DataError(f"{path} lacks the array '{key}': x holds the samples, y their classes")
+    arrays = read_npz(path, ("x", "y"), ("x_test", "y_test"))
     x, y = _check_arrays(path, arrays, "x", "y")
     if "x_test" in arrays or "y_test" in arrays:
         for key in ("x_test", "y_test"):

@@ -1,5 +1,9 @@
 """The one exception of network building and export."""
 
+from __future__ import annotations
 
-class LayerError(ValueError):
+from mintaka.errors import MintakaError
+
+
+class LayerError(MintakaError, ValueError):
     """A layer cannot be built or exported; the message is one sentence for the user and names the layer."""
