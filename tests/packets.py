@@ -19,18 +19,23 @@ class Frames:
 
 
 def taken(form: Frames, packet: bytes, keep: Sequence[int]) -> tuple[bytes, tuple[str, ...]]:
-    """The bytes of the sample that a packet becomes (0 where none carries data), and what is wrong with the packet."""
+    """The bytes of the sample that a packet becomes (0 where none carries data), and what is wrong with the packet.
+
+    Null beats are not there: the packet is that of the other beats, or one empty beat where there is no other.
+    """
     size, width = form.frames * form.frame_bytes, form.width
     found, errors = bytearray(size), set()
-    beats = [range(at, min(at + width, len(packet))) for at in range(0, len(packet), width)]
+    every = [range(at, min(at + width, len(packet))) for at in range(0, len(packet), width)]
+    beats = [beat for beat in every if any(keep[at] for at in beat)] or [range(0)]
     for number, beat in enumerate(beats[: size // width]):
         last = number == len(beats) - 1
-        kept = [at in beat and bool(keep[at]) for at in range(number * width, (number + 1) * width)]
+        kept = [n < len(beat) and bool(keep[beat[n]]) for n in range(width)]
         front = kept == sorted(kept, reverse=True)
         lacks = False
-        for at, there in enumerate(kept, number * width):
+        for n, there in enumerate(kept):
+            at = number * width + n
             if at % form.frame_bytes < form.content:
-                found[at] = packet[at] if there else 0
+                found[at] = packet[beat[n]] if there else 0
                 lacks |= not there
         if last and (number < size // width - 1 or (lacks and front)):
             errors.add("short")
@@ -39,3 +44,17 @@ def taken(form: Frames, packet: bytes, keep: Sequence[int]) -> tuple[bytes, tupl
     if len(beats) > size // width:
         errors.add("long")
     return bytes(found), tuple(name for name in NAMES if name in errors)
+
+
+def with_nulls(packet: bytes, keep: Sequence[int], width: int, places: Sequence[int]) -> tuple[bytes, list[int]]:
+    """The packet with null beats in front of the beats of those numbers, each once per time it is named."""
+    end = -(-len(packet) // width)
+    packet = packet.ljust(end * width, b"?")
+    keep = [*keep, *[0] * (end * width - len(keep))]
+    made, kept = bytearray(), list[int]()
+    for number in range(end + 1):
+        made += b"?" * (width * places.count(number))
+        kept += [0] * (width * places.count(number))
+        made += packet[number * width : (number + 1) * width]
+        kept += keep[number * width : (number + 1) * width]
+    return bytes(made), kept

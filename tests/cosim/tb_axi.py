@@ -29,7 +29,7 @@ from cocotbext.axi import (
     AxiStreamSink,
     AxiStreamSource,
 )
-from packets import Frames, taken
+from packets import Frames, taken, with_nulls
 
 from mintaka.artifact import Network, Result, content_hash, load, run
 from mintaka_hw.host.registers import FLAGS, register_map
@@ -63,6 +63,8 @@ class Bench:
         """Reset, then the driver of the design."""
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 3)
+        for name in ("s_axis_tready", "s_axil_awready", "s_axil_wready", "s_axil_arready"):
+            assert int(getattr(self.dut, name).value) == 0, f"{name} in reset"
         self.dut.rst.value = 0
         await ClockCycles(self.dut.clk, 2)
         return await bridge(self.module.Driver)(self.read32, self.write32, self.exchange)
@@ -285,6 +287,8 @@ async def malformed(dut: Any) -> None:
     for chance in (0.02, 0.5, 1.0):
         made.append((whole, [int(rng.random() >= chance) for _ in whole]))
     made.append((whole[:width], [0] * width))  # no byte at all
+    made.append(with_nulls(whole, [1] * len(whole), width, [0, 1, 1, len(whole) // width]))  # a good one
+    made.append(with_nulls(whole[: 2 * width], [1] * (2 * width), width, [1, 2, 2]))
     made.append((whole, [*([1] * (len(whole) - 1)), 0]))
     rng.shuffle(made)
 

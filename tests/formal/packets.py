@@ -27,8 +27,8 @@ def takes_until(m: Module, stream: Any, name: str, abort: Value) -> None:
 def samples_stay_whole(kind: Any) -> Module:
     """Any packets, aborted at any time: samples have exactly their beats, with the packet's bytes or 0 in them.
 
-    What of a packet is too much never reaches the next sample, and no error is told exactly of a packet in order. So
-    whatever came before, a packet in order is passed as it is.
+    What of a packet is too much never reaches the next sample, and no error is told exactly of a packet in order, with
+    null beats anywhere in it. So whatever came before, a packet in order is passed as it is.
     """
     m = property_module()
     inside = Inside(m, reader := kind(LAYOUT))
@@ -48,48 +48,59 @@ def samples_stay_whole(kind: Any) -> Module:
     last_beat = number == Mux(frames == 1, beats - 1, 2 * beats - 1)
     frame_ends = (number % beats) == beats - 1
     over, rest, wrong = (Signal(name=name) for name in ("packet_over", "packet_rest", "packet_wrong"))
-    begun = Signal(name="packet_begun")
+    begun, whole = Signal(name="packet_begun"), Signal(name="sample_whole")  # whole: the packet may still be too long
     needed = Mux(frame_ends, (1 << LAYOUT.rest_bytes) - 1, (1 << beat_bytes) - 1)
     beat = reader.i.payload
-    given, comes = transfer(reader.o), transfer(reader.i)
-    in_order = comes & ((beat.keep & needed) == needed) & (beat.last == last_beat)
+    null = beat.keep == 0
+    nothing = null & ~beat.last
+    given, comes = transfer(reader.o), transfer(reader.i) & ~nothing
+    in_order = comes & ((beat.keep & needed) == needed) & (~beat.last | last_beat)
     now_wrong = wrong | ~in_order
+    ends = last_beat & (over | beat.last)
+    follows = whole & reader.i.valid & ~nothing & ~abort
     with m.If(given):
         m.d.sync += [
             number.eq(Mux(last_beat, 0, number + 1)),
-            wrong.eq(~last_beat & now_wrong),
+            wrong.eq(~ends & now_wrong),
             over.eq(~last_beat & (over | beat.last)),
+            whole.eq(last_beat & ~over & ~beat.last),
         ]
     with m.If(comes):
-        m.d.sync += [begun.eq(~beat.last), rest.eq(~beat.last & (rest | (given & last_beat)))]
+        m.d.sync += [begun.eq(~beat.last), rest.eq(rest & ~beat.last)]
+    with m.If(follows):
+        m.d.sync += [whole.eq(0), wrong.eq(0), rest.eq(~null)]
     with m.If(abort):  # no beat passes in this cycle
-        m.d.sync += [number.eq(0), wrong.eq(0), over.eq(0)]
+        m.d.sync += [number.eq(0), wrong.eq(0), over.eq(0), whole.eq(0)]
         m.d.sync += [rest.eq(begun & ~rest), begun.eq(begun & ~rest)]  # two aborts: the next beat begins a packet
-        m.d.comb += Assert(~comes & ~given)
+        m.d.comb += Assert(~transfer(reader.i) & ~given)
     used = Mux(over, 0, needed & beat.keep)
     data = Cat(Mux(used[n], beat.data.word_select(n, BYTE), 0) for n in range(beat_bytes))
     m.d.comb += [
         Assert(~given | (comes ^ over)),
-        Assert(~comes | (given ^ rest)),
+        Assert(~comes | (given ^ rest ^ whole)),
         Assert(~given | ((reader.o.payload.data == data) & (reader.o.payload.end == frame_ends))),
         Assert(reader.begins == (given & (number == 0))),
-        Assert(reader.ends == (given & last_beat)),
-        Assert(~reader.ends | ((reader.errors == 0) == ~now_wrong)),
-        # It never stops for ever: the rest is taken at once, and a sample that has begun goes on.
+        Assert(reader.ends == ((given & ends) | follows)),
+        Assert(~reader.ends | ((reader.errors == 0) == Mux(whole, ~wrong & null, ~now_wrong))),
+        # It never stops for ever: the rest and null beats are taken at once, and a sample that has begun goes on.
         Assert(abort | ~rest | reader.i.ready),
-        Assert(abort | rest | (number == 0) | (reader.o.valid == (over | reader.i.valid))),
+        Assert(abort | ~nothing | reader.i.ready),
+        Assert(abort | ~whole | ~null | reader.i.ready),
+        Assert(abort | rest | whole | (number == 0) | (reader.o.valid == (over | (reader.i.valid & ~nothing)))),
         # Inside.
         Assert(reader.drops == rest),
         Assert(inside.value("pads") == over),
+        Assert(inside.value("closing") == whole),
         Assert(inside.value("beat") + beats * inside.value("frame") == number),
         Assert(inside.value("beat") < beats),
-        Assert((inside.value("noted") != 0) == wrong),
-        Assert(reader.inside == (number != 0)),
+        Assert(((inside.value("noted") != 0) | inside.value("partial")) == wrong),
+        Assert(reader.inside == ((number != 0) | whole)),
         Assert((number < beats) | (frames == 2)),
-        Assert((number != 0) | (~over & ~wrong)),
-        Assert(~over | wrong),
-        Assert(~rest | (number == 0)),
-        Assert(begun == (rest | ((number != 0) & ~over))),
+        Assert((number != 0) | (~over & (whole | ~wrong))),
+        Assert(~over | (wrong & ~inside.value("partial"))),
+        Assert((~rest & ~whole) | (number == 0)),
+        Assert(~rest | ~whole),
+        Assert(begun == (rest | whole | ((number != 0) & ~over))),
     ]
     return m
 
@@ -195,21 +206,24 @@ def results_are_framed(kind: Any) -> Module:
 PROOFS = [
     Proof(
         "packet-reader",
-        "whatever packets come, samples have all their beats, and a packet in order passes as it is, without an error",
+        "whatever packets come, null beats among them, samples have all their beats, and a packet in order passes as it"
+        " is, without an error",
         samples_stay_whole,
         PacketReader,
         {
-            "the rest of a long packet goes on": mutated(
-                PacketReader, "self.drops.eq(sample_ends & ~pads & ~last)", "self.drops.eq(0)"
+            "the rest of a long packet goes on": mutated(PacketReader, "self.drops.eq(~null)", "self.drops.eq(0)"),
+            "a null beat is a beat of zeros": mutated(PacketReader, "skips.eq(null & ~last)", "skips.eq(0)"),
+            "a null beat does not end a packet": mutated(
+                PacketReader, "closes.eq(closing & self.i.valid & ~skips", "closes.eq(closing & self.i.valid & ~null"
             ),
             "a short packet is not filled up": mutated(PacketReader, "~sample_ends & (pads | last)", "0"),
             "an early end is not told": mutated(
                 PacketReader, "last & (~sample_ends | (lacks & front))", "lacks & front"
             ),
             "what an abort leaves of a packet passes": mutated(
-                PacketReader, "pads.eq(0), self.drops.eq(self.inside & ~pads)", "pads.eq(0)"
+                PacketReader, "self.drops.eq(self.inside & ~pads)", "self.drops.eq(self.drops)"
             ),
-            "bytes that are left out pass": mutated(PacketReader, "needed & self.i.payload.keep", "needed"),
+            "bytes that are left out pass": mutated(PacketReader, "needed & keep", "needed"),
         },
         depth=2,
         fault_depth=10,

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Value
+from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 from handmade import dense_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packets import Frames, taken
+from packets import Frames, taken, with_nulls
 
 from mintaka_hw.host import make_host
 from mintaka_hw.host.counters import Counters
@@ -27,6 +28,7 @@ from mintaka_hw.host.registers import Field, Register
 from mintaka_hw.host.slice import Slice
 from mintaka_hw.host.unpacker import Unpacker
 from mintaka_hw.plan import PlanError, make_plan
+from mintaka_hw.rtl import Accelerator
 
 TIMEOUT = 3000
 Beat = tuple[int, int, int]  # data, keep, last
@@ -96,10 +98,13 @@ def beats_of(packet: bytes, keep: Sequence[int], width: int) -> list[Beat]:
 
 
 def random_packet(size: int, width: int, rng: random.Random) -> tuple[bytes, list[int]]:
-    """Good, short, long, or with holes."""
+    """Good, short, long, or with holes; with null beats anywhere, also as its last one."""
     length = rng.choice([size, size, rng.randint(1, size), size + rng.randint(1, 3 * width)])
     hole = rng.choice([0.0, 0.0, 0.1, 1.0])
-    return rng.randbytes(length), [int(rng.random() >= hole) for _ in range(length)]
+    packet, keep = rng.randbytes(length), [int(rng.random() >= hole) for _ in range(length)]
+    beats = -(-length // width)
+    places = [rng.choice([beats, rng.randint(0, beats)]) for _ in range(rng.choice([0, 0, 1, 4]))]
+    return with_nulls(packet, keep, width, places)
 
 
 @settings(max_examples=30)
@@ -147,6 +152,19 @@ def test_every_packet_becomes_one_sample(layout: PacketLayout, seed: int, stalls
     simulate(m, feed, listen, take)
     assert found == words
     assert said == errors
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 9999))
+def test_null_beats_change_nothing(seed: int) -> None:
+    """The plain loops say of a packet with null beats what they say of it without, and of a good one nothing."""
+    rng = random.Random(seed)
+    form = Frames(2, 8, 6, 4)
+    packet, keep = random_packet(16, 4, rng)
+    beats = [at for at in range(0, len(packet), 4) if any(keep[at : at + 4])]
+    rest = b"".join(packet[at : at + 4] for at in beats), [bit for at in beats for bit in keep[at : at + 4]]
+    assert not beats or taken(form, packet, keep) == taken(form, *rest)
+    assert taken(form, *with_nulls(bytes(16), [1] * 16, 4, [0, 2, 2, 4]))[1] == ()
 
 
 def test_words_come_one_per_cycle() -> None:
@@ -208,8 +226,15 @@ def test_an_abort_drops_the_rest_of_a_packet_and_a_second_one_does_not() -> None
         await abort()
         assert not ctx.get(reader.drops)
         for data in (8, 9, 10):
-            await beat(data, data == 10)
+            await beat(data, 0)  # the sample is whole, its packet has not ended
         assert seen == [1, 4, 5, 6, 7, 8, 9, 10]
+        assert ctx.get(reader.inside)
+        await abort()
+        assert (ctx.get(reader.inside), ctx.get(reader.drops)) == (0, 1)
+        await beat(11, 1)
+        for data in (12, 13, 14):
+            await beat(data, data == 14)
+        assert seen[8:] == [12, 13, 14]
 
     simulate(reader, bench)
 
@@ -377,6 +402,33 @@ def test_counters_are_copied_at_once_and_cycles_go_on_beyond_32_bits() -> None:
         assert (await copied())["samples_out"] == 2
 
     simulate(counters, bench)
+
+
+def ready_ports(top: Any) -> list[Any]:
+    """Of streams and channels that come in."""
+    members = top.signature.members.items()
+    return [getattr(top, name) for name, member in members if name.endswith("ready") and member.flow == Out]
+
+
+@pytest.mark.parametrize("host", ["none", "axi"])
+def test_no_ready_is_high_in_reset(host: str) -> None:
+    """From its first cycle on, so that a master outside it sees no handshake of which nothing is left."""
+    plan = make_plan(dense_network([4, 3, 2]))
+    top = Accelerator(plan) if host == "none" else make_host(host, plan)
+    ports = ready_ports(top)
+    assert len(ports) == (1 if host == "none" else 4)
+    m = Module()
+    m.domains.sync = domain = ClockDomain()
+    m.submodules.top = top
+
+    async def bench(ctx: Any) -> None:
+        for reset, cycles in ((0, 3), (1, 4), (0, 1), (1, 1), (0, 3)):
+            ctx.set(domain.rst, reset)
+            for _ in range(cycles):
+                assert [ctx.get(port) for port in ports] == [1 - reset] * len(ports)
+                await ctx.tick()
+
+    simulate(m, bench)
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -34,7 +34,8 @@ class AxiHost(wiring.Component):
     """The accelerator with AXI4-Stream samples and results and AXI4-Lite registers.
 
     Every packet in gives one packet out, in order, whatever is wrong with it. STEPS and margins take effect between
-    packets: the next one waits until what is in flight has left.
+    packets: the next one waits until what is in flight has left. No READY is high while `rst` is: what a master outside
+    that reset offers waits for its end.
 
     Attributes
     ----------
@@ -122,7 +123,7 @@ class AxiHost(wiring.Component):
             slice_in.i.payload.keep.eq(self.s_axis_tkeep),
             slice_in.i.payload.last.eq(self.s_axis_tlast),
             slice_in.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(slice_in.i.ready),
+            self.s_axis_tready.eq(slice_in.i.ready & ~ResetSignal()),
             accelerator.i_data.eq(unpacker.o.payload),
             accelerator.i_valid.eq(unpacker.o.valid),
             unpacker.o.ready.eq(accelerator.i_ready),
@@ -184,7 +185,8 @@ class AxiHost(wiring.Component):
     def _bus(self, m: Module, bus: AxiLite, registers: RegisterFile) -> None:
         for name, member in AxiLite.CHANNELS.items():
             inner, outer = getattr(bus, name), getattr(self, f"s_axil_{name}")
-            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+            given = inner & ~ResetSignal() if name.endswith("ready") else inner
+            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(given)
         for name in ("write_en", "write_address", "write_data", "write_strobe", "read_en", "read_address"):
             m.d.comb += getattr(registers, name).eq(getattr(bus, name))
         for name in ("write_ok", "read_data", "read_ok"):

@@ -24,6 +24,10 @@ def frame_beat(beat_bytes: int) -> data.StructLayout:
 class PacketReader(wiring.Component):
     """Makes each packet one whole sample: of a short one missing bytes are 0, of a long one the rest is dropped.
 
+    Null beats (TKEEP of 0), which an interconnect may add anywhere, are dropped. One with TLAST ends the packet where
+    the beat before it would have done. So a sample whose last beat came without TLAST is said to end only with what
+    follows: a null beat with TLAST, or another beat, which makes the packet too long.
+
     Attributes
     ----------
     i : In(stream of beats of packets)
@@ -36,7 +40,7 @@ class PacketReader(wiring.Component):
         One cycle: the sample at hand is forgotten, and what its packet has left is dropped. If it was being dropped
         already, the next beat begins a packet.
     begins, ends : Out(1)
-        A sample's first and last beat leave.
+        A sample's first beat leaves; its last one has left, and its packet has ended or is too long.
     errors : Out(3)
         With `ends`: what was wrong with the packet, in the order of `ERRORS`.
     inside, drops : Out(1)
@@ -75,26 +79,33 @@ class PacketReader(wiring.Component):
         m = Module()
         beat, frame = Signal(range(max(2, layout.frame_beats))), Signal(range(max(2, layout.frames)))
         pads = Signal()  # the packet has ended before the sample has
+        closing = Signal()  # the sample has ended before the packet has
         beat_ends, sample_ends = beat == layout.frame_beats - 1, Signal()
+        keep, last = self.i.payload.keep, self.i.payload.last
+        null, skips = Signal(), Signal()
         m.d.comb += [
+            null.eq(keep == 0),
+            skips.eq(null & ~last),
             sample_ends.eq(beat_ends & (frame == (self.frames - 1)[: len(frame)])),
-            self.inside.eq((beat != 0) | (frame != 0)),
+            self.inside.eq((beat != 0) | (frame != 0) | closing),
         ]
 
         # ---- one beat in, or none where the packet has ended; one beat out
-        allowed, transfer = Signal(), Signal()
+        allowed, transfer, whole, closes = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            allowed.eq(~self.drops & ~self.abort & (self.inside | self.open)),
-            self.o.valid.eq(allowed & (self.i.valid | pads)),
-            self.i.ready.eq(~self.abort & (self.drops | (allowed & ~pads & self.o.ready))),
+            allowed.eq(~self.drops & ~closing & ~self.abort & (self.inside | self.open)),
+            self.o.valid.eq(allowed & (pads | (self.i.valid & ~skips))),
+            self.i.ready.eq(~self.abort & (self.drops | skips | (closing & null) | (allowed & ~pads & self.o.ready))),
             transfer.eq(self.o.valid & self.o.ready),
+            whole.eq(transfer & sample_ends),
+            closes.eq(closing & self.i.valid & ~skips & ~self.abort),
             self.begins.eq(transfer & ~self.inside),
-            self.ends.eq(transfer & sample_ends),
+            self.ends.eq((whole & (pads | last)) | closes),
         ]
         everything = (1 << layout.beat_bytes) - 1
         needed = Mux(beat_ends, Const((1 << layout.rest_bytes) - 1, layout.beat_bytes), everything)
         used = Signal(layout.beat_bytes)
-        m.d.comb += used.eq(Mux(pads, 0, needed & self.i.payload.keep))
+        m.d.comb += used.eq(Mux(pads, 0, needed & keep))
         bytes_of = [self.i.payload.data.word_select(n, BYTE) for n in range(layout.beat_bytes)]
         m.d.comb += [
             self.o.payload.data.eq(Cat(Mux(used[n], byte, 0) for n, byte in enumerate(bytes_of))),
@@ -102,36 +113,32 @@ class PacketReader(wiring.Component):
         ]
 
         # ---- what is wrong with it
-        keep, last = self.i.payload.keep, self.i.payload.last
         lacks, front = Signal(), Signal()  # a byte with data is left out; all bytes that are not come first
+        partial = Signal()  # so it was with the beat before, without TLAST: right where the packet ends behind it
         found, noted = Signal(len(ERRORS)), Signal(len(ERRORS))
+        short = last & (~sample_ends | (lacks & front))
+        lost = (lacks & ~front) | (partial & ~null)
         m.d.comb += [
             lacks.eq(used != needed),
             front.eq((keep & (keep + 1)[: len(keep)]) == 0),
-            found.eq(
-                Mux(
-                    pads,
-                    0,
-                    Cat(
-                        last & (~sample_ends | (lacks & front)),
-                        sample_ends & ~last,
-                        lacks & ~(last & front),
-                    ),
-                )
-            ),
+            found.eq(Mux(closing, Cat(null & partial, ~null, ~null & partial), Mux(pads, 0, Cat(short, 0, lost)))),
             self.errors.eq(noted | found),
         ]
         with m.If(transfer):
             m.d.sync += [
                 beat.eq(Mux(beat_ends, 0, beat + 1)),
-                noted.eq(Mux(sample_ends, 0, self.errors)),
+                noted.eq(Mux(self.ends, 0, self.errors)),
+                partial.eq(~pads & ~last & lacks & front),
                 pads.eq(~sample_ends & (pads | last)),
-                self.drops.eq(sample_ends & ~pads & ~last),
+                closing.eq(sample_ends & ~pads & ~last),
             ]
             with m.If(beat_ends):
                 m.d.sync += frame.eq(Mux(sample_ends, 0, frame + 1))
+        with m.If(closes):
+            m.d.sync += [closing.eq(0), noted.eq(0), partial.eq(0), self.drops.eq(~null)]
         with m.If(self.drops & self.i.valid & self.i.ready & last):
             m.d.sync += self.drops.eq(0)
         with m.If(self.abort):
-            m.d.sync += [beat.eq(0), frame.eq(0), noted.eq(0), pads.eq(0), self.drops.eq(self.inside & ~pads)]
+            m.d.sync += [beat.eq(0), frame.eq(0), noted.eq(0), pads.eq(0), closing.eq(0), partial.eq(0)]
+            m.d.sync += self.drops.eq(self.inside & ~pads)
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, DomainRenamer, Module, ResetInserter, Signal, signed
+from amaranth.hdl import Cat, Const, DomainRenamer, Module, ResetInserter, ResetSignal, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,7 +58,8 @@ class Accelerator(wiring.Component):
     ----------
     i_valid, i_ready, i_data : stream of input words
         Element e in bits [e * bits +: bits]; a direct input once per sample, spikes and counts once per time step. Flat
-        and for a dense layer in C order; for a convolution or a pool one pixel per beat, row by row.
+        and for a dense layer in C order; for a convolution or a pool one pixel per beat, row by row. `i_ready` is low
+        while `rst` is high.
     o_valid, o_ready, o_logit, o_class, o_last, o_cycles : stream of logits
         One per beat in class order (of several pixels: channel, row, column). With `o_last`, `o_class` is the argmax
         (lowest index wins) and `o_cycles` the cycles since the first beat after reset was accepted.
@@ -125,7 +126,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             source.valid.eq(self.i_valid),
             source.payload.eq(self.i_data),
-            self.i_ready.eq(source.ready),
+            self.i_ready.eq(source.ready & ~ResetSignal()),  # a word that a reset would lose is not taken
             self.o_valid.eq(logits.o.valid),
             logits.o.ready.eq(self.o_ready),
             self.o_logit.eq(logits.o.payload.logit),
