@@ -152,11 +152,39 @@ def test_a_design_of_another_version_is_refused(run: Path) -> None:
         build_report(run)
 
 
-@pytest.mark.parametrize(("name", "text"), [("cosim.json", "{"), ("cosim.json", "[]"), ("history.json", "{}")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cosim.json", "{"),
+        ("cosim.json", "[]"),
+        ("history.json", "{}"),
+        ("history.json", "[" * 100_000),
+        *(("history.json", f'{{"epochs": [{{"phase": "qat", "loss": {value}}}]}}') for value in ("NaN", "1e999", "[]")),
+        *(("history.json", f'{{"epochs": [{{"phase": "qat", "loss": {value}}}]}}') for value in ("-1e300", "9" * 400)),
+    ],
+)
 def test_damaged_files_are_refused(run: Path, name: str, text: str) -> None:
     (run / name).write_text(text)
     with pytest.raises(ReportError, match=name):
         build_report(run)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"float_accuracy": "high", "integer_accuracy": [1], "dataset": {"name": 3, "test_samples": "many"}},
+        {"integer_accuracy": True, "dataset": ["digits"], "exit": {"curve": [{"loss": 0}, 3, {"loss": []}]}},
+        {"exit": {"curve": {"loss": 0.1}}, "recipe": {"": {"": [{"a": None}]}}},
+        {"exit": {"curve": [{"loss": 0.1, "mean_steps": 2, "accuracy": "good"}]}, "float_accuracy": None},
+    ],
+)
+def test_an_odd_provenance_is_shown_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str], about: Any) -> None:
+    save(replace(DIRECT.network, provenance=about), tmp_path / "network.safetensors")
+    done = call(capsys, "report", tmp_path, "--json")
+    assert done.status == 0, done.err
+    found = json.loads(done.out)
+    assert found["provenance"] == about
+    assert [figure["key"] for figure in found["figures"]] == ["artifact_bits"]
 
 
 def test_chart_scales_are_round_and_hold_the_data() -> None:

@@ -67,7 +67,7 @@ def test_a_board_without_a_button(tmp_path: Path) -> None:
         ('serial = "', 'cereal = "', "serial: field required"),
         ("{bitstream}", "it", "program: 'openFPGALoader -b ulx3s it' has no {bitstream} in it"),
         ('pin_file = "ulx3s.lpf"', 'pin_file = "none.lpf"', "none.lpf cannot be read"),
-        ('name = "ULX3S-85F"', "name = ", "is not TOML"),
+        ('name = "ULX3S-85F"', "name = ", "is no TOML file"),
     ],
 )
 def test_what_is_wrong_in_a_board_is_said(old: str, new: str, sentence: str, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_layers_override_the_network() -> None:
 
 
 def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
-    recipe = parse_recipe(recipe_form() | {"name": 'say "hi" \\ ünï'})
+    recipe = parse_recipe(recipe_form() | {"name": 'say "hi" ünï', "dataset": "a\\b.npz"})
     (tmp_path / "r.toml").write_text(to_toml(recipe), encoding="utf-8")
     again = load_recipe(tmp_path / "r.toml")
     assert again == recipe
@@ -95,6 +95,28 @@ def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
     [
         ((), "datset", "x", "the key 'datset' is unknown; did you mean 'dataset'?"),
         (("train",), "epoch", 3, "the key 'train.epoch' is unknown; did you mean 'train.epochs'?"),
+        (
+            ("train",),
+            "optimizer",
+            "sgd",
+            "the key 'train.optimizer' is unknown; possible: float_epochs, epochs, batch, ",
+        ),
+        (("network",), "batch", 64, "the key 'network.batch' is unknown; did you mean 'train.batch'?"),
+        (("train",), "seed", 3, "the key 'train.seed' is unknown; did you mean 'seed'?"),
+        (
+            (),
+            "name",
+            "../../x",
+            "'name' is '../../x', but it is the name of a folder, too: it must not begin with a dot",
+        ),
+        ((), "name", "a/b", "it must not begin with a dot, nor hold / or \\"),
+        ((), "name", "a\\b", "it must not begin with a dot, nor hold / or \\"),
+        ((), "name", ".", "it must not begin with a dot"),
+        ((), "name", "gnp.\u202etxt", "but it must be printable characters"),
+        ((), "name", "a\x1b]0;x\x07", "but it must be printable characters"),
+        ((), "name", " a", "but it must be printable characters without spaces around them"),
+        ((), "name", "a\n", "but it must be printable characters"),
+        ((), "name", "\U0001f600" * 64, "but it must be at most 64 characters and 200 bytes"),
         (("network",), "membrane_bit", 3, "'network.membrane_bit' is unknown; did you mean 'network.membrane_bits'?"),
         (("layers", 2), "unit", 3, "the key 'layers[2].unit' is unknown; did you mean 'layers[2].units'?"),
         (("layers", 0), "pading", 3, "the key 'layers[0].pading' is unknown; did you mean 'layers[0].padding'?"),
@@ -109,6 +131,7 @@ def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
         (("layers", 0), "membrane_bits", 17, "'layers[0].membrane_bits' is 17, but"),
         (("layers", 0), "kernel", [3], "'layers[0].kernel"),
         (("layers", 2), "leak", "V", "layers[2].leak: the last layer is the head, which has no membrane"),
+        (("layers", 0), "op", ["dense"], "layers[0].op is ['dense']; possible: dense, conv2d, pool2d, join"),
         (("layers", 2), "name", "Out", "'layers[2].name' is 'Out', but string should match pattern"),
         (("network",), "refractory", 256, "'network.refractory' is 256, but input should be less than or equal to 255"),
         (("network",), "current_leak", "J", "'network.current_leak' is 'J', but the leak 'J' is not a sum of shifts"),

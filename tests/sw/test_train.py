@@ -248,7 +248,9 @@ def test_folders_of_others_are_refused(straight: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="holds no checkpoint: train first"):
         export(tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes((straight / "checkpoint.pt").read_bytes()[:1000])
-    with pytest.raises(TrainError, match=r"checkpoint\.pt is no intact checkpoint: delete it to start anew"):
+    with pytest.raises(
+        TrainError, match=r"checkpoint\.pt is no intact checkpoint: delete it, or train anew \(--fresh\)"
+    ):
         train(small(), tmp_path)
     torch.save({"hello": 1}, tmp_path / "checkpoint.pt")
     with pytest.raises(TrainError, match="written by another version"):
@@ -273,7 +275,7 @@ def test_changed_data_are_refused(tmp_path: Path) -> None:
     np.savez(path, x=x + 1, y=y)
     with pytest.raises(TrainError, match="holds a run on other data of the same name"):
         train(parse_recipe(form), tmp_path / "run")
-    with pytest.raises(TrainError, match="is not the one that"):
+    with pytest.raises(TrainError, match=r"own.npz is not the data that .*run was trained with"):
         export(tmp_path / "run")
 
 

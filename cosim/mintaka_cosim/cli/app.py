@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, synth, train
-from mintaka_cosim.cli.support import INTERRUPTED, user_sentence, warn
+from mintaka_cosim.cli.support import INTERRUPTED, command, user_sentence, warn
 
 
 class Group(TyperGroup):
@@ -61,18 +61,18 @@ def start(
     """
 
 
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
+command(app, "demo")(demo.demo)
+command(app, "doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
-app.command("train")(train.train)
-app.command("export")(train.export)
-app.command("show")(show.show)
-app.command("run")(run.run)
-app.command("generate")(generate.generate)
-app.command("cosim")(cosim.cosim)
-app.command("synth")(synth.synth)
-app.command("build")(build.build)
-app.command("report")(report.report)
+command(app, "train")(train.train)
+command(app, "export")(train.export)
+command(app, "show")(show.show)
+command(app, "run")(run.run)
+command(app, "generate")(generate.generate)
+command(app, "cosim")(cosim.cosim)
+command(app, "synth")(synth.synth)
+command(app, "build")(build.build)
+command(app, "report")(report.report)
 app.add_typer(bench.app, name="bench")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mintaka_cosim.cli.support import RequestError, check_file, check_folder, shown, warn
+from mintaka_cosim.cli.support import RequestError, check_file, check_folder, command, shown, warn
 from mintaka_cosim.cli.tasks import task_display
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def bench() -> None:
     """Measure, and write pages of the documentation."""
 
 
-@app.command("methods")
+@command(app, "methods")
 def methods(
     data: Annotated[str, typer.Option("--data", help="digits, mnist or watch.")] = "digits",
     names: Annotated[

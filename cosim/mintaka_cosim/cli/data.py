@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mintaka_cosim.cli.support import JsonOption, console, emit_json
+from mintaka_cosim.cli.support import JsonOption, command, console, emit_json
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and check data sets.\n\nExample: [b]mintaka data list[/b]")
 NameArgument = Annotated[str, typer.Argument(help="A data set's name, or the path of an .npz file with x and y.")]
@@ -16,7 +16,7 @@ RootOption = Annotated[
 ]
 
 
-@app.command("list")
+@command(app, "list")
 def list_(root: RootOption = None, json: JsonOption = False) -> None:
     """Which data sets are known, and which are there.
 
@@ -41,7 +41,7 @@ def list_(root: RootOption = None, json: JsonOption = False) -> None:
     console().print(table)
 
 
-@app.command("fetch")
+@command(app, "fetch")
 def fetch(name: NameArgument, root: RootOption = None, json: JsonOption = False) -> None:
     """Get a data set and check its files' sha256.
 
@@ -58,7 +58,7 @@ def fetch(name: NameArgument, root: RootOption = None, json: JsonOption = False)
         console().print(f"{found.name} is there: {found.where}")
 
 
-@app.command("check")
+@command(app, "check")
 def check(name: NameArgument, root: RootOption = None, json: JsonOption = False) -> None:
     """Load a data set, check its files, and say what is in it.
 

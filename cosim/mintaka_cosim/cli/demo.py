@@ -67,10 +67,10 @@ def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
 
     loaded = load_recipe(recipe)
     _say(f"1/4  training {loaded.name}", quiet=quiet)
-    for name in OUT_NAMES:  # figures of an earlier artifact
-        (run / name).unlink(missing_ok=True)
     with progress_bar(Console(stderr=True, quiet=quiet)) as progress:
         train(loaded, run, resume=False, progress=progress)
+    for name in OUT_NAMES:  # figures of an earlier artifact
+        (run / name).unlink(missing_ok=True)
     return export(run), load_dataset(loaded.dataset)
 
 

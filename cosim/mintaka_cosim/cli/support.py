@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import sys
@@ -41,6 +42,28 @@ SparseOption = Annotated[
 
 class RequestError(MintakaError, ValueError):
     """The user's request makes no sense; the message is one sentence."""
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds a function as a command whose paths may begin with `~`: a shell replaces it in `--run ~/x`, but not in
+    `--run=~/x`."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def at_home(**values: Any) -> None:
+            function(**{key: _expanded(value) for key, value in values.items()})
+
+        app.command(name)(at_home)
+        return function
+
+    return add
+
+
+def _expanded(value: Any) -> Any:
+    try:
+        return value.expanduser() if isinstance(value, Path) else value
+    except RuntimeError:
+        raise RequestError(f"{value}: there is no such home folder") from None
 
 
 def user_sentence(error: BaseException) -> str | None:

@@ -51,7 +51,14 @@ def train(
     print(f"next: mintaka export {shown(folder)}", file=sys.stderr)
 
 
-def export(run: RunArgument, json: JsonOption = False) -> None:
+def export(
+    run: RunArgument,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="The data of the training, where they are no longer found.", metavar="FILE.npz"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Write the artifact of a finished training: RUN/network.safetensors.
 
     Example: [b]mintaka export runs/digits[/b]
@@ -59,7 +66,7 @@ def export(run: RunArgument, json: JsonOption = False) -> None:
     from mintaka.artifact import content_hash
     from mintaka.train import export as export_run
 
-    network = export_run(run)
+    network = export_run(run, data=data)
     facts = {
         "artifact": str(run / "network.safetensors"),
         "hash": content_hash(network),

@@ -18,6 +18,7 @@ from mintaka.data import Dataset, load_dataset, network_inputs
 from mintaka.snn import LayerError, run_fast
 from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
 from mintaka.train.holdout import hold_out
+from mintaka.train.start import holds_another
 from mintaka_cosim.bench.cosim import cosim_design
 from mintaka_cosim.methods.datasets import Data
 from mintaka_cosim.methods.figures import (
@@ -159,8 +160,6 @@ def _verilog(job: Job, say: Say) -> Iterator[tuple[Plan, Design, str] | None]:
 
 def _train(job: Job, recipe: Recipe, say: Say) -> TrainResult:
     """Train and export, as far as that is not done; a run of another recipe is trained anew."""
-    file = job.folder / "recipe.toml"
-    other = file.is_file() and file.read_text() != to_toml(recipe)
     start = folder_of(job.runs, job.entry.start, job.seed)
 
     def tell(step: Step) -> None:
@@ -169,7 +168,7 @@ def _train(job: Job, recipe: Recipe, say: Say) -> TrainResult:
     found = train(
         recipe,
         job.folder,
-        resume=not other,
+        resume=not holds_another(job.folder, recipe),
         start=start if job.entry.start and (start / "recipe.toml").is_file() else None,
         keep=True,
         progress=tell,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mintaka.artifact import Network, load
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
@@ -15,6 +16,7 @@ from mintaka_cosim.summary import LayerSummary, Summary, summarize
 ARTIFACT = "network.safetensors"
 COSIM_PATTERN = "cosim*.json"
 DESIGN = "verilog/design.json"
+LARGEST = 1e12  # number of a history
 NOT_SIMULATED = "not co-simulated yet: run mintaka cosim"
 
 
@@ -96,11 +98,11 @@ def _figures(
     about = network.provenance
     split = "test split"
     dataset = about.get("dataset")
-    if isinstance(dataset, dict) and "test_samples" in dataset:
+    if isinstance(dataset, dict) and _is_number(dataset.get("test_samples")):
         split = f"{dataset['test_samples']:,} test samples of {dataset.get('name', 'the data set')}"
     for key, label in (("float_accuracy", "Float accuracy"), ("integer_accuracy", "Integer accuracy")):
         value = about.get(key)
-        if isinstance(value, int | float):
+        if _is_number(value):
             found.append(Figure(key, label, value, f"{value:.2%}", "measured", split))
     found += _exits(about.get("exit"), split)
     if run is not None:
@@ -114,13 +116,20 @@ def _figures(
     return found
 
 
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _exits(about: Any, split: str) -> list[Figure]:
     """Early exit: steps and accuracy for several losses that are allowed on the calibration data."""
-    points = about.get("curve", []) if isinstance(about, dict) else []
+    points = about.get("curve") if isinstance(about, dict) else None
     figures = []
-    for point in points:
-        loss, steps, accuracy = point["loss"], point["mean_steps"], point["accuracy"]
-        chosen = "; as exported" if loss == about["loss"] else ""
+    for point in points if isinstance(points, list) else ():
+        known = point if isinstance(point, dict) else {}
+        loss, steps, accuracy = known.get("loss"), known.get("mean_steps"), known.get("accuracy")
+        if not (_is_number(loss) and _is_number(steps) and _is_number(accuracy)):
+            continue  # anybody may write a provenance
+        chosen = "; as exported" if loss == about.get("loss") else ""
         text, note = f"{accuracy:.2%} at {steps:.2f} steps", f"{split}{chosen}"
         figures.append(Figure(f"exit_{loss}", f"Early exit, {loss:.1%} lost", accuracy, text, "measured", note))
     return figures
@@ -191,9 +200,17 @@ def _history(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     rows = _parse(path).get("epochs")
-    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
-        raise ReportError(f"{path} holds no list of epochs: train again")
+    if not (isinstance(rows, list) and all(map(_is_epoch, rows))):
+        raise ReportError(f"{path} holds no list of epochs: delete it, or train again")
     return rows
+
+
+def _is_epoch(row: Any) -> bool:
+    """Names, and numbers that can be drawn; which ones is the training's matter."""
+    return isinstance(row, dict) and all(
+        value is None or isinstance(value, str) or (_is_number(value) and abs(value) <= LARGEST)
+        for value in row.values()
+    )
 
 
 def _read(path: Path, digest: str) -> dict[str, Any] | None:
@@ -207,10 +224,20 @@ def _read(path: Path, digest: str) -> dict[str, Any] | None:
     return found
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _number(text: str) -> float:
+    """A number so large that it becomes infinite could not be written again."""
+    value = float(text)
+    return value if isfinite(value) else _no_number(text)
+
+
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_number)
+    except (OSError, ValueError, RecursionError):
         raise ReportError(f"{path} is not readable JSON: make it again") from None
     if not isinstance(found, dict):
         raise ReportError(f"{path} is not a JSON object: make it again")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from mintaka.artifact.toml import read_toml
 from mintaka.errors import MintakaError
 from mintaka_hw.implement.targets import PARTS
 
@@ -109,9 +109,11 @@ def load_board(name: str) -> Board:
         known = ", ".join(board_names())
         raise BoardError(f"there is no board '{name}': known are {known}, or the path of a .toml file")
     try:
-        board = BoardFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BoardError(f"{path} is not TOML: {error}") from None
+        form = read_toml(path)
+    except ValueError as error:
+        raise BoardError(str(error)) from None
+    try:
+        board = BoardFile.model_validate(form)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -11,7 +11,7 @@ from mintaka.data.dataset import Dataset, stratified_split
 from mintaka.data.errors import DataError
 from mintaka.data.idx import parse
 from mintaka.data.npz import read_npz
-from mintaka.data.sources import SOURCES, data_root, fetch_source
+from mintaka.data.sources import SOURCES, data_root, expanded, fetch_source
 from mintaka.data.watch import watch_dataset
 
 DATASETS = {
@@ -65,8 +65,9 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -
     Raises DataError where it cannot be had or is damaged.
     """
     name = str(name_or_npz_path)
-    if name.endswith(".npz"):
-        return _load_npz(Path(name))
+    file = data_file(name)
+    if file is not None:
+        return _load_npz(file)
     _check_name(name)
     if name == "digits":
         return _load_digits()
@@ -76,6 +77,14 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -
         return watch_dataset(content[0])
     train_x, train_y, test_x, test_y = map(parse, content)
     return Dataset(name, train_x[:, None], train_y.astype(np.int64), test_x[:, None], test_y.astype(np.int64), bits=8)
+
+
+def data_file(dataset: str) -> Path | None:
+    """The file that a data set's name stands for, with `~` for the home folder; None where it is no path.
+
+    Raises DataError where there is no such home folder.
+    """
+    return expanded(dataset) if dataset.endswith(".npz") else None
 
 
 def _check_name(name: str) -> None:

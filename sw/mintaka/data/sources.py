@@ -55,7 +55,15 @@ class Source:
 
 def data_root(root: Path | str | None = None) -> Path:
     """The project's data folder: `root`, else $MINTAKA_DATA, else ./data."""
-    return Path(root if root is not None else os.environ.get("MINTAKA_DATA") or "data")
+    return expanded(root if root is not None else os.environ.get("MINTAKA_DATA") or "data")
+
+
+def expanded(path: Path | str) -> Path:
+    """`path` with `~` for the home folder; DataError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{path}: there is no such home folder") from None
 
 
 def _call(command: list[str], folder: Path, name: str, advice: str) -> None:

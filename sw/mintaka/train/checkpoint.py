@@ -1,33 +1,40 @@
-"""The state of a run after an epoch, whole or not at all."""
+"""The state of a run after an epoch, whole or not at all: what a run is, and what was trained, is read from here."""
 
 from __future__ import annotations
 
 import io
-import pickle
-from dataclasses import asdict, dataclass, field
+import math
+import tomllib
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mintaka.artifact.whole import write_whole
-from mintaka.train.errors import TrainError
+from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.history import Epoch, float_accuracy
+from mintaka.train.keys import Recipe
+from mintaka.train.recipe import parse_recipe, to_toml
+from mintaka.train.whereabouts import recorded_name
 
 FILE = "checkpoint.pt"
 VERSION = 2
+ADVICE = "delete it, or train anew (--fresh)"
 
 
 @dataclass
 class Checkpoint:
-    """`done` counts the finished epochs of `phase` (which is "end" when all are done); `network` is the structure of
-    the network then (`mintaka.train.form`), `model` and `optimizer` are state dictionaries. `float_accuracy` is the
-    test accuracy of the network that was quantized; None before that, and where nothing was trained in full precision.
+    """`recipe` is what is trained, its data set without a path (`recorded`), `data` the digest of the data. `done`
+    counts the finished epochs of `phase` (which is "end" when all are done); `network` is the structure of the network
+    then (`mintaka.train.form`), `model` and `optimizer` are state dictionaries. `float_accuracy` is the test accuracy
+    of the network that was quantized; None before that, and where nothing was trained in full precision.
 
     The random numbers of an epoch depend on seed, phase and epoch alone, so no generator's state is needed.
     """
 
-    recipe: str
+    recipe: Recipe
     data: str
     phase: str
     done: int
@@ -38,25 +45,89 @@ class Checkpoint:
     float_accuracy: float | None = None
 
 
+def recorded(recipe: Recipe) -> Recipe:
+    """As it goes into checkpoints and artifacts: the file of its data by name, without a path."""
+    return recipe.model_copy(update={"dataset": recorded_name(recipe.dataset)})
+
+
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, file: str = FILE) -> None:
-    form = {**vars(checkpoint), "version": VERSION, "history": [asdict(epoch) for epoch in checkpoint.history]}
+    rows = [asdict(epoch) for epoch in checkpoint.history]
+    form = {**vars(checkpoint), "version": VERSION, "recipe": to_toml(checkpoint.recipe), "history": rows}
     buffer = io.BytesIO()
     torch.save(form, buffer)
     write_whole(folder / file, buffer.getvalue())
 
 
 def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
-    """The checkpoint of a run folder, None where there is none; TrainError where it is damaged."""
+    """The checkpoint of a run folder, None where there is none; TrainError where it is damaged or no checkpoint."""
     path = folder / file
     if not path.is_file():
         return None
-    advice = "delete it to start anew"
     try:
-        form = torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
-        raise TrainError(f"{path} is no intact checkpoint: {advice}") from None
+        data = path.read_bytes()
+    except OSError as error:
+        raise TrainError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        _check_sums(data)
+        form = torch.load(io.BytesIO(data), weights_only=True)
+    except Exception:  # whatever torch's readers stumble upon in a damaged file
+        raise TrainError(f"{path} is no intact checkpoint: {ADVICE}") from None
     if not isinstance(form, dict) or form.pop("version", None) != VERSION:
-        raise TrainError(f"{path} was written by another version of Mintaka: {advice}")
-    history = [Epoch(**epoch) for epoch in form.pop("history")]
-    form.setdefault("float_accuracy", float_accuracy(history))  # older ones have none
-    return Checkpoint(**form, history=history)
+        raise TrainError(f"{path} was written by another version of Mintaka: {ADVICE}")
+    try:
+        return _checkpoint(form)
+    except (RecipeError, ValueError, TypeError, KeyError) as error:
+        raise TrainError(f"{path} is no checkpoint of this version of Mintaka ({error!s:.100}): {ADVICE}") from None
+
+
+def _check_sums(data: bytes) -> None:
+    """torch does not look at the check sums of its files: one changed byte would be another network without a word."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        plain = (zipfile.ZIP_STORED, 0)  # torch takes a member for an empty folder where its attributes say so
+        if any((member.compress_type, member.external_attr) != plain for member in archive.infolist()):
+            raise ValueError("this is not how torch stores")
+        if archive.testzip() is not None:
+            raise ValueError("a check sum differs")
+
+
+def _checkpoint(form: dict[str, Any]) -> Checkpoint:
+    """Of the stored form, with every type checked; ValueError, TypeError or KeyError where something is wrong."""
+    history = [_epoch(row) for row in _typed(form, "history", list)]
+    known = form.get("float_accuracy", float_accuracy(history))  # older ones have none
+    found = Checkpoint(
+        recipe=recorded(parse_recipe(tomllib.loads(_typed(form, "recipe", str)))),
+        data=_typed(form, "data", str),
+        phase=_typed(form, "phase", str),
+        done=_typed(form, "done", int),
+        network=_typed(form, "network", dict),
+        model=_typed(form, "model", dict),
+        optimizer=_typed(form, "optimizer", dict),
+        history=history,
+        float_accuracy=known,
+    )
+    unknown = form.keys() - {each.name for each in fields(Checkpoint)}
+    if unknown or found.done < 0 or not (known is None or _is_number(known)):
+        raise ValueError("unknown keys or values")
+    for name, value in found.model.items():
+        if not isinstance(value, torch.Tensor) or not bool(torch.isfinite(value).all()):
+            raise ValueError(f"'{name}' is not finite")
+    return found
+
+
+def _typed(form: dict[str, Any], key: str, kind: type) -> Any:
+    if not isinstance(form[key], kind):
+        raise TypeError(f"'{key}' is {type(form[key]).__name__}")
+    return form[key]
+
+
+def _epoch(row: Any) -> Epoch:
+    epoch = Epoch(**row)
+    for each in fields(Epoch):
+        value = getattr(epoch, each.name)
+        if not (isinstance(value, str) if each.type == "str" else _is_number(value)):
+            raise ValueError(f"'{each.name}' of an epoch is {value!r:.40}")
+    return epoch
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -11,41 +11,64 @@ import torch
 from mintaka.artifact import Network, TestVectors, run, save
 from mintaka.compress import exit_curve, with_margins
 from mintaka.compress.exits import LOSSES
-from mintaka.data import Dataset, load_dataset, network_inputs
+from mintaka.data import Dataset, network_inputs
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
-from mintaka.train.checkpoint import load_checkpoint
+from mintaka.train.checkpoint import Checkpoint, load_checkpoint
 from mintaka.train.errors import TrainError
 from mintaka.train.holdout import exit_of, hold_out
 from mintaka.train.keys import Recipe
-from mintaka.train.loop import data_digest, restore
+from mintaka.train.lock import locked
 from mintaka.train.phases import END
 from mintaka.train.recipe import load_recipe
+from mintaka.train.restore import restore
+from mintaka.train.start import differences
+from mintaka.train.whereabouts import find_data
 
 FILE = "network.safetensors"
 VECTORS = 4
 
 
-def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Network:
-    """Write `run_dir`/network.safetensors from the run's last checkpoint and return it.
+def export(run_dir: Path | str, *, data: Path | str | None = None, data_root: Path | str | None = None) -> Network:
+    """Write `run_dir`/network.safetensors from the run's last checkpoint, and return it.
+
+    data : the data set of the run, where it is no longer found; it must be the same by its digest.
 
     Its provenance holds the recipe, the data set and the accuracies on the test split: of the float network as it was
     before quantization, of the integer network as the fast engine measures it on this very artifact. Its test vectors
     are computed by the reference.
 
-    Raises TrainError where the run is not finished, LayerError where the network cannot be exported.
+    Raises TrainError where the run is not finished or in use, its recipe.toml was edited or its data are not found, and
+    LayerError where the network cannot be exported.
     """
     folder = Path(run_dir)
+    if not folder.is_dir():
+        raise TrainError(f"{folder}: there is no such run folder")
+    with locked(folder, "export"):
+        network = _network(folder, _finished(folder), data, data_root)
+        save(network, folder / FILE)
+    return network
+
+
+def _finished(folder: Path) -> Checkpoint:
+    """The checkpoint of a finished run; what it says was trained, and nothing else is exported."""
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
         raise TrainError(f"{folder} holds no checkpoint: train first")
-    recipe = load_recipe(folder / "recipe.toml")
     if checkpoint.phase != END:
         done = f"{checkpoint.done} epochs of phase '{checkpoint.phase}' are done"
         raise TrainError(f"{folder} is not trained to its end ({done}): train again to resume it")
-    dataset = load_dataset(recipe.dataset, data_root)
-    if data_digest(dataset) != checkpoint.data:
-        raise TrainError(f"the data set '{recipe.dataset}' is not the one that {folder} was trained with")
+    written = folder / "recipe.toml"
+    edited = differences(checkpoint.recipe, load_recipe(written)) if written.is_file() else []
+    if edited:
+        changed = edited[0].replace("there", "in the checkpoint")
+        raise TrainError(f"{written} was edited after the training ({changed}): restore or delete it, or train anew")
+    return checkpoint
+
+
+def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data_root: Path | str | None) -> Network:
+    recipe = checkpoint.recipe
+    dataset = find_data(folder, recipe.dataset, checkpoint.data, data=data, root=data_root)
     plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
     trained, held_x, held_y = hold_out(recipe, dataset)
     plain, exits = _with_exit(plain, recipe, dataset, (held_x, held_y))
@@ -68,9 +91,7 @@ def export(run_dir: Path | str, *, data_root: Path | str | None = None) -> Netwo
         provenance["exit"] = exits | {"mean_steps": float(tested.steps.mean())}
     some = inputs[:VECTORS]
     vectors = TestVectors(some, run(plain, some).logits)
-    network = Network(plain.name, plain.time_steps, plain.input, plain.nodes, plain.output, provenance, vectors)
-    save(network, folder / FILE)
-    return network
+    return Network(plain.name, plain.time_steps, plain.input, plain.nodes, plain.output, provenance, vectors)
 
 
 def _with_exit(

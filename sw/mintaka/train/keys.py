@@ -15,6 +15,17 @@ def _leak(text: str) -> str:
     return text
 
 
+def _run_name(text: str) -> str:
+    """Also the name of an artifact and of a folder below runs/."""
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("it must be printable characters without spaces around them")
+    if text.startswith(".") or "/" in text or "\\" in text:
+        raise ValueError("it is the name of a folder, too: it must not begin with a dot, nor hold / or \\")
+    if len(text) > 64 or len(text.encode()) > 200:
+        raise ValueError("it must be at most 64 characters and 200 bytes")
+    return text
+
+
 Leak = Annotated[str, AfterValidator(_leak)]
 Reset = Literal["zero", "subtract"]
 WeightBits = Annotated[int, Field(ge=1, le=8)]
@@ -157,7 +168,7 @@ class TrainRecipe(_Part):
 
 
 class Recipe(_Part):
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
+    name: Annotated[str, Field(min_length=1), AfterValidator(_run_name)]
     dataset: Annotated[str, Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     network: NetworkRecipe

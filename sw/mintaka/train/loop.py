@@ -8,11 +8,10 @@ resumed ends with the same bits as one that was not (on the same kind of machine
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +28,21 @@ from mintaka.data import Dataset, encode, load_dataset
 from mintaka.snn.network import SNN
 from mintaka.train.alive import check_alive
 from mintaka.train.augment import shift_images
-from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, save_checkpoint
+from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, recorded, save_checkpoint
 from mintaka.train.errors import RecipeError, TrainError
-from mintaka.train.form import from_form, network_form
+from mintaka.train.form import network_form
 from mintaka.train.history import Epoch, write_history
 from mintaka.train.holdout import hold_out
 from mintaka.train.keys import Recipe
+from mintaka.train.lock import locked
 from mintaka.train.phases import END, QAT, check_methods, phases
 from mintaka.train.progress import Callback, Step
 from mintaka.train.recipe import network_input, network_specs, to_toml
-from mintaka.train.start import common_checkpoint, kept_file
+from mintaka.train.restore import restore, restore_optimizer
+from mintaka.train.start import KEPT, common_checkpoint, differences, kept_file
+from mintaka.train.whereabouts import data_digest, note, root_of
 
-OUTPUTS = ("checkpoint.pt", "history.csv", "history.json", "network.safetensors")
+OUTPUTS = (FILE, "history.csv", "history.json", "network.safetensors")
 EVALUATION_BATCH = 1000
 
 
@@ -70,7 +72,9 @@ def train(
     progress: Callback | None = None,
     data_root: Path | str | None = None,
 ) -> TrainResult:
-    """Train as the recipe says, in `run_dir` (recipe.toml, history.csv, history.json, checkpoint.pt).
+    """Train as the recipe says, in `run_dir` (recipe.toml, history.csv, history.json, checkpoint.pt, data.json).
+
+    The checkpoint is what counts: recipe.toml and the history are for people. The folder is locked meanwhile.
 
     resume : go on from the folder's checkpoint; False starts anew.
     start : the folder of another run, trained with `keep`. The phases with which both recipes begin alike are taken
@@ -79,16 +83,24 @@ def train(
     progress : called after every batch.
 
     Raises DataError, RecipeError or LayerError before anything is written where data and recipe do not fit, and
-    TrainError where the folder belongs to another recipe, its checkpoint is damaged, the loss is not finite, or the
-    trained network gives the same logits for all samples.
+    TrainError where another process uses the folder, it belongs to another recipe, its checkpoint is damaged, the loss
+    is not finite, or the trained network gives the same logits for all samples.
     """
-    dataset = load_dataset(recipe.dataset, data_root)
-    run = _Run(recipe, dataset, Path(run_dir), keep=keep)
-    if not resume:
-        run.forget()
-    run.resume(None if start is None else Path(start))
-    with _threads(recipe.train.threads):
-        run.go(progress or _silent)
+    folder = Path(run_dir)
+    with ExitStack() as stack:
+        if folder.is_dir():  # refuse at once where it is in use
+            stack.enter_context(locked(folder, "training"))
+        data_root = root_of(folder, recipe.dataset, data_root)
+        dataset = load_dataset(recipe.dataset, data_root)
+        run = _Run(recipe, dataset, folder, keep=keep)
+        if not folder.is_dir():
+            stack.enter_context(locked(folder, "training"))
+        if not resume:
+            run.forget()
+        run.resume(None if start is None else Path(start))
+        note(folder, recipe.dataset, data_root)
+        with _threads(recipe.train.threads):
+            run.go(progress or _silent)
     return run.result()
 
 
@@ -112,25 +124,6 @@ def build(recipe: Recipe, dataset: Dataset) -> SNN:
         raise RecipeError("'train.shift_pixels' moves images (N, C, H, W), but the data has none")
     source = network_input(recipe, dataset)
     return SNN(source, recipe.network.time_steps, network_specs(recipe, dataset), seed=recipe.seed)
-
-
-def data_digest(dataset: Dataset) -> str:
-    """sha256 over the data set's arrays."""
-    digest = hashlib.sha256()
-    for values in (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y):
-        digest.update(f"{values.dtype.str}{values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
-
-
-def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
-    """The network of a checkpoint, as it was then."""
-    snn = from_form(checkpoint.network, network_input(recipe, dataset))
-    if checkpoint.done:
-        (stage,) = [phase.stage for phase in phases(recipe) if phase.name == checkpoint.phase]
-        stage.attach(snn)
-    snn.load_state_dict(checkpoint.model)
-    return snn
 
 
 def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray, bits: int) -> float:
@@ -159,7 +152,6 @@ class _Run:
         self.phases = phases(recipe)
         self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
         check_methods(recipe, self.snn, self.task)
-        self.toml = to_toml(recipe)
         self.data = data_digest(dataset)
         self.index, self.done = 0, 0
         self.optimizer = self._new_optimizer()
@@ -187,30 +179,27 @@ class _Run:
             checkpoint = common_checkpoint(self.recipe, network_form(self.snn), self.data, start)
         if checkpoint is None:
             return
-        advice = "choose another folder, or start anew without resuming"
-        if checkpoint.recipe != self.toml:
-            raise TrainError(f"{self.folder} holds a run of another recipe: {advice}")
+        advice = "choose another folder (--run), or start anew (--fresh)"
+        found = differences(checkpoint.recipe, self.recipe)
+        if found:
+            raise TrainError(f"{self.folder} holds a run of another recipe ({found[0]}): {advice}")
         if checkpoint.data != self.data:
             raise TrainError(f"{self.folder} holds a run on other data of the same name: {advice}")
         names = [*(phase.name for phase in self.phases), END]
+        self.snn = restore(self.recipe, self.dataset, checkpoint)
         self.index, self.done, self.history = names.index(checkpoint.phase), checkpoint.done, checkpoint.history
         self.float_accuracy = checkpoint.float_accuracy
-        self.snn = restore(self.recipe, self.dataset, checkpoint)
         if self.done:
             self.optimizer = self._new_optimizer()
-            self.optimizer.load_state_dict(checkpoint.optimizer)
+            restore_optimizer(self.optimizer, checkpoint.optimizer)
 
     def forget(self) -> None:
         """Remove what an earlier run left, so that it is not taken for this one's."""
-        for file in (*OUTPUTS, *(kept_file(phase.name) for phase in self.phases)):
-            (self.folder / file).unlink(missing_ok=True)
+        for file in (*(self.folder / name for name in OUTPUTS), *self.folder.glob(KEPT)):
+            file.unlink(missing_ok=True)
 
     def go(self, progress: Callback) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / "recipe.toml", self.toml.encode())
-        except OSError as error:
-            raise TrainError(f"the run folder {self.folder} cannot be written: {error.strerror}") from None
+        write_whole(self.folder / "recipe.toml", to_toml(recorded(self.recipe)).encode())
         if self.index and not (self.folder / FILE).is_file():
             self._save()  # what was taken from another run may be all
         while self.index < len(self.phases):
@@ -292,7 +281,7 @@ class _Run:
         phase = END if self.index == len(self.phases) else self.phase.name
         model, optimizer = self.snn.state_dict(), self.optimizer.state_dict()
         return Checkpoint(
-            self.toml,
+            recorded(self.recipe),
             self.data,
             phase,
             self.done,

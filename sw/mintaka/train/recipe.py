@@ -25,7 +25,6 @@ units = 128
 from __future__ import annotations
 
 import json
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mintaka.artifact import ConvGeometry, Input, Integrator, Pool, SynapticCurrent
+from mintaka.artifact.toml import read_toml
 from mintaka.compress import Exit
-from mintaka.data import Dataset
+from mintaka.data import DataError, Dataset, data_file
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.errors import RecipeError
@@ -52,6 +52,7 @@ from mintaka.train.keys import (
     Recipe,
     edge_tables,
 )
+from mintaka.train.whereabouts import noted
 
 INPUT_NAME = "input"
 TAGS = {tag for _, models in BLOCKS.values() for tag in models}
@@ -61,23 +62,25 @@ NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "
 def load_recipe(path: Path | str) -> Recipe:
     """Read and check a recipe.
 
-    Raises RecipeError naming the file, the key and what would be right. A relative .npz path is meant from the
-    recipe's folder where it exists there.
+    Raises RecipeError naming the file, the key and what would be right. A relative .npz path is looked for from the
+    recipe's folder, for the recipe.toml of a run where that run found its data, then from the current folder.
     """
     path = Path(path)
     if not path.is_file():
         raise RecipeError(f"{path}: there is no such file")
     try:
-        form = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise RecipeError(f"{path} is no TOML file: {error}") from None
-    dataset = form.get("dataset")
-    if isinstance(dataset, str) and dataset.endswith(".npz") and (path.parent / dataset).is_file():
-        form["dataset"] = str(path.parent / dataset)
+        form = read_toml(path)
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
     try:
-        return parse_recipe(form)
-    except RecipeError as error:
+        recipe = parse_recipe(form)
+        file = data_file(recipe.dataset)
+    except (RecipeError, DataError) as error:
         raise RecipeError(f"{path}: {error}") from None
+    if file is None:
+        return recipe
+    places = (path.parent / file, *(place for place in noted(path.parent) if place.name == file.name))
+    return recipe.model_copy(update={"dataset": str(next(filter(Path.is_file, places), file))})
 
 
 def parse_recipe(form: dict[str, Any]) -> Recipe:
@@ -91,7 +94,7 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
         for index, table in enumerate(tables if isinstance(tables, list) else []):
             if isinstance(table, dict):
                 where, says = f"{block}[{index}]", table.get(kind)
-                if says not in models:
+                if not isinstance(says, str) or says not in models:
                     found = "is missing" if says is None else f"is {says!r:.40}"
                     raise RecipeError(f"{where}.{kind} {found}; possible: {', '.join(models)}")
                 _refuse_unknown(table, models[says], f"{where}.")
@@ -176,8 +179,18 @@ def _refuse_unknown(form: dict[str, Any], model: type[BaseModel], prefix: str) -
     known = [field.alias or name for name, field in model.model_fields.items()]
     for key in form:
         if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0)[0]
-            raise RecipeError(f"the key '{prefix}{key}' is unknown; did you mean '{prefix}{near}'?")
+            raise RecipeError(f"the key '{prefix}{key}' is unknown; {_advice(key, known, prefix)}")
+
+
+def _advice(key: str, known: list[str], prefix: str) -> str:
+    """A key that is spelt alike, the section that has this one, or all that are possible."""
+    if near := get_close_matches(key, known, n=1):
+        return f"did you mean '{prefix}{near[0]}'?"
+    sections: dict[str, type[BaseModel]] = {"": Recipe, **{f"{section}.": model for section, model in SECTIONS.items()}}
+    for section, model in sections.items():
+        if key in model.model_fields:
+            return f"did you mean '{section}{key}'?"
+    return f"possible: {', '.join(known)}"
 
 
 def _sentence(error: ValidationError) -> str:

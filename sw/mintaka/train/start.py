@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mintaka.train.checkpoint import Checkpoint, load_checkpoint
+from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint
 from mintaka.train.errors import TrainError
 from mintaka.train.holdout import exit_of
 from mintaka.train.keys import Recipe
 from mintaka.train.phases import END, FLOAT, phases
-from mintaka.train.recipe import load_recipe, to_toml
+
+KEPT = "after-*.pt"  # the state after each phase
 
 # Keys that say nothing before quantization.
 QUANTIZED_KEYS = (
@@ -29,8 +30,33 @@ QUANTIZED_KEYS = (
 
 
 def kept_file(phase: str) -> str:
-    """Where a run keeps the state behind a phase."""
-    return f"after-{phase}.pt"
+    """Where a run keeps the state after a phase."""
+    return KEPT.replace("*", phase)
+
+
+def holds_another(folder: Path, recipe: Recipe) -> bool:
+    """Whether the run in `folder` is one of another recipe. Raises TrainError where its checkpoint is damaged."""
+    found = load_checkpoint(folder)
+    return found is not None and bool(differences(found.recipe, recipe))
+
+
+def differences(recipe: Recipe, other: Recipe) -> list[str]:
+    """The keys in which two recipes differ, with their values; the place of the data set is none."""
+    forms = [_flat(each.model_dump(mode="json", by_alias=True, exclude={"dataset"})) for each in (recipe, other)]
+    keys = dict.fromkeys([*forms[0], *forms[1]])
+    values = {key: [form.get(key) for form in forms] for key in keys}
+    return [f"'{key}' is {a!r} there, {b!r} here" for key, (a, b) in values.items() if a != b]
+
+
+def _flat(form: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested tables and lists by the names that messages use: {"layers[0].units": 64}."""
+    if not isinstance(form, dict | list):
+        return {prefix: form}
+    items = form.items() if isinstance(form, dict) else enumerate(form)
+    names = (
+        (f"{prefix}[{key}]" if isinstance(form, list) else f"{prefix}.{key}".lstrip("."), each) for key, each in items
+    )
+    return {name: value for key, each in names for name, value in _flat(each, key).items()}
 
 
 def common_checkpoint(recipe: Recipe, form: dict[str, Any], data: str, start: Path) -> Checkpoint | None:
@@ -41,18 +67,17 @@ def common_checkpoint(recipe: Recipe, form: dict[str, Any], data: str, start: Pa
 
     Raises TrainError where `start` is no run's folder, or was trained with other data of the same name.
     """
-    if not (start / "recipe.toml").is_file():
+    if not any((start / name).is_file() for name in (FILE, "recipe.toml")):
         raise TrainError(f"{start} cannot be started from: it holds no run")
-    theirs = load_recipe(start / "recipe.toml")
     names = [*(phase.name for phase in phases(recipe)), END]
-    for count in range(common_phases(recipe, theirs), 0, -1):
+    for count in range(len(names) - 1, 0, -1):
         found = load_checkpoint(start, kept_file(names[count - 1]))
-        if found is None:
+        if found is None or common_phases(recipe, found.recipe) < count:
             continue
         if found.data != data:
             raise TrainError(f"{start} was trained on other data of the same name: choose another folder to start from")
-        network = found.network if _core(recipe) == _core(theirs) else form
-        return replace(found, recipe=to_toml(recipe), phase=names[count], done=0, network=network)
+        network = found.network if _core(recipe) == _core(found.recipe) else form
+        return replace(found, recipe=recipe, phase=names[count], done=0, network=network)
     return None
 
 
@@ -71,7 +96,7 @@ def common_phases(recipe: Recipe, other: Recipe) -> int:
 
 def _core(recipe: Recipe, phase: str | None = None) -> dict[str, Any]:
     """What decides about a run beside its phases; with "float" only what decides about the float phase."""
-    form = recipe.model_dump(exclude={"name", "compress"})
+    form = recipe.model_dump(exclude={"name", "compress", "dataset"})
     form["train"].pop("float_epochs")
     early = exit_of(recipe)
     form["holdout"] = None if early is None else early.holdout  # what is not trained with

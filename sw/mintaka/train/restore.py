@@ -1,0 +1,76 @@
+"""From a checkpoint back to the network and the optimizer: whatever does not belong to the recipe is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from mintaka.compress import Phase
+from mintaka.data import Dataset, encode
+from mintaka.snn.network import SNN
+from mintaka.train.checkpoint import Checkpoint
+from mintaka.train.errors import TrainError
+from mintaka.train.form import from_form
+from mintaka.train.keys import Recipe
+from mintaka.train.phases import END, phases
+from mintaka.train.recipe import network_input
+
+
+def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
+    """The network of a checkpoint, as it was then. Raises TrainError where the checkpoint is not one of this recipe."""
+    with _of_this_recipe():
+        place = _place(phases(recipe), checkpoint)
+        if not 1 <= checkpoint.network["time_steps"] <= recipe.network.time_steps:
+            raise ValueError("other time steps")
+        snn = from_form(checkpoint.network, network_input(recipe, dataset))
+        if checkpoint.done:
+            place.stage.attach(snn)
+        snn.load_state_dict(checkpoint.model)
+        sample = torch.from_numpy(encode(dataset.train_x[:1], dataset.bits, snn.source, snn.time_steps)).float()
+        with torch.no_grad():
+            logits = deepcopy(snn).eval()(sample)
+        if logits.shape[1] < dataset.classes:
+            raise ValueError(f"{logits.shape[1]} outputs")
+    return snn
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take over what `optimizer` had gathered of every parameter. Raises TrainError as `restore` does."""
+    with _of_this_recipe():
+        (group,) = optimizer.param_groups
+        for index, parameter in enumerate(group["params"]):
+            for name, value in state["state"].get(index, {}).items():
+                if not isinstance(value, torch.Tensor) or value.shape not in ((), parameter.shape):
+                    raise ValueError(f"'{name}' of parameter {index} has another shape")
+        optimizer.load_state_dict({"state": state["state"], "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _place(wanted: list[Phase], checkpoint: Checkpoint) -> Phase:
+    """The phase that the checkpoint is in (the last one for the end); its history must be that of the phases."""
+    names = [phase.name for phase in wanted]
+    index = len(names) if checkpoint.phase == END else names.index(checkpoint.phase)
+    counts = [phase.epochs for phase in wanted[:index]] + [checkpoint.done]
+    expected = [
+        (name, epoch) for name, count in zip([*names, END], counts, strict=False) for epoch in range(1, count + 1)
+    ]
+    if expected != [(epoch.phase, epoch.epoch) for epoch in checkpoint.history]:
+        raise ValueError("another history")
+    place = wanted[min(index, len(names) - 1)]
+    if checkpoint.done and not (index < len(names) and checkpoint.done < place.epochs):
+        raise ValueError("more epochs than the recipe has")
+    return place
+
+
+@contextmanager
+def _of_this_recipe() -> Iterator[None]:
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TrainError(
+            f"the checkpoint does not hold a network of its recipe ({reason:.80}): train anew (--fresh)"
+        ) from None
