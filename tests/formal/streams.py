@@ -30,6 +30,7 @@ from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.logits import LogitOrder, LogitSerializer
 from mintaka_hw.rtl.pool import PoolCore
 from mintaka_hw.rtl.sequencer import Sequencer
+from mintaka_hw.rtl.skip import Skip
 from mintaka_hw.rtl.steps import StepsGate
 from mintaka_hw.rtl.windows import WindowReader
 
@@ -343,6 +344,7 @@ JOIN = Node("join", "join", (Edge("a", 0), Edge("b", 0)), (2, 2, 2), (2, 2, 2), 
 HEAD = make_plan(conv_head(), 2).head  # 3 channels in 2 groups, 2 windows
 PICTURE = StreamLayout(2, 3, 2, 2, 1)
 WINDOWS = WindowPlan(PICTURE, (2, 2), (1, 1), (0, 0), (1, 2))
+APART = WindowPlan(StreamLayout(3, 4, 3, 2, 1), (1, 1), (2, 3), (0, 0), (2, 2))  # pixels of two words
 
 
 def pool(kind: str) -> PoolPlan:
@@ -362,6 +364,7 @@ COMPONENTS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "sequencer": (Sequencer, lambda kind: kind(two_edges())),
     "windows": (WindowReader, lambda kind: kind(WINDOWS)),
     "windows-grouped": (WindowReader, lambda kind: kind(replace(WINDOWS, sections=2, parts=((0,), (1,))))),
+    "skip": (Skip, lambda kind: kind(APART)),
     "pool-sum": (PoolCore, lambda kind: kind(pool("sum"))),
     "pool-max": (PoolCore, lambda kind: kind(pool("max"))),
     "join": (JoinCore, lambda kind: kind(JoinPlan(JOIN, (NARROW, WIDE), WIDE))),
@@ -378,6 +381,7 @@ WAITS: dict[str, tuple[Any, str, str]] = {  # each with a `valid` that waits for
     "queue": (Queue, "self.o.valid.eq(fifo.r_rdy)", "self.o.valid.eq(fifo.r_rdy & self.o.ready)"),
     "sequencer": (Sequencer, "self.o.valid.eq(port.valid)", "self.o.valid.eq(port.valid & self.o.ready)"),
     "windows": (WindowReader, "self.o.valid.eq(valid)", "self.o.valid.eq(valid & self.o.ready)"),
+    "skip": (Skip, "self.i.valid & kept)", "self.i.valid & kept & self.o.ready)"),
     "pool-sum": (PoolCore, "windows.o.valid & pixel.last)", "windows.o.valid & pixel.last & self.o.ready)"),
     "join": (JoinCore, "self.o.valid.eq(everyone)", "self.o.valid.eq(everyone & self.o.ready)"),
     "serializer": (LogitSerializer, "self.o.valid.eq(valid)", "self.o.valid.eq(valid & self.o.ready)"),
@@ -394,6 +398,7 @@ WAITS: dict[str, tuple[Any, str, str]] = {  # each with a `valid` that waits for
 RULES: dict[str, dict[str, Any]] = {
     "windows": {"a pixel that waits is passed over": mutated(WindowReader, *STOPS)},
     "windows-grouped": {"a pixel that waits is passed over": mutated(WindowReader, *STOPS)},
+    "skip": {"a word that waits is passed over": mutated(Skip, "self.o.ready | ~kept", "1")},
     "pool-sum": {"a result does not wait": mutated(PoolCore, "~pixel.last | self.o.ready", "1")},
     "pool-max": {
         "it waits, but goes on adding": mutated(PoolCore, "windows.o.valid & windows.o.ready", "windows.o.valid")

@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, MemoryInstance, Shape
 from handmade import conv_network, dense_network, graph_network, neuron_network
+from hw.test_accelerator import assert_equal
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import FEATURES, dense_chains, networks, random_inputs
 
-from mintaka.artifact import Edge, IntTensor, LeakTerm, Network, SynapticCurrent, TestVectors, check, run
+from mintaka.artifact import (
+    ConvGeometry,
+    Edge,
+    Input,
+    IntTensor,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Output,
+    Pool,
+    SynapticCurrent,
+    TestVectors,
+    check,
+    run,
+)
+from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, MemoryPlan, PlanError, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.plan.layer import REGISTER_STATES
 from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
 from mintaka_hw.rtl.layer import LayerCore
+from mintaka_hw.rtl.windows import WindowReader
+from mintaka_hw.verilog.generate import texts_of
+from mintaka_hw.verilog.hierarchy import modules_of
 
 SMALL = dense_network([12, 8, 3])
+
+
+def size_of(component: Any) -> int:
+    """Characters of the netlists of a component and of what is in it."""
+    return sum(len(module.rtlil) for module in modules_of(component, "top"))
 
 
 def with_first_edge(network: Network, **changes: object) -> Network:
@@ -304,12 +330,85 @@ def test_links_have_names_of_their_own() -> None:
 @given(data=st.data())
 def test_windows_free_only_rows_that_are_held(data: st.DataObject) -> None:
     """Also where the stride is larger than the kernel; and every window's rows fit into the buffer at once."""
-    kernel, stride, padding, rows = (data.draw(st.integers(*r)) for r in ((1, 5), (1, 4), (0, 3), (1, 9)))
+    kernel, stride, padding, rows = (data.draw(st.integers(*r)) for r in ((1, 5), (1, 9), (0, 3), (1, 20)))
     assume(padding < kernel <= rows + 2 * padding)
     frame = StreamLayout(rows, 1, 1, 1, 1)
-    window = WindowPlan(frame, (kernel, 1), (stride, 1), (padding, 0), ((rows + 2 * padding - kernel) // stride + 1, 1))
-    freed = 0
+    given = WindowPlan(frame, (kernel, 1), (stride, 1), (padding, 0), ((rows + 2 * padding - kernel) // stride + 1, 1))
+    window, freed = given.kept, 0
     for row in range(window.shape_out[0]):
         assert window.rows_freed(row) <= window.rows_needed(row) <= freed + window.buffer_rows
+        assert window.inside(0, row) == given.inside(0, row)
         freed = window.rows_freed(row)
-    assert freed == rows
+    assert freed == window.incoming.rows == len(given.positions(0))
+    assert stride > kernel or window is given
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_what_lies_between_windows_costs_nothing(data: st.DataObject) -> None:
+    """A buffer as small as with a stride of the kernel's size and as many windows; the rest are counters."""
+
+    def side(name: str) -> tuple[int, int, int]:
+        kernel = data.draw(st.integers(1, 3), label=f"{name} kernel")
+        stride = data.draw(st.integers(kernel, 12) | st.sampled_from((64, 5000)), label=f"{name} stride")
+        return kernel, stride, data.draw(st.integers(1, 3), label=f"{name} windows")
+
+    (kv, sv, rows), (kh, sh, cols) = side("vertical"), side("horizontal")
+
+    def plan(strides: tuple[int, int]) -> WindowPlan:
+        size = (strides[0] * (rows - 1) + kv, strides[1] * (cols - 1) + kh)
+        return WindowPlan(StreamLayout(*size, 3, 3, 1), (kv, kh), strides, (0, 0), (rows, cols))
+
+    far, near = plan((sv, sh)), plan((kv, kh))
+    assert far.memories == near.memories
+    more = size_of(WindowReader(far)) - size_of(WindowReader(near))
+    assert more == 0 if far.kept is far else 0 < more < 15_000
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (64, 3), (3, 5000)])
+def test_the_verilog_of_a_stride_beyond_the_kernel(stride: tuple[int, int]) -> None:
+    size = (stride[0] + 1, stride[1] + 1)
+    window = WindowPlan(StreamLayout(*size, 3, 3, 1), (1, 1), stride, (0, 0), (2, 2))
+    text = "".join(texts_of(WindowReader(window), make_plan(SMALL), "top").values())
+    assert len(text) < 11_000 + (0 if window.kept is window else 5_000)
+
+
+@pytest.mark.parametrize(
+    ("picture", "kernel", "stride", "padding"),
+    [
+        ((9, 7), (2, 3), (64, 64), (0, 0)),
+        ((7, 9), (1, 1), (3, 4), (0, 0)),
+        ((8, 5), (3, 2), (4, 5000), (1, 1)),
+        ((6, 9), (2, 2), (2, 3), (1, 0)),
+    ],
+)
+def test_strides_beyond_the_kernel_stay_exact(
+    picture: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> None:
+    """Every value and every cycle, of a convolution and of a pool, whatever lies between their windows."""
+    rng = np.random.default_rng(1)
+
+    def weights(*shape: int) -> IntTensor:
+        return IntTensor(rng.integers(-3, 4, shape).astype(np.int8), 3)
+
+    def extents(pads: tuple[int, int], steps: tuple[int, int]) -> tuple[int, int]:
+        rows, cols = ((n + 2 * p - k) // s + 1 for n, p, k, s in zip(picture, pads, kernel, steps, strict=True))
+        return rows, cols
+
+    neuron = Neuron(IntTensor(np.full(4, 2, np.int8), 5), ">", "zero", None, (LeakTerm(1, 1),), 4)
+    steps = min(64, stride[0]), min(64, stride[1])  # of a pool
+    conv, pooled = extents(padding, stride), extents((0, 0), steps)
+    edge = Edge("input", 0, weights(4, 3, *kernel), conv=ConvGeometry(stride, padding, 1))
+    seen = Edge("pool", 0, weights(4, 3 * pooled[0] * pooled[1]))
+    ends = Edge("conv", 0, weights(2, 4 * conv[0] * conv[1])), Edge("seen", 0, weights(2, 4))
+    nodes = (
+        Node("conv", "conv2d", (edge,), (3, *picture), (4, *conv), None, neuron),
+        Node("pool", "pool2d", (Edge("input", 0),), (3, *picture), (3, *pooled), pool=Pool("sum", kernel, steps)),
+        Node("seen", "dense", (seen,), (3, *pooled), (4,), None, neuron),
+        Node("head", "dense", ends, (4, *conv), (2,)),
+    )
+    network = Network("apart", 2, Input("input", (3, *picture), "spikes", 1), nodes, Output("head"))
+    check(network)
+    plan = make_plan(network, 3)
+    inputs = random_inputs(network, samples=4, seed=1, rate=0.4)
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)

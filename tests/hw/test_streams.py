@@ -230,7 +230,7 @@ def test_queue_and_delay(time_steps: int, stalls: float) -> None:
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (3, 2), (2, 3)])
-@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2), (5, 1)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2), (1, 4), (5000, 2)])
 @pytest.mark.parametrize("padded", [False, True])
 def test_window_reader_gives_the_nonzero_pixels_of_every_window(
     kernel: tuple[int, int], stride: tuple[int, int], padded: bool, monkeypatch: pytest.MonkeyPatch

@@ -250,8 +250,10 @@ class WindowModel:
     """The window reader. pixels : per window and section what it gives, max(1, non-zero pixels)."""
 
     def __init__(self, window: WindowPlan, pixels: list[int], words: Wire, out: Wire):
-        self.window, self.pixels, self.words, self.out = window, pixels, words, out
-        self.row_words = window.incoming.cols * window.incoming.words_per_pixel
+        self.window, self.pixels, self.words, self.out = window.kept, pixels, words, out
+        self.frame_words, self.kept_words = window.incoming.words, window.kept_words
+        self.place_among = {word: place for place, word in enumerate(window.kept_words)}  # others are dropped
+        self.row_words = self.window.incoming.cols * window.incoming.words_per_pixel
         self.freed: list[int] = []  # per picture row: cycle in which it was freed
         self.current = self.given = 0  # window at hand, and how many of its pixels were given
         self.last_read = -1
@@ -260,7 +262,9 @@ class WindowModel:
     def accept(self, wire: Wire) -> None:
         number = len(wire.takes)
         time = max(wire.offered(number), wire.earliest)
-        row, rest = divmod(number, self.row_words)
+        frame, word = divmod(number, self.frame_words)
+        place = self.place_among.get(word)
+        row, rest = (0, None) if place is None else divmod(frame * len(self.kept_words) + place, self.row_words)
         if rest == 0 and row >= self.window.buffer_rows:
             while len(self.freed) <= row - self.window.buffer_rows:
                 self.advance(self.out)
@@ -276,8 +280,9 @@ class WindowModel:
         frame, place = divmod(window, rows * cols)
         row, column = divmod(place, cols)
         if self.given == 0:  # else its rows are there
-            last_row = frame * self.window.incoming.rows + self.window.rows_needed(row) - 1
-            time = max(time, self.words.taken((last_row + 1) * self.row_words - 1) + 2)
+            before = frame * self.window.incoming.rows + self.window.rows_needed(row)  # rows
+            whole, place = divmod(before * self.row_words - 1, len(self.kept_words))
+            time = max(time, self.words.taken(whole * self.frame_words + self.kept_words[place]) + 2)
         if number < len(wire.offers):
             return
         time = max(time, self.last_read + 1)

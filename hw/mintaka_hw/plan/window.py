@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.stream import StreamLayout
@@ -15,6 +16,8 @@ class WindowPlan:
     shape_out : windows per frame, (rows, cols).
     sections : how often each window is given, one time after the other.
     parts : per section the channels that are given, in order (None: a zero); empty where it is always all of them.
+
+    What the reader keeps and walks over is `kept`.
     """
 
     incoming: StreamLayout
@@ -24,6 +27,40 @@ class WindowPlan:
     shape_out: tuple[int, ...]
     sections: int = 1
     parts: tuple[tuple[int | None, ...], ...] = ()
+
+    @cached_property
+    def kept(self) -> WindowPlan:
+        """The same windows over the pixels alone that lie in one.
+
+        Where the stride exceeds the kernel, rows or columns between windows are read by none. They take no place in the
+        buffer: without them windows follow at a stride of the kernel's size.
+        """
+        if not any(self.skips):
+            return self
+        rows, cols = (len(self.positions(axis)) for axis in (0, 1))
+        kh, kw = (min(pair) for pair in zip(self.stride, self.kernel, strict=True))
+        return replace(self, incoming=replace(self.incoming, rows=rows, cols=cols), stride=(kh, kw))
+
+    @property
+    def skips(self) -> tuple[bool, bool]:
+        """Whether there are rows, and columns, between the windows."""
+        return self.stride[0] > self.kernel[0], self.stride[1] > self.kernel[1]
+
+    def positions(self, axis: int) -> list[int]:
+        """Numbers of the frame's rows (axis 0) or columns (axis 1) that are kept."""
+        extent = (self.incoming.rows, self.incoming.cols)[axis]
+        if not self.skips[axis]:
+            return list(range(extent))
+        starts = [window * self.stride[axis] - self.padding[axis] for window in range(self.shape_out[axis])]
+        return [at for begin in starts for at in range(max(0, begin), min(extent, begin + self.kernel[axis]))]
+
+    @cached_property
+    def kept_words(self) -> list[int]:
+        """Numbers, among a frame's words, of those that are kept."""
+        frame = self.incoming
+        per_pixel = range(frame.words_per_pixel)
+        pixels = [row * frame.cols + col for row in self.positions(0) for col in self.positions(1)]
+        return [pixel * frame.words_per_pixel + word for pixel in pixels for word in per_pixel]
 
     @property
     def channels(self) -> tuple[tuple[int | None, ...], ...]:
@@ -65,6 +102,8 @@ class WindowPlan:
     @property
     def memories(self) -> list[MemoryPlan]:
         """The pixels, and for each and each part whether it is not zero: a word per block, a bit per pixel and part."""
+        if self.kept is not self:
+            return self.kept.memories
         found = [MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)]
         if self.has_flags:
             found.append(MemoryPlan("flags", self.blocks, self.buffer_rows * self.stride[1] * len(self.channels)))

@@ -14,6 +14,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan.window import WindowPlan
+from mintaka_hw.rtl.skip import Skip
 
 
 def pixel_layout(plan: WindowPlan) -> data.StructLayout:
@@ -64,7 +65,7 @@ class WindowReader(wiring.Component):
     """
 
     def __init__(self, plan: WindowPlan):
-        self.plan = plan
+        self.given, self.plan = plan, plan.kept
         super().__init__(
             {
                 "i": In(stream.Signature(plan.incoming.word_bits)),
@@ -73,14 +74,14 @@ class WindowReader(wiring.Component):
         )
 
     def describe(self) -> dict[str, Any]:
-        plan = self.plan
+        plan = self.given
         return {
             "picture": (plan.incoming.rows, plan.incoming.cols),
             "channels": plan.incoming.channels,
             "kernel": plan.kernel,
             "stride": plan.stride,
             "padding": plan.padding,
-            "rows kept": plan.buffer_rows,
+            "rows kept": self.plan.buffer_rows,
         }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
@@ -94,8 +95,13 @@ class WindowReader(wiring.Component):
             m.submodules.flags = blocks = Memory(
                 shape=unsigned(plan.buffer_rows * plan.stride[1] * len(plan.channels)), depth=plan.blocks, init=[]
             )
+        words: Any = self.i
+        if self.plan is not self.given:  # what lies between windows does not enter
+            m.submodules.skip = skip = Skip(self.given)
+            wiring.connect(m, wiring.flipped(self.i), skip.i)
+            words = skip.o
         freed = Signal(range(plan.buffer_rows + 1))  # rows that leave the ring in this cycle
-        row_is_complete = self._rows_in(m, pixels, blocks, freed)
+        row_is_complete = self._rows_in(m, words, pixels, blocks, freed)
 
         # ---- the window ahead waits for its rows
         arrived = Signal(range(plan.buffer_rows + frame.rows + 1))  # complete rows of its frame and those behind
@@ -154,7 +160,7 @@ class WindowReader(wiring.Component):
         ]
         return of_section(parts, section)
 
-    def _rows_in(self, m: Module, pixels: Memory, blocks: Memory | None, freed: Value) -> Value:
+    def _rows_in(self, m: Module, words: Any, pixels: Memory, blocks: Memory | None, freed: Value) -> Value:
         """Words into the ring, as long as a row is free; the cycle in which a row is complete."""
         plan, frame = self.plan, self.plan.incoming
         rows, cols = plan.buffer_rows, frame.cols
@@ -164,12 +170,12 @@ class WindowReader(wiring.Component):
         row_starts = (x == 0) & (word == 0)
         pixel_ends = word == frame.words_per_pixel - 1
         row_ends = pixel_ends & (x == cols - 1)
-        accept = self.i.valid & self.i.ready
+        accept = words.valid & words.ready
         port = pixels.write_port(granularity=frame.word_bits)
         m.d.comb += [
-            self.i.ready.eq(~row_starts | (held != rows)),
+            words.ready.eq(~row_starts | (held != rows)),
             port.addr.eq(address),
-            port.data.eq(Cat(self.i.payload for _ in range(frame.words_per_pixel))),
+            port.data.eq(Cat(words.payload for _ in range(frame.words_per_pixel))),
             port.en.eq(Mux(accept, 1 << word, 0)),
         ]
         m.d.sync += held.eq(held + (accept & row_starts) - freed)
@@ -178,19 +184,23 @@ class WindowReader(wiring.Component):
             with m.If(pixel_ends):
                 m.d.sync += [x.eq(Mux(row_ends, 0, x + 1)), address.eq(Mux(address == rows * cols - 1, 0, address + 1))]
         if blocks is not None:
-            self._write_flags(m, blocks, accept, word, pixel_ends, row_ends)
+            nonzero = self._nonzero_parts(words.payload, word)
+            self._write_flags(m, blocks, accept, nonzero, pixel_ends, row_ends)
         return accept & row_ends
 
     def _write_flags(
         self, m: Module, blocks: Memory, accept: Value, word: Value, pixel_ends: Value, row_ends: Value
     ) -> None:
-        """The flags of the pixel that ends with this word, at its ring row and column of its block."""
+        """The flags of the pixel that ends with this word, at its ring row and column of its block.
+
+        word : bit per part, `_nonzero_parts` of it.
+        """
         plan = self.plan
         width, left_out = plan.stride[1], plan.padding[1]
         row = Signal(range(plan.buffer_rows))
         block, column = Signal(range(plan.blocks), init=left_out // width), Signal(range(width), init=left_out % width)
         so_far, nonzero = Signal(len(plan.channels)), Signal(len(plan.channels))
-        m.d.comb += nonzero.eq(so_far | self._nonzero_parts(word))
+        m.d.comb += nonzero.eq(so_far | word)
         with m.If(accept):
             m.d.sync += so_far.eq(Mux(pixel_ends, 0, nonzero))
             with m.If(pixel_ends):
@@ -207,13 +217,13 @@ class WindowReader(wiring.Component):
             port.en.eq(Mux(accept & pixel_ends, here.replicate(len(nonzero)), 0)),
         ]
 
-    def _nonzero_parts(self, word: Value) -> Value:
+    def _nonzero_parts(self, payload: Value, word: Value) -> Value:
         """Bit per part: whether the word at hand, the pixel's word number `word`, has a bit in one of its channels."""
         frame, bits = self.plan.incoming, self.plan.incoming.element_bits
         by_word = []
         for number in range(frame.words_per_pixel):
             here = range(number * frame.word_elements, min((number + 1) * frame.word_elements, frame.channels))
-            elements = [self.i.payload[(c - here.start) * bits : (c - here.start + 1) * bits] for c in here]
+            elements = [payload[(c - here.start) * bits : (c - here.start + 1) * bits] for c in here]
             mine = [
                 [elements[c - here.start] for c in part if c is not None and c in here] for part in self.plan.channels
             ]
