@@ -20,8 +20,8 @@ import numpy as np
 from amaranth.back import verilog
 from amaranth.hdl import C, Module, Mux, Signal, signed
 
-from mintaka.artifact import Edge, LeakTerm, Network
-from mintaka.data import load_dataset, network_inputs
+from mintaka.artifact import Edge, LeakTerm, Network, encode
+from mintaka.data import load_dataset
 from mintaka.snn import run_fast
 from mintaka.train import Recipe, export, load_recipe, parse_recipe, train
 from mintaka_hw.implement.resources import resources
@@ -91,7 +91,7 @@ def accuracies(recipe: Recipe, table: str, seeds: int, runs: Path) -> None:
             folder = runs / f"{title.replace(', ', '-').replace(',', '').replace(' ', '-')}-{seed}"
             train(made.model_copy(update={"seed": seed}), folder)
             network = export(folder)
-            result = run_fast(network, network_inputs(network, dataset.test_x, dataset.bits))
+            result = run_fast(network, encode(network, dataset.test_x))
             right.append(100 * float(np.mean(result.classes == dataset.test_y)))
             found.append(widths(network))
             bits = {node.name: node.inputs[0].weight.bits for node in network.nodes if node.inputs[0].weight}

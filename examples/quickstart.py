@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mintaka.data import load_dataset, network_inputs
+from mintaka.artifact import encode
+from mintaka.data import load_dataset
 from mintaka.train import export, load_recipe, train
 from mintaka_cosim.bench import CosimResult, cosim
 from mintaka_hw.plan import make_plan
@@ -25,7 +26,7 @@ def main(recipe_file: str = "recipes/digits.toml", run: Path = Path("runs/quicks
     print(f"{design.verilog}: {plan.memory_bits:,} bits of memory, lanes {plan.lanes}")
 
     data = load_dataset(recipe.dataset)
-    inputs = network_inputs(network, data.test_x, data.bits)
+    inputs = encode(network, data.test_x)
     result = cosim(network, plan, inputs, taps=True)  # taps: every spike, membrane and sum
     print(result.sentence)
     if result.bit_exact:

@@ -19,19 +19,22 @@ import torch
 from contract import files
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import strategies as st
-from strategies import FEATURES, inputs_for, networks, with_zeros
+from strategies import FEATURES, inputs_for, networks, numbers_for, with_zeros
 from sw import nets
 from taken import within
 
 from mintaka.artifact import (
     ConvGeometry,
+    Encoding,
     Input,
     Integrator,
     LeakTerm,
     Network,
     Pool,
+    Quantizer,
     Result,
     SynapticCurrent,
+    encode,
     load,
     run,
     save,
@@ -57,6 +60,8 @@ STRANGER_WORK = 15_000  # synapses times steps times samples that plain Python d
 AMARANTH_CYCLES = 4_000  # more are left to Verilator: Amaranth's simulator does a few thousand a second
 SPECS: list[Any] = [
     Input,
+    Encoding,
+    Quantizer,
     Integrator,
     LeakTerm,
     ConvGeometry,
@@ -185,6 +190,20 @@ def torch_forward(case: Case, expected: Result) -> bool:
     return True
 
 
+def alone(case: Case, expected: Result) -> bool:  # noqa: ARG001
+    """What a sample gives hangs on no other one: numbers in any order, some twice, in batches of any size."""
+    stage, network = "batching", case.network
+    numbers, rng = numbers_for(network, 3, case.seed), np.random.default_rng(case.seed)
+    singles = [run(network, encode(network, numbers[n : n + 1])) for n in range(len(numbers))]
+    order = rng.integers(0, len(numbers), 5)
+    for name, runner in (("reference", run), ("fast engine", run_fast)):
+        found = runner(network, encode(network, numbers[order]))
+        for what in ("logits", "classes", "steps", "total_sops"):
+            wanted = np.concatenate([getattr(singles[n], what) for n in order])
+            same(stage, f"{what} of the {name}", wanted, getattr(found, what))
+    return True
+
+
 def stranger(case: Case, expected: Result) -> bool:
     """False where it would take too long."""
     synapses = sum(
@@ -201,6 +220,9 @@ def stranger(case: Case, expected: Result) -> bool:
         save(case.network, path)
         simulator = Simulator(*files.pull_apart(path))
     outcomes = [simulator.run(sample) for sample in case.inputs]
+    numbers = numbers_for(case.network, 2, case.seed)
+    own = np.array([simulator.encode(sample.tolist()) for sample in numbers])
+    same(stage, "encoding", encode(case.network, numbers), own)
     same(stage, "logits", expected.logits, np.array([o.logits for o in outcomes]))
     same(stage, "steps", expected.steps, np.array([o.steps for o in outcomes]))
     same(stage, "classes", expected.classes, np.array([first_of_the_largest(o.logits) for o in outcomes]))
@@ -218,6 +240,7 @@ def stranger(case: Case, expected: Result) -> bool:
 SOFTWARE: dict[str, Callable[[Case, Result], bool]] = {
     "fast engine": fast_engine,
     "torch": torch_forward,
+    "batching": alone,
     "stranger": stranger,
 }
 

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from mintaka.artifact import (
     ConvGeometry,
     Edge,
+    Encoding,
     Input,
     Integrator,
     IntTensor,
@@ -35,10 +36,11 @@ from mintaka.artifact import (
     Node,
     Output,
     Pool,
+    Quantizer,
     SynapticCurrent,
     check,
 )
-from mintaka.artifact.document import input_dtype, storage_dtype
+from mintaka.artifact.document import storage_dtype
 
 Shape = tuple[int, ...]
 
@@ -54,11 +56,14 @@ FEATURES = (
     "refractory",
     "codebook",
     "exit",
+    "encoding",
 )  # what came behind format 1.0
 MARGINS = (None, 0, 1, 3, 10, 30, 100, 1000)  # of early exit
-UNBUILT = ("boundaries",)  # what there is no hardware for
+UNBUILT = ("boundaries", "signed")  # what there is no hardware for
 EVERYTHING = (*FEATURES, *UNBUILT)
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
+SCALES = (1.0, 0.5, 2.0**-7, 0.1, 1 / 3, 1e-30, 1e30)
+OFFSETS = (0.0, 1.0, -0.25, 0.1, 1e5, -1e-3)
 
 
 @dataclass(frozen=True)
@@ -187,26 +192,55 @@ def dense_chains(**limits: object) -> st.SearchStrategy[Network]:
 
 
 def random_inputs(network: Network, samples: int, seed: int, rate: float = 0.5, style: str = "random") -> np.ndarray:
-    """A batch for `network` in its stored dtype (uint8 or uint16).
+    """A batch for `network` in its stored dtype.
 
-    style : "random" (a share `rate` of the elements is non-zero, uniform over 1..max), "zero", "max", "one" (one
-    element per sample and step), "ends" (0 or max).
+    style : "random" (a share `rate` of the elements is non-zero, uniform over the others), "zero", "max", "min" (of a
+    signed input), "one" (one element per sample and step), "ends" (0, max or min).
     """
     rng = np.random.default_rng(seed)
-    shape, most = network.input_shape(samples), 2**network.input.bits - 1
+    source, shape = network.input, network.input_shape(samples)
+    low, most = source.low, source.high
+
+    def some(size: int | Shape) -> np.ndarray:
+        """Any number but 0."""
+        found = rng.integers(low + 1, most + 1, size) if source.signed else rng.integers(1, most + 1, size)
+        return np.where(found <= 0, found - 1, found) if source.signed else found
+
     if style == "zero":
         x = np.zeros(shape, np.int64)
     elif style == "max":
         x = np.full(shape, most)
+    elif style == "min":
+        x = np.full(shape, low)
     elif style == "one":
-        rows = np.zeros((prod(shape) // prod(network.input.shape), prod(network.input.shape)), np.int64)
-        rows[np.arange(len(rows)), rng.integers(0, rows.shape[1], len(rows))] = rng.integers(1, most + 1, len(rows))
+        rows = np.zeros((prod(shape) // prod(source.shape), prod(source.shape)), np.int64)
+        rows[np.arange(len(rows)), rng.integers(0, rows.shape[1], len(rows))] = some(len(rows))
         x = rows.reshape(shape)
     elif style == "ends":
-        x = most * (rng.random(shape) < rate)
+        x = (rng.choice([low, most], shape) if source.signed else most) * (rng.random(shape) < rate)
     else:
-        x = rng.integers(1, most + 1, shape) * (rng.random(shape) < rate)
-    return x.astype(input_dtype(network.input.bits))
+        x = some(shape) * (rng.random(shape) < rate)
+    return x.astype(source.dtype)
+
+
+def numbers_for(network: Network, samples: int, seed: int) -> np.ndarray:
+    """What a user could have for `network`, as `encode` takes it: with a quantizer real numbers in float64, halfway
+    between two integers and beyond the range among them; else integers, in a dtype that may be wider than needed."""
+    rng, source, encoding = np.random.default_rng(seed), network.input, network.input.encoding
+    if encoding is None or encoding.code == "none":
+        shape, (low, high) = network.input_shape(samples), (source.low, source.high)
+    else:
+        shape = (samples, *source.shape)
+        low, high = 0, 1 if encoding.levels is None else encoding.levels - 1
+    q = rng.integers(low, high + 1, shape)
+    if encoding is None or encoding.quantizer is None:
+        dtypes = [np.dtype(name) for name in ("int64", "float64", "uint16", "int32", "float32")]
+        return q.astype(rng.choice([dtype for dtype in dtypes if low >= 0 or dtype.kind != "u"]))
+    per_index = (-1, *[1] * (len(source.shape) - 1))
+    scale, offset = (np.reshape(v, per_index) for v in (encoding.quantizer.scale, encoding.quantizer.offset))
+    far = 3.0 * (high - low)
+    between = rng.choice([0.0, 0.5, -0.5, 0.3, far, -far], shape, p=[0.3, 0.2, 0.2, 0.2, 0.05, 0.05])
+    return (q + between) * scale + offset
 
 
 @st.composite
@@ -214,7 +248,8 @@ def inputs_for(draw: st.DrawFn, network: Network, samples: int | tuple[int, int]
     """A batch for `network`: random at several rates, or extreme. samples : how many, or (fewest, most)."""
     number = samples if isinstance(samples, int) else draw(st.integers(*samples))
     rate = draw(st.sampled_from((0.5, 0.2, 0.05, 0.9)))
-    return random_inputs(network, number, draw(SEEDS), rate, draw(st.sampled_from(INPUT_STYLES)))
+    styles = (*INPUT_STYLES, "min") if network.input.signed else INPUT_STYLES
+    return random_inputs(network, number, draw(SEEDS), rate, draw(st.sampled_from(styles)))
 
 
 # ---------------------------------------------------------------- structure
@@ -229,7 +264,26 @@ def _draw_input(draw: st.DrawFn, limits: Limits) -> Input:
     kind = draw(st.sampled_from(limits.kinds))
     widest = limits.max_input_bits
     bits = 1 if kind == "spikes" else draw(st.one_of(st.integers(1, widest), st.just(min(8, widest))))
-    return Input(draw(st.sampled_from(("input", "x"))), shape, kind, bits)
+    signed = "signed" in limits.features and kind == "direct" and bits > 1 and draw(st.booleans())
+    source = Input(draw(st.sampled_from(("input", "x"))), shape, kind, bits, signed)
+    if "encoding" in limits.features and draw(st.booleans()):
+        source = replace(source, encoding=_draw_encoding(draw, source))
+    return source
+
+
+def _draw_encoding(draw: st.DrawFn, source: Input) -> Encoding | None:
+    """Codes that the input's kind allows; where there is a quantizer, one scale and offset for all or one each."""
+    codes = ("thermometer", "thermometer", "repeat", "repeat", "none") if source.kind == "spikes" else ("none",)
+    code = draw(st.sampled_from(codes))
+    levels = draw(st.sampled_from((3, 4, 5, 16, 17, 100, 256, 65536))) if code == "thermometer" else None
+    if code != "none" and draw(st.booleans()):
+        return Encoding(code, levels)
+
+    def numbers(possible: tuple[float, ...]) -> tuple[float, ...]:
+        count = draw(st.sampled_from((1, source.shape[0])))
+        return tuple(draw(st.lists(st.sampled_from(possible), min_size=count, max_size=count)))
+
+    return Encoding(code, levels, Quantizer(numbers(SCALES), numbers(OFFSETS)))
 
 
 def _draw_plans(draw: st.DrawFn, limits: Limits, source: Input) -> list[Plan]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mintaka.artifact import Integrator, LeakTerm, Network, Neuron, Node, network_bounds, signals
+from mintaka.artifact import Encoding, Input, Integrator, LeakTerm, Network, Neuron, Node, network_bounds, signals
 from mintaka.artifact.reference import current
 
 
@@ -48,6 +48,8 @@ class Summary:
     input_kind: str
     input_shape: tuple[int, ...]
     input_bits: int
+    input_signed: bool
+    encoding: Encoding | None
     classes: int
     margins: tuple[int | None, ...]
     layers: tuple[LayerSummary, ...]
@@ -77,6 +79,8 @@ def summarize(network: Network) -> Summary:
         input_kind=network.input.kind,
         input_shape=network.input.shape,
         input_bits=network.input.bits,
+        input_signed=network.input.signed,
+        encoding=network.input.encoding,
         classes=network.classes,
         margins=network.output.margins,
         layers=tuple(
@@ -84,6 +88,30 @@ def summarize(network: Network) -> Summary:
             for node in network.nodes
         ),
     )
+
+
+def encoding_text(source: Input) -> str:
+    """How the user's numbers become the input, in a sentence."""
+    found = source.encoding
+    each = "" if source.static else " of every step"
+    if found is None and source.kind == "spikes":
+        return "none: samples are spikes with their time steps (for numbers, their levels must be given)"
+    if found is None:
+        return f"none: integers from {source.low} to {source.high} are the input{each}"
+    code = {
+        "none": "the input" + each,
+        "thermometer": f"spikes by a thermometer of {found.levels} levels",
+        "repeat": "spikes, the same at every step",
+    }[found.code]
+    high = source.high if found.levels is None else found.levels - 1
+    if found.quantizer is None:
+        return f"integers from {source.low} to {high} become {code}"
+    parts = []
+    for name, values in (("scale", found.quantizer.scale), ("offset", found.quantizer.offset)):
+        several = f"{min(values):.4g} to {max(values):.4g}, one per channel"
+        parts.append(f"{name} {several if len(values) > 1 else f'{values[0]:.6g}'}")
+    formula = f"rint((x - offset) / scale), clipped to {source.low}..{high}, becomes {code}"
+    return f"{formula}; {'; '.join(parts)}"
 
 
 def leak_text(leak: tuple[LeakTerm, ...]) -> str:
@@ -126,7 +154,7 @@ def max_sops(network: Network, node: Node) -> int:
         if edge.weight is None:
             continue
         source = sources[edge.node]
-        most = source.operations(np.full((1, *source.shape), source.max_value, np.int64))
+        most = np.full((1, *source.shape), source.most_operations, np.int64)
         once = int(current(edge, node, most, (edge.weight.values != 0).astype(np.int64)).sum())
         found += once * (1 if source.static else network.time_steps - edge.delay)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from mintaka.artifact import (
     ConvGeometry,
     Edge,
+    Encoding,
     Input,
     Integrator,
     IntTensor,
@@ -18,6 +20,7 @@ from mintaka.artifact import (
     Node,
     Output,
     Pool,
+    Quantizer,
     SynapticCurrent,
     TestVectors,
     run,
@@ -212,6 +215,26 @@ def stepped() -> Network:
     network = Network("stepped", 6, Input("x", (4,), "spikes", 1), nodes, Output("head"))
     x = np.random.default_rng(5).integers(0, 2, (3, 6, 4)).astype(np.uint8)
     return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
+def signed() -> Network:
+    """What format 1.4 brought: a signed input of real numbers, read with and without a shift."""
+    W, V = tensor([[3, -2, 0], [-3, 1, 2]], 4), tensor([[1, -1], [-1, 2]], 3)
+    quantizer = Quantizer((0.5, 0.1, 1e-3), (0.0, 2.5, -1.0))
+    source = Input("x", (3,), "direct", 4, True, Encoding("none", None, quantizer))
+    nodes = (
+        Node("a", "dense", (Edge("x", 0, W, input_shift=1),), (3,), (2,), None, lif([2, 2], leak=HALF)),
+        Node("head", "dense", (Edge("a", 0, V), Edge("x", 0, W)), (2,), (2,)),
+    )
+    network = Network("signed", 3, source, nodes, Output("head"))
+    x = np.random.default_rng(5).integers(-8, 8, (3, 3)).astype(np.int8)
+    return Network(*[*vars(network).values()][:-1], TestVectors(x, run(network, x).logits))
+
+
+def warm() -> Network:
+    """What format 1.4 brought: spikes by a thermometer of 16 levels."""
+    network = wired(Node("head", "dense", (Edge("x", 0, tensor([[1, 2]])),), (2,), (1,)), shape=(2,))
+    return replace(network, input=replace(network.input, encoding=Encoding("thermometer", 16)))
 
 
 def wired(*nodes: Node, steps: int = 4, read: str = "accumulate", **source: Any) -> Network:

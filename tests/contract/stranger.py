@@ -200,11 +200,47 @@ class Simulator:
                 exact += w * x[source]
                 if count_now:
                     pooled = self.pooled[edge["node"]]
-                    out.sops[node["name"]] += x[source] if pooled else bin(x[source]).count("1")
+                    out.sops[node["name"]] += x[source] if pooled else self.set_bits(x[source])
             low, high = out.sums.get((node["name"], index), (0, 0))
             out.sums[node["name"], index] = (min(low, exact), max(high, exact))
             total += exact // 2 ** edge["input_shift"] * 2 ** edge["shift"]
         return total
+
+    def set_bits(self, x: int) -> int:
+        """Of a negative number those of its two's complement: Python's own has ones without end ahead of it."""
+        return bin(x % 2 ** self.input["bits"] if x < 0 else x).count("1")
+
+    def encode(self, sample: Any) -> np.ndarray:
+        """One sample of what a user has, nested lists of numbers, as `run` takes it."""
+        encoding = self.input.get("encoding", {"code": "none", "levels": None, "quantizer": None})
+        bits = self.input["bits"]
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.input.get("signed") else (0, 2**bits - 1)
+        if encoding["code"] == "thermometer":
+            low, high = 0, encoding["levels"] - 1
+        static = self.input["kind"] == "direct" or encoding["code"] != "none"
+        ahead = [] if static else [self.steps]
+        found = np.zeros((self.steps, *self.input["shape"]) if encoding["code"] != "none" else np.shape(sample), int)
+        for place in positions([*ahead, *self.input["shape"]]):
+            x = at(sample, place)
+            if encoding["quantizer"] is None:
+                q = int(x)
+                assert q == x
+            else:
+                index = place[len(ahead)]
+                scale, offset = (
+                    values[index if len(values) > 1 else 0]
+                    for values in (encoding["quantizer"]["scale"], encoding["quantizer"]["offset"])
+                )
+                ratio = (float(x) - offset) / scale
+                q = high if ratio > high else low if ratio < low else round(ratio)
+            assert low <= q <= high
+            if encoding["code"] == "none":
+                found[place] = q
+                continue
+            for t in range(self.steps):
+                repeated = encoding["code"] == "repeat"
+                found[(t, *place)] = q if repeated else q * (self.steps + 1) >= (t + 1) * encoding["levels"]
+        return found
 
     def fire(self, neuron: Json, place: Place, K: int, *, refractory: bool) -> tuple[int, int]:
         s = int(self.per_channel(neuron["threshold"], place) < K and not refractory)

@@ -18,8 +18,9 @@ import pytest
 from contract import samples
 from typer.main import get_command
 
-from mintaka.artifact import LeakTerm, SynapticCurrent, run, save
+from mintaka.artifact import Encoding, Input, LeakTerm, Quantizer, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
+from mintaka.artifact.encoding import encoded
 from mintaka.compress import METHODS
 from mintaka.train.keys import (
     ConvEdge,
@@ -85,9 +86,9 @@ def keys(value: Any) -> Iterator[str]:
 def test_every_field_is_documented() -> None:
     text = (ROOT / "docs" / "artifact.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r'"(\w+)":', text))
-    made = (samples.everything(), samples.newer(), samples.coded(), samples.early(), samples.stepped())
-    for network in made:
-        assert set(keys(to_document(network)[0])) <= documented
+    makers = (samples.everything, samples.newer, samples.coded, samples.early, samples.stepped, samples.signed)
+    for make in makers:
+        assert set(keys(to_document(make())[0])) <= documented
 
 
 def anchor(heading: str) -> str:
@@ -169,7 +170,8 @@ def test_the_page_of_recipes_is_whole() -> None:
         for key, field in model.model_fields.items():
             default = documented[key].split("|")[1].strip().strip('`"')
             if key not in ConvRecipe.model_fields:  # those rows are the ones of the layers
-                assert default == ("" if field.is_required() else str(field.default).replace("0.002", "2e-3")), key
+                unsaid = field.is_required() or field.default is None
+                assert default == ("" if unsaid else str(field.default).replace("0.002", "2e-3")), key
 
 
 def test_the_worked_example_is_what_the_reference_computes() -> None:
@@ -216,6 +218,20 @@ def test_the_cuba_example_is_what_the_reference_computes() -> None:
         for value, found in ((stored, trace.j), (s, trace.s), (U, trace.u)):
             assert found is not None
             assert int(value) == found[0, t, 0]
+
+
+def test_the_encodings_of_the_page_are_what_encode_does() -> None:
+    text = (ROOT / "docs" / "semantics.md").read_text()
+    rows = re.findall(r"^\| (\S+) \| (\S+) \| (-?\d+) \| \| (\d+) \| ([01 ]+) \|$", text, re.MULTILINE)
+    assert len(rows) == 5
+    quantizer = Quantizer((0.5,), (1.0,))
+    signed = Input("input", (5,), "direct", 3, True, Encoding("none", None, quantizer))
+    reals = np.array([[float(x) for x, *_ in rows]])
+    assert encoded(signed, 1, reals).tolist() == [[int(q) for _, _, q, *_ in rows]]
+    assert ((reals - 1) / 0.5).tolist() == [[float(ratio) for _, ratio, *_ in rows]]
+    warm = Input("input", (5,), "spikes", 1, encoding=Encoding("thermometer", 16))
+    spikes = encoded(warm, 4, [[int(x) for *_, x, _ in rows]])
+    assert spikes[0].T.tolist() == [[int(s) for s in steps.split()] for *_, steps in rows]
 
 
 def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from strategies import EVERYTHING, networks
 
-from mintaka.artifact import ArtifactError, Edge, Network, content_hash, load, run, save
+from mintaka.artifact import ArtifactError, Edge, Encoding, Network, Quantizer, content_hash, load, run, save
 
 Json = dict[str, Any]
 
@@ -309,8 +309,8 @@ def test_a_flipped_bit_of_a_tensor(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
-        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.3: update Mintaka"),
-        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.3"),
+        ("2.0", "it has format 2.0, but this Mintaka reads up to 1.4: update Mintaka"),
+        ("0.9", "it has format 0.9, which was never released; this Mintaka reads 1.4"),
         ("1", "its format version is '1', which is none"),
         ("١.0", "its format version is '١.0', which is none"),
         (1.0, "its format version is 1.0, which is none"),
@@ -741,6 +741,74 @@ def test_every_rule_of_boundaries_has_its_sentence(tmp_path: Path, change: Chang
     change(document, tensors)
     files.put_together(path, files.sealed(document, tensors), tensors)
     assert reason in refused(path)
+
+
+def encoding(**fields: Any) -> Change:
+    return set_in("input", "encoding", to={"code": "thermometer", "levels": 16, "quantizer": None} | fields)
+
+
+ONE = {"scale": [1.0], "offset": [0]}
+ENCODING_RULES: list[tuple[Change, str]] = [
+    (set_in("input", "signed", to=1), "'input': 'signed' is 1, which has the wrong type"),
+    (set_in("input", "signed", to=True), "the spikes input is signed; only a direct input can be"),
+    (
+        both(drop("input", "encoding"), set_in("input", "kind", to="direct"), set_in("input", "signed", to=True)),
+        "the input has 1 bit, which holds no sign; a signed one has 2 to 16",
+    ),
+    (set_in("input", "encoding", to=None), "'input': 'encoding' is None, which has the wrong type"),
+    (drop("input", "encoding", "levels"), "'input', 'encoding' lacks the field 'levels'"),
+    (encoding(base=3), "'input', 'encoding' has the unknown field 'base'"),
+    (encoding(code="rate"), "the input's encoding has the code 'rate'; possible: none, thermometer, repeat"),
+    (encoding(levels=None), "the input's encoding is a thermometer without levels"),
+    (encoding(levels=2), "the input's encoding has 2 levels; 3 to 65536 are possible (for 2 take 'repeat')"),
+    (encoding(levels=65537), "the input's encoding has 65537 levels; 3 to 65536 are possible"),
+    (encoding(levels=4.0), "'levels' is 4.0, which has the wrong type"),
+    (encoding(levels=True), "'levels' is True, which has the wrong type"),
+    (
+        encoding(code="repeat"),
+        "the input's encoding has levels, but its code is 'repeat'; only a thermometer has levels",
+    ),
+    (encoding(code="none", levels=None), "the input's encoding changes nothing: leave it out"),
+    (
+        set_in("input", "kind", to="counts"),
+        "the input's encoding makes spikes by the code 'thermometer', but the input's kind is 'counts'",
+    ),
+    (encoding(quantizer={"scale": [1]}), "'quantizer' lacks the field 'offset'"),
+    (encoding(quantizer=ONE | {"scale": 1}), "'scale' is 1, which has the wrong type"),
+    (encoding(quantizer=ONE | {"scale": ["1"]}), "'scale' is ['1'], not a list of numbers"),
+    (encoding(quantizer=ONE | {"offset": [False]}), "'offset' is [False], not a list of numbers"),
+    (encoding(quantizer=ONE | {"scale": []}), "the input's encoding has 0 numbers as scale; 1 or 2 are possible"),
+    (
+        encoding(quantizer=ONE | {"offset": [0] * 3}),
+        "the input's encoding has 3 numbers as offset; 1 or 2 are possible",
+    ),
+    (encoding(quantizer=ONE | {"scale": [1, 0]}), "has a scale that is not finite and above 0"),
+    (encoding(quantizer=ONE | {"scale": [-1.0]}), "has a scale that is not finite and above 0"),
+    (
+        encoding(quantizer=ONE | {"offset": [float("inf")]}),
+        "its document holds the number Infinity, which is not finite",
+    ),
+    (set_in("format", to="1.3"), "'input' has the unknown field 'encoding'"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), ENCODING_RULES, ids=[reason[:60] for _, reason in ENCODING_RULES])
+def test_every_rule_of_encodings_has_its_sentence(tmp_path: Path, change: Change, reason: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save(samples.warm(), path)
+    document, tensors = files.pull_apart(path)
+    assert document["format"] == "1.4"
+    change(document, tensors)
+    files.put_together(path, files.sealed(document, tensors), tensors)
+    assert reason in refused(path)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 0.0])
+def test_no_quantizer_divides_by_nothing(scale: float) -> None:
+    warm = samples.warm()
+    bad = Encoding("thermometer", 16, Quantizer((scale,), (0.0,)))
+    with pytest.raises(ArtifactError, match="has a scale that is not finite and above 0"):
+        save(dataclasses.replace(warm, input=dataclasses.replace(warm.input, encoding=bad)), "x.safetensors")
 
 
 def test_margins_of_a_single_logit() -> None:

@@ -1,13 +1,14 @@
 """The generated networks are what the other tests believe them to be."""
 
 from collections import Counter
+from itertools import product
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import EVERYTHING, FEATURES, dense_chains, inputs_for, networks
+from strategies import EVERYTHING, FEATURES, dense_chains, inputs_for, networks, numbers_for
 
-from mintaka.artifact import Network, check_inputs, run, signals
+from mintaka.artifact import Network, check_inputs, clipped, run, signals
 from mintaka.artifact.document import format_version
 
 
@@ -43,7 +44,7 @@ def test_nothing_new_unless_asked(network: Network, chain: Network) -> None:
 def test_variety_of_what_came_later() -> None:
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=500, database=None)
     @given(st.data())
     def look(data: st.DataObject) -> None:
         network = data.draw(networks(features=FEATURES))
@@ -89,6 +90,28 @@ def test_variety_of_what_came_later() -> None:
     wanted |= {"more than 16 entries", "one entry", "exit", "stops early", "goes on with margins"}
     assert {name for name in wanted if seen[name] < 5} == set()
     assert seen["newer"] > 300
+
+
+def test_variety_of_inputs() -> None:
+    seen: Counter[object] = Counter()
+
+    @settings(max_examples=300, database=None)
+    @given(networks(features=EVERYTHING, max_hidden=0), st.integers(0, 2**32 - 1))
+    def look(network: Network, seed: int) -> None:
+        source = network.input
+        seen["signed"] += source.signed
+        if source.encoding is not None:
+            code, quantizer = source.encoding.code, source.encoding.quantizer
+            seen[code, quantizer is not None] += 1
+            seen["signed reals"] += source.signed
+            if quantizer is not None:
+                seen["clipped"] += clipped(network, numbers_for(network, 3, seed)) > 0
+                seen["by channel"] += len(quantizer.scale) > 1
+
+    look()
+    wanted = {"signed", "signed reals", "clipped", "by channel", ("none", True)}
+    wanted |= set(product(("thermometer", "repeat"), (True, False)))
+    assert {name for name in wanted if seen[name] < 5} == set()
 
 
 def test_variety_of_boundaries() -> None:

@@ -12,7 +12,6 @@ from handmade import dense_network, graph_network, neuron_network, picture_netwo
 from strategies import with_zeros
 
 from mintaka.artifact import LeakTerm, Network
-from mintaka.artifact.document import input_dtype
 from mintaka_cosim.cli import app
 
 
@@ -29,7 +28,7 @@ class Case:
         source = self.network.input
         planes = rng.random((*self.network.input_shape(samples), source.bits)) < self.density
         values = (planes << np.arange(source.bits)).sum(-1)
-        return values.astype(input_dtype(source.bits))
+        return values.astype(source.dtype)
 
 
 DIRECT = Case(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.samples import coded, newer, stepped
+from contract.samples import coded, newer, signed, stepped, warm
 from cosim.small import DIRECT, call
 from strategies import with_zeros
 
-from mintaka.artifact import run, save
+from mintaka.artifact import encode, run, save
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = ["demo", "doctor", "train", "export", "show", "run", "generate", "cosim", "build", "report"]
@@ -32,6 +33,57 @@ def samples(tmp_path: Path) -> Path:
     y = np.arange(40) % 6
     np.savez(path, x=x, y=y, x_test=x, y_test=run(DIRECT.network, x).classes)
     return path
+
+
+def logits(capsys: Capture, artifact: Path, x: object, *options: str) -> tuple[list[list[int]], str]:
+    """What `run` gives for these numbers, and what it warns of."""
+    np.savez(artifact.parent / "x.npz", x=np.array(x))
+    out = artifact.parent / "y.npz"
+    done = call(capsys, "run", artifact, "--input", artifact.parent / "x.npz", "--out", out, *options)
+    assert done.status == 0, done.err
+    with np.load(out) as arrays:
+        return arrays["logits"].tolist(), done.err
+
+
+@pytest.mark.parametrize("backend", ["reference", "fast"])
+def test_a_sample_hangs_on_no_other_of_its_file(capsys: Capture, tmp_path: Path, backend: str) -> None:
+    """Numbers for spikes: by the artifact's levels, or by those that are given for an artifact that has none."""
+    path, x, options = tmp_path / "warm.safetensors", [[3, 4], [15, 0], [9, 9]], ["--backend", backend]
+    save(warm(), path)
+    alone = [logits(capsys, path, [each], *options)[0][0] for each in x]
+    assert alone == [[2], [4], [2 + 2 * 2]]
+    assert logits(capsys, path, x[::-1] + x, *options) == ([*alone[::-1], *alone], "")
+    assert "encoding: integers from 0 to 15 become spikes by" in " ".join(call(capsys, "show", path).out.split())
+    save(replace(warm(), input=replace(warm().input, encoding=None)), path)
+    done = call(capsys, "run", path, "--input", tmp_path / "x.npz", "--out", tmp_path / "z.npz", *options)
+    assert (done.status, done.out) == (1, "")
+    assert "x.npz: the network takes spikes of 4 steps, and its artifact does not say how" in done.err
+    assert "encoding: none: samples are spikes" in " ".join(call(capsys, "show", path).out.split())
+    given = [logits(capsys, path, [each], *options, "--input-levels", "16")[0][0] for each in x]
+    assert given == alone
+    assert logits(capsys, path, x, *options, "--input-levels", "16") == (alone, "")
+
+
+@pytest.mark.parametrize("backend", ["reference", "fast"])
+def test_real_numbers_are_quantized_and_what_is_clipped_is_said(capsys: Capture, tmp_path: Path, backend: str) -> None:
+    path, x = tmp_path / "signed.safetensors", np.array([[0.5, 2.7, -1.002], [99.0, 2.5, 0.0]])
+    save(signed(), path)
+    q = encode(signed(), x)
+    assert q.tolist() == [[1, 2, -2], [7, 0, 7]]
+    found, said = logits(capsys, path, x, "--backend", backend)
+    assert found == run(signed(), q).logits.tolist()
+    assert (
+        said == f"mintaka: {tmp_path / 'x.npz'}: 2 of 6 numbers were clipped: they lie beyond the range of the "
+        "network's input\n"
+    )
+    shown = " ".join(call(capsys, "show", path).out.split())
+    assert "input 3, 4 bits, signed, direct" in shown
+    assert (
+        "encoding: rint((x - offset) / scale), clipped to -8..7, becomes the input; scale 0.001 to 0.5, one per"
+        in shown
+    )
+    facts = json.loads(call(capsys, "show", path, "--json").out)
+    assert facts["encoding"]["quantizer"]["scale"] == [0.5, 0.1, 0.001]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +270,7 @@ def test_data(capsys: Capture, samples: Path) -> None:
     facts = json.loads(call(capsys, "data", "check", "digits", "--json").out)
     assert (facts["train"], facts["test"], facts["shape"], facts["classes"]) == (1347, 450, [1, 8, 8], 10)
     assert json.loads(call(capsys, "data", "check", samples, "--json").out)["test"] == 40
+    assert "30, real numbers (from 0 to 4254), 2" in " ".join(call(capsys, "data", "check", "wdbc").out.split())
 
 
 # ---- mistakes
@@ -239,15 +292,19 @@ MISTAKES = {
     "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),
     "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "is no intact .npz"),
     "no x": ("run {t}/network.safetensors --input {t}/z.npz --out {t}/y.npz", "no array 'x'"),
-    "wrong shape": ("run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz", "do not fit"),
-    "reals": ("run {t}/network.safetensors --input {t}/reals.npz --out {t}/y.npz", "integers are wanted"),
-    "negative": ("run {t}/network.safetensors --input {t}/negative.npz --out {t}/y.npz", "x holds -1"),
-    "too large": ("run {t}/network.safetensors --input {t}/large.npz --out {t}/y.npz", "3 bits"),
+    "wrong shape": ("run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz", "takes ['N', 20]"),
+    "reals": ("run {t}/network.safetensors --input {t}/reals.npz --out {t}/y.npz", "reals.npz: sample 0 holds 0.5"),
+    "negative": ("run {t}/network.safetensors --input {t}/negative.npz --out {t}/y.npz", "sample 0 holds -1"),
+    "too large": ("run {t}/network.safetensors --input {t}/large.npz --out {t}/y.npz", "integers from 0 to 7"),
+    "levels": (
+        "run {t}/network.safetensors --input {t}/samples.npz --out {t}/y.npz --input-levels 8",
+        "levels are for an input of spikes",
+    ),
     "empty": ("run {t}/network.safetensors --input {t}/empty.npz --out {t}/y.npz", "no sample"),
     "out is a folder": ("run {t}/network.safetensors --input {t}/samples.npz --out {t}", "is a directory"),
     "unknown data": ("cosim {t}/network.safetensors --data mnits", "mnits"),
     "too many samples": ("cosim {t}/network.safetensors --data {t}/samples.npz --samples 41", "has 40"),
-    "data do not fit": ("cosim {t}/network.safetensors --data digits", "do not fit"),
+    "data do not fit": ("cosim {t}/network.safetensors --data digits", "digits: the samples have the shape"),
     "out below a file": ("generate {t}/network.safetensors --out {t}/z.npz/v", "--out {t}/z.npz/v: "),
     "out is a file": ("generate {t}/network.safetensors --out {t}/z.npz", "is no folder that can be written into"),
     "bad top": ("generate {t}/network.safetensors --out {t}/v --top Top", "'Top' cannot name the top module"),
@@ -282,7 +339,7 @@ def spoil(artifact: Path, samples: Path, tmp_path: Path) -> Path:
     (tmp_path / "damaged.npz").write_bytes(samples.read_bytes()[:90])
     np.savez(tmp_path / "z.npz", z=np.ones(3))
     np.savez(tmp_path / "shape.npz", x=np.ones((3, 5), np.uint8))
-    np.savez(tmp_path / "reals.npz", x=np.ones((3, 20)))
+    np.savez(tmp_path / "reals.npz", x=np.full((3, 20), 0.5))
     np.savez(tmp_path / "negative.npz", x=-np.ones((3, 20), np.int64))
     np.savez(tmp_path / "large.npz", x=np.full((3, 20), 8))
     np.savez(tmp_path / "empty.npz", x=np.ones((0, 20), np.int64))

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mintaka.data import load_dataset, network_inputs
+from mintaka.artifact import encode
+from mintaka.data import load_dataset
 from mintaka.train import export, load_recipe, train
 from mintaka_cosim.bench import RANDOM_STALLS, cosim
 
@@ -22,7 +23,7 @@ def test_the_full_mnist_test_set() -> None:
     train(recipe, FOLDER)
     network = export(FOLDER)
     data = load_dataset("mnist")
-    inputs = network_inputs(network, data.test_x, data.bits)
+    inputs = encode(network, data.test_x)
 
     result = cosim(network, "auto", inputs)
     assert result.verified, result.sentence

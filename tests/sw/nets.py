@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mintaka.artifact import ConvGeometry, Input, Integrator, LeakTerm, Network, Pool, Signal, SynapticCurrent, run
-from mintaka.artifact.document import input_dtype
 from mintaka.compress.sharing import share_weights, sharing_layers
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import flow
@@ -44,7 +43,9 @@ def stacks(draw: st.DrawFn, images: bool, newer: bool = True) -> tuple[Input, li
     """An input and layers that fit. `images`: convolutions, pools first. `newer`: what format 1.1 brought, too."""
     kind = draw(st.sampled_from(["direct", "direct", "spikes", "counts"]))
     shape = draw(st.tuples(SIZES, st.integers(3, 8), st.integers(3, 8)) if images else st.tuples(st.integers(1, 20)))
-    source = Input("input", shape, kind, 1 if kind == "spikes" else draw(st.integers(1, 8)))
+    bits = 1 if kind == "spikes" else draw(st.integers(1, 8))
+    signed = newer and kind == "direct" and bits > 1 and draw(st.booleans())
+    source = Input("input", shape, kind, bits, signed)
     specs: list[Spec] = []
     for index in range(draw(st.sampled_from([1, 2, 2, 3, 0]))):
         name = f"layer{index}"
@@ -185,10 +186,9 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True
     snn = SNN(source, steps, specs, seed=draw(st.integers(0, 2**31)))
     rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     shape = (source.shape) if source.static else (steps, *source.shape)
-    high = 2**source.bits
 
     def batch(samples: int) -> Tensor:
-        return torch.randint(0, high, (samples, *shape), generator=rng)
+        return torch.randint(source.low, source.high + 1, (samples, *shape), generator=rng)
 
     snn.quantize()
     for layer in snn.layers:
@@ -211,7 +211,7 @@ def cases(draw: st.DrawFn, images: bool, graph: bool = False, newer: bool = True
             if isinstance(layer, Spiking | Head):
                 for synapses in layer.edges:
                     synapses.weight.mul_(draw(st.sampled_from([0.2, 1, 1, 4])))
-    return Case(snn, batch(4).numpy().astype(input_dtype(source.bits)))
+    return Case(snn, batch(4).numpy().astype(source.dtype))
 
 
 def _share(draw: st.DrawFn, snn: SNN, rng: torch.Generator) -> None:

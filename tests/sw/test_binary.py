@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sw.killed import train_until
 
-from mintaka.artifact import Input, content_hash, run
+from mintaka.artifact import Input, content_hash, encode, run
 from mintaka.compress import CompressError, binarize, share_weights, with_widths
-from mintaka.data import load_dataset, network_inputs
+from mintaka.data import load_dataset
 from mintaka.snn.export import to_artifact
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import DenseSpec, NeuronSpec, parse_leak
@@ -178,7 +178,7 @@ def test_a_run_goes_down_to_one_bit_and_resumes(tmp_path: Path) -> None:
     weights = [edge.weight for node in network.nodes for edge in node.inputs]
     assert all(W is not None and W.bits == 1 and set(W.values.flat) == {-1, 1} for W in weights)
     data = load_dataset("digits")
-    classes = run(network, network_inputs(network, data.test_x, data.bits)).classes
+    classes = run(network, encode(network, data.test_x)).classes
     assert float((classes == data.test_y).mean()) == result.integer_accuracy > 0.6
     train_until(made, tmp_path / "killed", ("binary", 2, 3))
     train(made, tmp_path / "killed")

@@ -15,7 +15,6 @@ from sw.nets import Case, assert_is, cases
 from sw.same import assert_same
 
 from mintaka.artifact import Input, Integrator, LeakTerm, SynapticCurrent, run
-from mintaka.artifact.document import input_dtype
 from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
@@ -122,7 +121,7 @@ def test_wide_direct_inputs_stay_exact(weight_bits: int, bits: int) -> None:
     snn = SNN(Input("input", (784,), "direct", bits), 5, specs)
     snn.quantize()
     rng = np.random.default_rng(0)
-    inputs = rng.integers(0, 2**bits, (16, 784)).astype(input_dtype(bits))
+    inputs = rng.integers(0, 2**bits, (16, 784)).astype(np.uint8 if bits <= 8 else np.uint16)
     inputs[0] = 2**bits - 1
     x = torch.from_numpy(inputs.astype(np.float32))
     snn.train()

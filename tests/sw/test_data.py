@@ -1,4 +1,4 @@
-"""Data sets: found, checked, split, encoded; and what is said when they cannot be had."""
+"""Data sets: found, checked, split; and what is said when they cannot be had."""
 
 import gzip
 import hashlib
@@ -9,18 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mintaka.artifact import ArtifactError, Edge, Input, IntTensor, Network, Node, Output
-from mintaka.data import (
-    DATASETS,
-    DataError,
-    encode,
-    fetch,
-    load_dataset,
-    network_inputs,
-    status,
-    stratified_split,
-    thermometer,
-)
+from mintaka.data import DATASETS, DataError, fetch, load_dataset, status, stratified_split
 from mintaka.data import sources as source_module
 from mintaka.data.idx import parse
 from mintaka.data.sources import FILES, MNIST_PACK, SOURCES
@@ -40,6 +29,17 @@ def test_digits() -> None:
     assert sorted(map(bytes, images)) == sorted(map(bytes, load_digits().data.astype(np.uint8)))
     again = load_dataset("digits")
     assert np.array_equal(again.test_x, data.test_x)
+
+
+def test_wdbc() -> None:
+    data = load_dataset("wdbc")
+    assert (data.train_x.shape, data.test_x.shape) == ((455, 30), (114, 30))
+    assert (data.train_x.dtype, data.bits, data.signed, data.classes) == (np.float64, None, False, 2)
+    assert np.bincount(data.test_y).tolist() == [42, 72]
+    from sklearn.datasets import load_breast_cancer
+
+    found = np.concatenate([data.train_x, data.test_x])
+    assert sorted(found.tolist()) == sorted(load_breast_cancer().data.tolist())
 
 
 def test_split_is_stratified_and_whole() -> None:
@@ -162,9 +162,9 @@ def test_a_folder_that_cannot_be_written_is_named(files: dict[str, bytes], tmp_p
 
 def test_unknown_names_are_refused() -> None:
     for call in (load_dataset, fetch, status):
-        with pytest.raises(DataError, match="there is no data set 'cifar'; known: digits, mnist, fashion-mnist"):
+        with pytest.raises(DataError, match="there is no data set 'cifar'; known: digits, wdbc, mnist, fashion-mnist"):
             call("cifar")
-    assert list(DATASETS) == ["digits", "mnist", "fashion-mnist", "watch"]
+    assert list(DATASETS) == ["digits", "wdbc", "mnist", "fashion-mnist", "watch"]
 
 
 def test_no_idx() -> None:
@@ -188,14 +188,43 @@ def test_own_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("x", "dtype", "bits", "signed"),
+    [
+        ([[0.0, 5.0]], "uint8", 3, False),
+        ([[True, False]], "uint8", 1, False),
+        ([[0, 0]], "uint8", 1, False),
+        ([[0, 65536]], "uint32", 17, False),
+        ([[-1, 0]], "int8", 2, True),
+        ([[-3.0, 2]], "int8", 3, True),
+        ([[-128, 127]], "int8", 8, True),
+        ([[-129, 0]], "int16", 9, True),
+        ([[0, 128], [-1, 0]], "int16", 9, True),
+        ([[-70000, 0]], "int32", 18, True),
+        ([[0.5, 1]], "float32", None, False),
+        ([[0.1, 1]], "float64", None, False),
+        ([[1e300, 1]], "float64", None, False),
+    ],
+)
+def test_own_numbers(x: list[list[float]], dtype: str, bits: int | None, signed: bool, tmp_path: Path) -> None:
+    """They stay what they are in a smaller dtype, which their values alone decide."""
+    given = np.array(x * (5 if len(x) == 1 else 3))
+    found = []
+    for other in {given.dtype, np.dtype(np.float64), np.dtype(np.longdouble)}:
+        data = load_dataset(save(tmp_path / "own.npz", x=given.astype(other), y=np.arange(len(given)) % 2))
+        found.append(np.concatenate([data.train_x, data.test_x]))
+        assert (data.train_x.dtype, data.bits, data.signed) == (np.dtype(dtype), bits, signed)
+    assert all(sorted(each.tolist()) == sorted(given.tolist()) for each in found)
+
+
+@pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"y": np.zeros(9, int)}, "has no array 'x'"),
         ({"x": np.zeros((9, 2), int)}, "has no array 'y'"),
-        ({"x": np.zeros((9, 2)), "y": np.zeros(9, int)}, "'x' has dtype float64; integers are wanted"),
-        ({"x": np.zeros((9, 2), int), "y": np.zeros(9)}, "'y' has dtype float64"),
-        ({"x": np.full((9, 2), -3), "y": np.zeros(9, int)}, "'x' holds -3"),
-        ({"x": np.full((9, 2), 70000), "y": np.zeros(9, int)}, "'x' holds 70000; inputs have at most 16 bits"),
+        ({"x": np.zeros((9, 2), complex), "y": np.zeros(9, int)}, "'x' has the dtype complex128; it must hold numbers"),
+        ({"x": np.zeros((9, 2), int), "y": np.zeros(9)}, "'y' has the dtype float64; it must hold integers"),
+        ({"x": np.zeros((9, 2), int), "y": np.arange(9) - 3}, "'y' holds -3; classes must be numbers from 0"),
+        ({"x": np.array([[1.0, 2]] * 8 + [[0, np.nan]]), "y": np.zeros(9, int)}, r"'x' holds nan \(sample 8\)"),
         ({"x": np.zeros((9, 2), int), "y": np.zeros(8, int)}, "not one class for each of 9 samples"),
         ({"x": np.zeros(9, int), "y": np.zeros(9, int)}, r"'x' has shape \[9\]"),
         ({"x": np.zeros((0, 2), int), "y": np.zeros(0, int)}, "'x' is empty"),
@@ -231,40 +260,6 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     x = np.array([{"a": 1}] * 9, dtype=object)
     with pytest.raises(DataError, match="'x' holds Python objects"):
         load_dataset(save(tmp_path / "own.npz", x=x, y=np.zeros(9, int)))
-
-
-def test_thermometer() -> None:
-    x = np.array([[0, 51, 52, 128, 205, 255]], np.uint8)
-    assert thermometer(x, 8, 4).sum(1).tolist() == [[0, 0, 1, 2, 4, 4]]
-    assert thermometer(np.array([[0, 1]], np.uint8), 1, 3).sum(1).tolist() == [[0, 3]]
-    spikes = thermometer(np.arange(32, dtype=np.uint8)[None], 5, 7)
-    assert spikes.shape == (1, 7, 32)
-    assert (np.diff(spikes.astype(int), axis=1) <= 0).all()
-    assert (np.diff(spikes.sum(1)) >= 0).all()
-
-
-def network(source: Input) -> Network:
-    W = IntTensor(np.ones((2, int(np.prod(source.shape))), np.int8), 2)
-    node = Node("head", "dense", (Edge(source.name, 0, W),), source.shape, (2,))
-    return Network("n", 3, source, (node,), Output("head"))
-
-
-def test_network_inputs() -> None:
-    x = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
-    direct = network_inputs(network(Input("x", (1, 2, 2), "direct", 3)), x, 3)
-    assert np.array_equal(direct, x)
-    spikes = network_inputs(network(Input("x", (1, 2, 2), "spikes", 1)), x, 3)
-    assert np.array_equal(spikes, thermometer(x, 3, 3))
-    wide = network_inputs(network(Input("x", (1, 2, 2), "direct", 12)), x, 3)
-    assert wide.dtype == np.uint16
-    steps = np.ones((2, 3, 4), np.uint8)
-    assert np.array_equal(network_inputs(network(Input("x", (4,), "counts", 2)), steps, 2), steps)
-    with pytest.raises(DataError, match="they do not fit"):
-        network_inputs(network(Input("x", (5,), "direct", 3)), x, 3)
-    with pytest.raises(DataError, match="holds 7, but the input has 2 bits"):
-        encode(x, 3, Input("x", (1, 2, 2), "direct", 2), 3)
-    with pytest.raises(ArtifactError, match="holds no sample"):
-        network_inputs(network(Input("x", (4,), "counts", 2)), steps[:0], 2)
 
 
 def test_a_single_array_under_the_name_of_an_npz_is_refused(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from contract import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintaka.artifact import load, run
+from mintaka.artifact import encode, load, run
 from mintaka.artifact.reference import lead
 from mintaka.compress import CompressError, calibrate, exit_curve, with_margins
 from mintaka.compress.exits import logits_by_step
-from mintaka.data import load_dataset, network_inputs
+from mintaka.data import load_dataset
 from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.train import RecipeError, export, parse_recipe, train
 from mintaka_cosim.report import build_report
@@ -128,12 +128,12 @@ def test_from_a_recipe_to_the_artifact(tmp_path: Path) -> None:
     network = export(tmp_path)
     assert load(tmp_path / "network.safetensors").output.margins == network.output.margins != ()
     data = load_dataset("digits")
-    result = run_fast(network, network_inputs(network, data.test_x, data.bits))
+    result = run_fast(network, encode(network, data.test_x))
     about = network.provenance["exit"]
     assert about["mean_steps"] == result.steps.mean() < 4
     assert about["calibration_samples"] == round(0.1 * len(data.train_x))
     assert network.provenance["integer_accuracy"] == (result.classes == data.test_y).mean()
-    every = run_fast(with_margins(network, ()), network_inputs(network, data.test_x, data.bits))
+    every = run_fast(with_margins(network, ()), encode(network, data.test_x))
     assert about["accuracy_of_all_steps"] == (every.classes == data.test_y).mean()
     assert network.provenance["dataset"]["train_samples"] == len(data.train_x) - about["calibration_samples"]
     (point,) = [point for point in about["curve"] if point["loss"] == about["loss"]]

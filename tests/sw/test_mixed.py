@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sw.killed import train_until
 
-from mintaka.artifact import Input, LeakTerm, SynapticCurrent, content_hash, run
+from mintaka.artifact import Input, LeakTerm, SynapticCurrent, content_hash, encode, run
 from mintaka.compress import METHODS, Budget, CompressError, Space, Task, Widths, mixed, search_widths, share_weights
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.mixed import Judged, judge
 from mintaka.compress.steps import delay_to_head
 from mintaka.compress.widths import membrane_widths, weight_widths, with_widths
-from mintaka.data import load_dataset, network_inputs
+from mintaka.data import load_dataset
 from mintaka.snn.export import to_artifact
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import DenseSpec, EdgeSpec, NeuronSpec, parse_leak
@@ -194,7 +194,7 @@ def test_a_run_searches_trains_and_resumes(budget: dict[str, Any], tmp_path: Pat
     assert set(bits.values()) <= set(budget.get("weight_bits", [1, 2, 3, 4, 6, 8]))
     assert len(set(bits.values()) | set(state.values())) > 1 or network.time_steps < 3
     data = load_dataset("digits")
-    classes = run(network, network_inputs(network, data.test_x, data.bits)).classes
+    classes = run(network, encode(network, data.test_x)).classes
     assert float((classes == data.test_y).mean()) == result.integer_accuracy > 0.6
     for place in (("mixed", 1, 3), ("mixed", 2, 4), ("mixed-tune", 1, 5)):
         train_until(made, tmp_path / "killed", place)

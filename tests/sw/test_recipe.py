@@ -2,14 +2,17 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mintaka.artifact import ConvGeometry, Integrator, LeakTerm, SynapticCurrent
+from mintaka.artifact import ConvGeometry, Encoding, Input, Integrator, LeakTerm, Quantizer, SynapticCurrent
+from mintaka.artifact.encoding import encoded
 from mintaka.data import Dataset
+from mintaka.data.dataset import compact, width
 from mintaka.snn.errors import LayerError
 from mintaka.snn.specs import (
     ConvSpec,
@@ -22,10 +25,11 @@ from mintaka.snn.specs import (
     parse_leak,
 )
 from mintaka.train import RecipeError, load_recipe, parse_recipe, to_toml
-from mintaka.train.recipe import network_input, network_specs
+from mintaka.train.inputs import network_input
+from mintaka.train.recipe import network_specs
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "watch": (50, 12)}
+SHAPES = {"digits": (1, 8, 8), "wdbc": (30,), "mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "watch": (50, 12)}
 
 
 def recipe_form() -> dict[str, Any]:
@@ -51,7 +55,7 @@ def data_of(shape: tuple[int, ...], bits: int = 8, classes: int = 10) -> Dataset
 def test_the_recipes_load_and_fit_their_data(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    bits, classes = (1, 7) if recipe.dataset == "watch" else (8, 10)
+    bits, classes = {"watch": (1, 7), "wdbc": (8, 2)}.get(recipe.dataset, (8, 10))
     specs = network_specs(recipe, data_of(SHAPES[recipe.dataset], bits, classes))
     assert isinstance(specs[-1], DenseSpec)
     assert specs[-1].units == classes
@@ -299,6 +303,103 @@ def test_input_kinds() -> None:
     ]:
         with pytest.raises(RecipeError, match=message):
             source(kind, shape)
+
+
+def numbers(values: Any, **network: Any) -> Input:
+    """The input for a training split of these numbers; the test split is far beyond it."""
+    x = compact(np.array(values))
+    far = compact(100 * np.array(values) + 3.25) if x.dtype.kind == "f" else x
+    dataset = Dataset("some", x, np.arange(len(x)) % 2, far, np.arange(len(x)) % 2, *width(x, far))
+    return network_input(parse_recipe(recipe_form() | {"network": {"time_steps": 2} | network}), dataset)
+
+
+def quantizer_of(source: Input) -> tuple[list[float], list[float]]:
+    assert source.encoding is not None
+    assert source.encoding.quantizer is not None
+    return list(source.encoding.quantizer.scale), list(source.encoding.quantizer.offset)
+
+
+REALS = [[-1.5, 4.25], [0.5, 10.25], [2.5, 6.25], [1.5, 4.25]]
+
+
+def test_integers_are_taken_as_they_are() -> None:
+    assert numbers([[0, 5], [3, 1]]) == Input("input", (2,), "direct", 3)
+    assert numbers([[0.0, 5.0], [3, 1]]) == Input("input", (2,), "direct", 3)
+    assert numbers([[0, -5], [3, 1]]) == Input("input", (2,), "direct", 4, signed=True)
+    warm = Input("input", (2,), "spikes", 1, encoding=Encoding("thermometer", 8))
+    assert numbers([[0, 5], [3, 1]], input="spikes") == warm
+    assert numbers([[0, 1], [1, 1]], input="spikes") == replace(warm, encoding=Encoding("repeat"))
+    steps = [[[0, 1], [1, 0]], [[1, 1], [0, 0]]]
+    assert numbers(steps, input="spikes") == replace(warm, encoding=None)
+    assert numbers(steps, input="counts") == Input("input", (2,), "counts", 1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "signed", "scale", "offset"),
+    [
+        ({}, True, [2.5 / 127, 10.25 / 127], [0, 0]),
+        ({"input_scale": "tensor"}, True, [10.25 / 127], [0]),
+        ({"input_offset": "min"}, False, [4 / 255, 6 / 255], [-1.5, 4.25]),
+        ({"input_offset": "min", "input_scale": "tensor"}, False, [11.75 / 255], [-1.5]),
+        ({"input_offset": "mean"}, True, [2.25 / 127, 4 / 127], [0.75, 6.25]),
+        ({"input_offset": "mean", "input_bits": 2}, True, [2.25, 4], [0.75, 6.25]),
+    ],
+)
+def test_scales_and_offsets_fill_the_range(
+    keys: dict[str, Any], signed: bool, scale: list[float], offset: list[float]
+) -> None:
+    """From the training split alone, whose numbers then reach an end of the range and are not clipped."""
+    source = numbers(REALS, **{"input_bits": 8} | keys)
+    assert (source.kind, source.signed, source.bits) == ("direct", signed, keys.get("input_bits", 8))
+    assert quantizer_of(source) == (scale, offset)
+    q = encoded(source, 2, REALS).astype(int)
+    assert max(abs(q).max() - source.high, 0) == 0 == source.high - abs(q).max()
+    assert encoded(source, 2, [[0.0, 0.0]]).tolist() == [[0, 0]] or keys.get("input_offset")
+
+
+def test_numbers_from_0_stay_unsigned_and_0_stays_0() -> None:
+    source = numbers([[0.0, 7], [0.5, 7]], input_bits=4)
+    assert not source.signed
+    assert quantizer_of(source) == ([0.5 / 15, 7 / 15], [0, 0])
+    constant = numbers([[0.25, 0, 3], [0.75, 0, 3]], input_bits=4, input_offset="min")
+    assert quantizer_of(constant) == ([0.5 / 15] * 3, [0.25, 0, 3])  # a constant has no scale of its own
+    assert quantizer_of(numbers([[0.5], [0.5]], input_bits=4, input_offset="min")) == ([1.0], [0.5])
+    by_channel = numbers(np.arange(16).reshape(2, 2, 2, 2) / 4, input_bits=4)
+    assert quantizer_of(by_channel) == ([11 / 4 / 15, 15 / 4 / 15], [0, 0])
+
+
+def test_reals_as_spikes_and_counts() -> None:
+    warm = numbers(REALS, input="spikes", input_bits=4, input_offset="min")
+    assert warm.encoding == Encoding("thermometer", 16, Quantizer((4 / 15, 6 / 15), (-1.5, 4.25)))
+    assert numbers(REALS, input="spikes", input_bits=1, input_offset="min").encoding == Encoding(
+        "repeat", None, Quantizer((4.0, 6.0), (-1.5, 4.25))
+    )
+    counts = numbers([REALS[:2], REALS[2:]], input="counts", input_bits=4, input_offset="min")
+    assert (counts.shape, counts.bits, counts.kind) == ((2,), 4, "counts")
+    assert quantizer_of(counts) == ([4 / 15, 6 / 15], [-1.5, 4.25])
+
+
+@pytest.mark.parametrize(
+    ("values", "keys", "message"),
+    [
+        (REALS, {}, r"holds real numbers \(such as -1.5\): give 'network.input_bits', the width to which they are"),
+        ([[0, 1], [70000, 0]], {}, "integers of 17 bits, but inputs have at most 16: give 'network.input_bits'"),
+        (
+            [[0, -1], [1, 0]],
+            {"input": "spikes"},
+            "negative numbers, but 'network.input' = 'spikes' takes numbers",
+        ),
+        (REALS, {"input": "spikes", "input_bits": 4}, 'input_offset = "zero" the data goes down to -1.5: give'),
+        (REALS, {"input": "spikes", "input_bits": 4, "input_offset": "mean"}, 'give input_offset = "min"'),
+        (REALS, {"input_bits": 1}, "'network.input_bits' is 1, but the data has negative numbers, which need 2 to 16"),
+        ([[0, 1], [1, 0]], {"input_scale": "tensor"}, "'network.input_scale' needs 'network.input_bits'"),
+        ([[0, 1], [1, 0]], {"input_offset": "min"}, "'network.input_offset' needs 'network.input_bits'"),
+        ([[[0, 1]] * 2] * 2, {"input": "spikes", "input_bits": 4}, "the data has spikes with steps: leave it out"),
+    ],
+)
+def test_numbers_that_do_not_fit(values: Any, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        numbers(values, **keys)
 
 
 @pytest.mark.parametrize(

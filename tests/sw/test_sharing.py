@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sw.killed import train_until
 from sw.nets import assert_is
 
-from mintaka.artifact import Input, LeakTerm, Network, content_hash, load, run, save
+from mintaka.artifact import Input, LeakTerm, Network, content_hash, encode, load, run, save
 from mintaka.compress import CompressError, Share, Task, cut_channels
 from mintaka.compress.sharing import cluster, share_weights
-from mintaka.data import load_dataset, network_inputs
+from mintaka.data import load_dataset
 from mintaka.snn.errors import LayerError
 from mintaka.snn.export import to_artifact
 from mintaka.snn.layers import Recorder
@@ -294,7 +294,7 @@ def test_a_run_that_shares_resumes_to_the_same_bits(tmp_path: Path) -> None:
     network = export(tmp_path / "straight")
     assert all(2 <= len(node.codebook or ()) <= 8 for node in network.nodes)
     data = load_dataset("digits")
-    classes = run(network, network_inputs(network, data.test_x, data.bits)).classes
+    classes = run(network, encode(network, data.test_x)).classes
     assert float((classes == data.test_y).mean()) == result.integer_accuracy > 0.8
 
     train_until(made, tmp_path / "killed", ("share", 2, 3))

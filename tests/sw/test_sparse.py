@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from sw.killed import train_until
 from sw.nets import assert_is, cases
 
-from mintaka.artifact import Input, Network, content_hash, run
+from mintaka.artifact import Input, Network, content_hash, encode, run
 from mintaka.compress import METHODS, SLATS, STDS, CompressError, Task, with_steps, zero_share
 from mintaka.compress.activity import mean_membrane, mean_rate
 from mintaka.compress.scores import spiking_layers
 from mintaka.compress.soft import fix_zeros, soft, sparse_edges
 from mintaka.compress.sops import attach_gates, close_gates, open_share
 from mintaka.compress.steps import check_alive
-from mintaka.data import load_dataset, network_inputs
+from mintaka.data import load_dataset
 from mintaka.snn.export import to_artifact
 from mintaka.snn.layers import Head, Recorder, Spiking
 from mintaka.snn.network import SNN, Seen
@@ -229,7 +229,7 @@ def recipe(*methods: dict[str, Any], **changes: Any) -> Recipe:
 def counts(network: Network) -> tuple[float, float, float, float]:
     """Share of zero weights, hidden spikes and SOPs per sample, accuracy."""
     data = load_dataset("digits")
-    result = run(network, network_inputs(network, data.test_x, data.bits))
+    result = run(network, encode(network, data.test_x))
     weights = [edge.weight.values for node in network.nodes for edge in node.inputs if edge.weight is not None]
     zeros = sum(int((w == 0).sum()) for w in weights) / sum(w.size for w in weights)
     right = float((result.classes == data.test_y).mean())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sw.test_lif import _Spike
 from torch import Tensor
 
-from mintaka.artifact import Input, run
-from mintaka.data import load_dataset, network_inputs
+from mintaka.artifact import Input, encode, run
+from mintaka.data import load_dataset
 from mintaka.snn.cell import Cell
 from mintaka.snn.errors import LayerError
 from mintaka.snn.lif import LIF, scan
@@ -210,7 +210,7 @@ def test_a_recipe_trains_and_exports_it(tmp_path: Path) -> None:
     assert hidden.leak == ()
     assert second.boundaries is None
     data = load_dataset("digits")
-    classes = run(network, network_inputs(network, data.test_x, data.bits)).classes
+    classes = run(network, encode(network, data.test_x)).classes
     assert float((classes == data.test_y).mean()) == result.integer_accuracy > 0.75
 
 

@@ -12,12 +12,12 @@ import torch
 from sklearn.decomposition import PCA
 from sw.killed import train_until
 
-from mintaka.artifact import ConvGeometry, Input, content_hash, run
+from mintaka.artifact import ConvGeometry, Input, content_hash, encode, run
 from mintaka.compress import CompressError, Target, choose, cut_channels, families, mask_channels, small
 from mintaka.compress.method import Task
 from mintaka.compress.scores import firing_rates, gamma_scores, pca_widths, regrowth_scores
 from mintaka.compress.structured import fitting, prune_random, remask, slim
-from mintaka.data import load_dataset, network_inputs
+from mintaka.data import load_dataset
 from mintaka.snn.export import to_artifact
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, parse_leak
@@ -253,7 +253,7 @@ def test_runs_prune_learn_and_resume(name: str, tmp_path: Path) -> None:
     assert sum(after.values()) < 32
     assert result.integer_accuracy > 0.5
     data = load_dataset("digits")
-    integer = run(network, network_inputs(network, data.test_x, data.bits)).classes == data.test_y
+    integer = run(network, encode(network, data.test_x)).classes == data.test_y
     assert integer.mean() == result.integer_accuracy == network.provenance["integer_accuracy"]
     assert network.provenance["recipe"]["compress"][0]["method"] == METHODS[name][0]["method"]
 

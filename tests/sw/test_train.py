@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 from sw.killed import KilledError, train_until
 
-from mintaka.artifact import content_hash, load, run
-from mintaka.data import load_dataset, network_inputs
+from mintaka.artifact import content_hash, encode, load, run
+from mintaka.data import load_dataset
 from mintaka.snn.errors import LayerError
 from mintaka.train import (
     Recipe,
@@ -135,7 +135,7 @@ def test_history(straight: Path) -> None:
 def test_export_says_what_is_true(straight: Path) -> None:
     network = load(straight / "network.safetensors")
     data = load_dataset("digits")
-    inputs = network_inputs(network, data.test_x, data.bits)
+    inputs = encode(network, data.test_x)
     result = run(network, inputs)
     said = network.provenance
     assert said["integer_accuracy"] == np.mean(result.classes == data.test_y)
@@ -158,22 +158,28 @@ def test_digits_are_learned(tmp_path: Path) -> None:
     assert export(tmp_path).provenance["integer_accuracy"] == result.integer_accuracy
 
 
-@pytest.mark.parametrize("weight_bits", [1, 8])
-@pytest.mark.parametrize("kind", ["spikes", "counts"])
+@pytest.mark.parametrize(
+    ("kind", "weight_bits"),
+    [("spikes", 1), ("spikes", 8), ("counts", 1), ("counts", 8), ("own spikes", 8), ("signed", 8), ("reals", 1)],
+)
 def test_other_inputs_and_widths_learn(kind: str, weight_bits: int, tmp_path: Path) -> None:
-    """Own arrays: bars that move, as counts per step, or a picture as spikes; far above the chance of a quarter."""
+    """Own arrays: bars that move, as counts or spikes per step, or a picture as spikes by a thermometer, as signed
+    integers or as real numbers; far above the chance of a quarter. The artifact and its provenance say how."""
     rng = np.random.default_rng(0)
     y = np.arange(600) % 4
     x = rng.integers(0, 8, (600, 3, 16))
     for sample, label in enumerate(y):
         x[sample, :, 4 * label : 4 * label + 4] += 7
-    if kind == "spikes":
+    if kind in ("spikes", "signed", "reals"):
         x = x[:, 0]
+    x = {"own spikes": x > 7, "signed": x - 7, "reals": 0.3 * x + 100}.get(kind, x)
     np.savez(tmp_path / "own.npz", x=x, y=y)
+    name = {"own spikes": "spikes", "signed": "direct", "reals": "direct"}.get(kind, kind)
+    keys = {"input_bits": 5, "input_offset": "mean"} if kind == "reals" else {}
     form = {
         "name": "own",
         "dataset": str(tmp_path / "own.npz"),
-        "network": {"time_steps": 3, "input": kind, "weight_bits": weight_bits, "leak": "V-(V>>2)"},
+        "network": {"time_steps": 3, "input": name, "weight_bits": weight_bits, "leak": "V-(V>>2)", **keys},
         "train": {"float_epochs": 0, "epochs": 8, "batch": 50, "learning_rate": 0.01},
         "layers": [{"name": "hid", "op": "dense", "units": 24}, {"name": "out", "op": "dense", "units": 4}],
     }
@@ -181,8 +187,13 @@ def test_other_inputs_and_widths_learn(kind: str, weight_bits: int, tmp_path: Pa
     assert result.float_accuracy is None
     assert result.integer_accuracy > 0.9
     network = export(tmp_path / "run")
-    assert network.input.kind == kind
+    assert (network.input.kind, network.input.signed) == (name, kind in ("signed", "reals"))
     assert network.provenance["integer_accuracy"] == result.integer_accuracy
+    assert network.provenance["encoding"] == {"spikes": "thermometer", "reals": "quantized"}.get(kind, "none")
+    assert (network.input.encoding is None) == (network.provenance["encoding"] == "none")
+    data = load_dataset(tmp_path / "own.npz")
+    right = run(network, encode(network, data.test_x)).classes == data.test_y
+    assert np.mean(right) == result.integer_accuracy
 
 
 @pytest.mark.parametrize("read", ["count", "membrane"])

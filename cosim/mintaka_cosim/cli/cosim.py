@@ -11,12 +11,14 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    LevelsOption,
     RequestError,
     SparseOption,
     check_file,
     check_folder,
     console,
     emit_json,
+    encoded_samples,
     parse_lanes,
     parse_sparse,
     progress_bar,
@@ -43,6 +45,7 @@ def cosim(
     taps: Annotated[
         bool, typer.Option("--taps", help="Compare every spike, membrane and K, not only logits and counters.")
     ] = False,
+    levels: LevelsOption = None,
     stalls: Annotated[bool, typer.Option("--stalls", help="Random pauses on both streams.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the pauses.")] = 0,
     out: Annotated[
@@ -65,7 +68,7 @@ def cosim(
     Example: [b]mintaka cosim runs/demo/network.safetensors --data digits --samples 50 --taps --stalls[/b]
     """
     from mintaka.artifact import load
-    from mintaka.data import load_dataset, network_inputs
+    from mintaka.data import load_dataset
     from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, wave_format
     from mintaka_cosim.bench import cosim as simulate_and_compare
     from mintaka_hw.plan import make_plan
@@ -76,7 +79,7 @@ def cosim(
     available = len(dataset.test_x)
     if samples is not None and samples > available:
         raise RequestError(f"--samples {samples}: the test split of {dataset.name} has {available}")
-    inputs = network_inputs(network, dataset.test_x[:samples], dataset.bits)
+    inputs, beyond = encoded_samples(network, dataset.test_x[:samples], levels, dataset.name)
     mode = RANDOM_STALLS if stalls else NO_STALLS
     path = out if out is not None else artifact.parent / out_name(taps=taps, stalls=stalls)
     check_file("--out", path, ".json")
@@ -96,7 +99,7 @@ def cosim(
             work_dir=work,
             progress=progress,
         )
-    figures = save_figures(result, path, dataset, len(inputs))
+    figures = {**save_figures(result, path, dataset, len(inputs)), "clipped": beyond}
     if waves is not None:
         figures["waves"] = _write_waves(plan, inputs[:waves_samples], mode, seed, waves, quiet=json)
     if json:

@@ -73,14 +73,17 @@ def check(name: NameArgument, root: RootOption = None, json: JsonOption = False)
         "test": len(data.test_x),
         "shape": list(data.train_x.shape[1:]),
         "bits": data.bits,
-        "largest": int(data.train_x.max()),
+        "signed": data.signed,
+        "smallest": data.train_x.min().item(),
+        "largest": data.train_x.max().item(),
         "classes": data.classes,
     }
     if json:
         emit_json(facts)
         return
     shape = " x ".join(map(str, facts["shape"]))
+    kind = "real numbers" if data.bits is None else f"{data.bits} bits" + ", signed" * data.signed
     console().print(
-        f"{facts['name']}: {facts['train']:,} training and {facts['test']:,} test samples of {shape}, "
-        f"{facts['bits']} bits (largest value {facts['largest']}), {facts['classes']} classes"
+        f"{facts['name']}: {facts['train']:,} training and {facts['test']:,} test samples of {shape}, {kind} "
+        f"(from {facts['smallest']:.6g} to {facts['largest']:.6g}), {facts['classes']} classes"
     )

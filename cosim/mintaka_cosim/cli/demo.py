@@ -11,7 +11,15 @@ import typer
 
 from mintaka_cosim.cli.cosim import OUT_NAMES, out_name, save_figures
 from mintaka_cosim.cli.report import write_report
-from mintaka_cosim.cli.support import JsonOption, RequestError, console, emit_json, progress_bar, warn
+from mintaka_cosim.cli.support import (
+    JsonOption,
+    RequestError,
+    console,
+    emit_json,
+    encoded_samples,
+    progress_bar,
+    warn,
+)
 
 if TYPE_CHECKING:
     from mintaka.artifact import Network
@@ -84,11 +92,10 @@ def _simulate(plan: Plan, dataset: Dataset, run: Path, *, quiet: bool) -> list[C
     """All test samples with taps, some with stalls, and all through the Verilog as it is shipped."""
     import tempfile
 
-    from mintaka.data import network_inputs
     from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, cosim_design
     from mintaka_hw.verilog import generate
 
-    inputs = network_inputs(plan.network, dataset.test_x, dataset.bits)
+    inputs, _ = encoded_samples(plan.network, dataset.test_x, None, dataset.name)
     lanes = ", ".join(f"{name} on {number} lanes" for name, number in plan.lanes.items())
     _say(f"2/4  generating Verilog: {lanes}", quiet=quiet)
     shipped = generate(plan, run / "verilog")

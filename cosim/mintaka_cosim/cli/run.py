@@ -13,6 +13,7 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
+    LevelsOption,
     RequestError,
     SparseOption,
     check_file,
@@ -52,6 +53,7 @@ def run(
             help="numpy reference, fast torch engine, the generated Verilog in Verilator, or a board on a serial port."
         ),
     ] = Backend.REFERENCE,
+    levels: LevelsOption = None,
     trace: Annotated[bool, typer.Option("--trace", help="Also every layer's K, spikes and membranes.")] = False,
     lanes: LanesOption = "auto",
     sparse: SparseOption = "none",
@@ -65,6 +67,9 @@ def run(
 ) -> None:
     """Run samples through an artifact.
 
+    The samples hold numbers as the network was trained with: the artifact says how they become its input (see
+    [b]mintaka show[/b]), each sample on its own. Where that is spikes, x may also hold the spikes, (N, T, ...).
+
     OUT.npz holds int64 arrays: logits (N, classes), classes (N,), steps (N,), the time steps that each sample took,
     sops (N,) and sops/LAYER (N,). With --trace, per layer, k/LAYER (of the head the running sums), spikes/LAYER and
     membranes/LAYER, each (N, T, ...). From a board also cycles (N,); what it gives is compared with the reference, and
@@ -75,7 +80,7 @@ def run(
     from mintaka.artifact import load
 
     network = load(artifact)
-    inputs, labels = load_inputs(input_, network)
+    inputs, labels, beyond = load_inputs(input_, network, levels)
     check_file("--out", out, ".npz")
     found: BoardResult | None = None
     if backend is Backend.BOARD:
@@ -88,6 +93,7 @@ def run(
     facts: dict[str, Any] = {
         "backend": backend.value,
         "samples": len(inputs),
+        "clipped": beyond,
         "sops_per_sample": float(result.total_sops.mean()),
         "steps_per_sample": float(result.steps.mean()),
         "accuracy": None if labels is None else float((result.classes == labels).mean()),

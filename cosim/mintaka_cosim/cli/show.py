@@ -96,17 +96,19 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     from rich.markup import escape
     from rich.table import Table
 
-    from mintaka_cosim.summary import flat
+    from mintaka_cosim.summary import encoding_text, flat
 
     out = console()
     out.print(f"[b]{escape(summary.name)}[/b]  {escape(path)}")
     out.print(f"{summary.hash}")
     kind = {"direct": "direct (the same at every step)", "spikes": "spikes", "counts": "counts per step"}
     out.print(
-        f"input {_shape(summary.input_shape)}, {summary.input_bits} bits, {kind[summary.input_kind]}; "
+        f"input {_shape(summary.input_shape)}, {summary.input_bits} bits{', signed' * summary.input_signed}, "
+        f"{kind[summary.input_kind]}; "
         f"{summary.time_steps} time steps; {summary.classes} classes",
         soft_wrap=True,
     )
+    out.print(f"encoding: {encoding_text(network.input)}", soft_wrap=True)
     if summary.margins:
         margins = ", ".join("none" if margin is None else str(margin) for margin in summary.margins)
         out.print(f"early exit: margins {margins}", soft_wrap=True)

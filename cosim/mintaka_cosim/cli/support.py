@@ -40,6 +40,16 @@ SparseOption = Annotated[
 ]
 
 
+LevelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--input-levels",
+        help="For spikes of an artifact that does not say how numbers become spikes: they are 0 to N-1.",
+        metavar="N",
+    ),
+]
+
+
 class RequestError(MintakaError, ValueError):
     """The user's request makes no sense; the message is one sentence."""
 
@@ -181,25 +191,33 @@ def parse_sparse(text: str) -> Sparse:
     return tuple(names)
 
 
-def load_inputs(path: Path, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-    """`x` of an .npz file as a checked batch for `network`, and its classes `y` where the file has them."""
-    import numpy as np
+def encoded_samples(network: Network, x: np.ndarray, levels: int | None, what: str) -> tuple[np.ndarray, int]:
+    """Samples as the network's input, and how many of their numbers were clipped on the way; of these it warns.
 
-    from mintaka.data import network_inputs, read_npz
+    what : where they come from. Raises RequestError where they do not fit to the network.
+    """
+    from mintaka.artifact import ArtifactError, clipped, encode
+
+    try:
+        inputs = encode(network, x, levels=levels)
+    except ArtifactError as error:
+        raise RequestError(f"{what}: {error}") from None
+    beyond = clipped(network, x)
+    if beyond:
+        warn(f"{what}: {beyond:,} of {x.size:,} numbers were clipped: they lie beyond the range of the network's input")
+    return inputs, beyond
+
+
+def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """`x` of an .npz file as by `encoded_samples`, its classes `y` where the file has them, and the clipped numbers."""
+    from mintaka.data import read_npz
 
     arrays = read_npz(path, ("x",), ("y",))
     x, y = arrays["x"], arrays.get("y")
-    if x.dtype.kind == "b":
-        x = x.astype(np.uint8)
-    if x.dtype.kind not in "iu":
-        raise RequestError(f"{path}: x has dtype {x.dtype}; integers are wanted")
-    if x.ndim == 0 or x.size == 0:
-        raise RequestError(f"{path}: x holds no sample")
-    if int(x.min()) < 0:
-        raise RequestError(f"{path}: x holds {int(x.min())}; inputs are 0 and above")
     if y is not None and (y.shape != x.shape[:1] or y.dtype.kind not in "iu"):
         raise RequestError(f"{path}: y has shape {y.shape} and dtype {y.dtype}; ({len(x)},) integers are wanted")
-    return network_inputs(network, x, max(1, int(x.max()).bit_length())), y
+    inputs, beyond = encoded_samples(network, x, levels, str(path))
+    return inputs, y, beyond
 
 
 def check_file(option: str, path: Path, suffix: str | None = None) -> None:

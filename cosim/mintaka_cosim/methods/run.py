@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from mintaka.artifact import Network, content_hash, load
+from mintaka.artifact import Network, content_hash, encode, load
 from mintaka.compress import CompressError, exit_curve
-from mintaka.data import Dataset, load_dataset, network_inputs
+from mintaka.data import Dataset, load_dataset
 from mintaka.snn import LayerError, run_fast
 from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
 from mintaka.train.holdout import hold_out
@@ -119,7 +119,7 @@ def simulate(job: Job, say: Say) -> None:
             return
         say("simulating")
         dataset = load_dataset(job.recipe.dataset, job.data_root)
-        inputs = network_inputs(plan.network, dataset.test_x[: job.data.samples], dataset.bits)
+        inputs = encode(plan.network, dataset.test_x[: job.data.samples])
         result = cosim_design(plan, design, inputs, processes=1, work_dir=design.verilog.parent.parent)
         measured = Hardware(name, dict(plan.lanes), result.interval_cycles, len(inputs), result.verified)
         store(job.folder / HARDWARE, plan.artifact_hash, asdict(measured))
@@ -211,8 +211,8 @@ def _exits(recipe: Recipe, network: Network, dataset: Dataset) -> tuple[tuple[fl
     _, x, y = hold_out(recipe, dataset)
     if not len(y) or network.time_steps == 1:
         return ()
-    held = network_inputs(network, x, dataset.bits), y
-    test = network_inputs(network, dataset.test_x, dataset.bits), dataset.test_y
+    held = encode(network, x), y
+    test = encode(network, dataset.test_x), dataset.test_y
     return tuple((point.loss, point.mean_steps, point.accuracy) for point in exit_curve(network, held, test))
 
 
@@ -220,7 +220,7 @@ def _test_split(network: Network, dataset: Dataset) -> tuple[float, float, float
     """Accuracy, and steps, spikes and SOPs per sample, by the integer engine."""
     right, steps, spikes, sops, N = 0, 0, 0, 0, len(dataset.test_x)
     for begin, end in pairwise([*range(0, N, BATCH), N]):
-        found = run_fast(network, network_inputs(network, dataset.test_x[begin:end], dataset.bits))
+        found = run_fast(network, encode(network, dataset.test_x[begin:end]))
         right += int((found.classes == dataset.test_y[begin:end]).sum())
         steps += int(found.steps.sum())
         spikes += sum(int(each.sum()) for each in found.spikes.values())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds
-from mintaka.artifact.document import input_dtype
 from mintaka_cosim.summary import kept_text, leak_text
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Plan, StageListing, listing
@@ -108,7 +107,11 @@ def _words(plan: Plan) -> str:
 def _input(network: Network) -> NodeFacts:
     source = network.input
     often = "the same at every step" if source.static else "other values at every step"
-    return NodeFacts(source.name, source.kind, (f"{shape(source.shape)}, {count(source.bits, 'bit')}", often))
+    return NodeFacts(
+        source.name,
+        source.kind,
+        (f"{shape(source.shape)}, {count(source.bits, 'bit')}{', signed' * source.signed}", often),
+    )
 
 
 def _node(network: Network, node: Node, k_bits: int | None) -> NodeFacts:
@@ -185,9 +188,10 @@ def _cycles(plan: Plan) -> CycleFacts:
         inputs = network.vectors.inputs
         source = f"predicted for {count(len(inputs), 'test vector')} of the artifact"
     else:
-        rng = np.random.default_rng(0)
-        planes = rng.random((*network.input_shape(ASSUMED_SAMPLES), network.input.bits)) < ASSUMED_RATE
-        inputs = (planes << np.arange(network.input.bits)).sum(-1).astype(input_dtype(network.input.bits))
+        rng, entering = np.random.default_rng(0), network.input
+        planes = rng.random((*network.input_shape(ASSUMED_SAMPLES), entering.bits)) < ASSUMED_RATE
+        patterns = (planes << np.arange(entering.bits)).sum(-1)
+        inputs = (patterns - 2**entering.bits * (patterns > entering.high)).astype(entering.dtype)
         source = f"estimated: random, {ASSUMED_RATE:.0%} of input bits set"
     found = predict_cycles(plan, inputs)
     busy = {name: float(values.mean()) for name, values in found.busy.items()}

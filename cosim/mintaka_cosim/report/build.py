@@ -175,7 +175,8 @@ def describe(summary: Summary) -> str:
     source = "×".join(map(str, summary.input_shape))
     widths = sorted({layer.weight_bits for layer in summary.layers if layer.weight_bits})
     state = sorted({layer.membrane_bits for layer in summary.layers if layer.membrane_bits})
-    text = f"{source}-{sizes}, T = {summary.time_steps}, {summary.input_kind} input of {summary.input_bits} bits"
+    kind = "signed " * summary.input_signed + summary.input_kind
+    text = f"{source}-{sizes}, T = {summary.time_steps}, {kind} input of {summary.input_bits} bits"
     text += f", W{'/'.join(map(str, widths))}"
     return text + (f"U{'/'.join(map(str, state))}" if state else "")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mintaka.artifact import Network, content_hash, load, run
+from mintaka.artifact import Network, content_hash, encode, load, run
 from mintaka.artifact.whole import write_whole
-from mintaka.data import Dataset, network_inputs
+from mintaka.data import Dataset
 from mintaka.snn.fast import run_fast
 from mintaka_cosim.bench import native
 from mintaka_cosim.bench.build import Build
@@ -130,7 +130,7 @@ def measure(folder: Path, name: str, dataset: Dataset, *, samples: int, jobs: in
         say(f"{name}: the integer engine on {len(dataset.test_x):,} samples")
         classes = _classes(network, dataset)
         say(f"{name}: {samples:,} samples through the Verilog, every spike, membrane and sum compared")
-        parts = _simulate(plan, design, network_inputs(network, dataset.test_x[:samples], dataset.bits), work, jobs)
+        parts = _simulate(plan, design, encode(network, dataset.test_x[:samples]), work, jobs)
     figures = _figures(name, plan, dataset, classes, parts)
     text = json.dumps({"key": key, "figures": figures.to_json()}, indent=2) + "\n"
     write_whole(store, text.encode())
@@ -157,7 +157,7 @@ def _classes(network: Network, dataset: Dataset) -> np.ndarray:
     """The integer engine's, of the whole test split."""
     edges = [*range(0, len(dataset.test_x), 500), len(dataset.test_x)]
     batches = (dataset.test_x[begin:end] for begin, end in pairwise(edges))
-    return np.concatenate([run_fast(network, network_inputs(network, x, dataset.bits)).classes for x in batches])
+    return np.concatenate([run_fast(network, encode(network, x)).classes for x in batches])
 
 
 def _simulate(plan: Plan, design: Design, inputs: np.ndarray, work: Path, jobs: int) -> list[_Part]:

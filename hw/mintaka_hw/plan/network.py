@@ -257,6 +257,8 @@ def _buildable(network: Network) -> list[Node]:
                 f"node '{node.name}' stores its membranes by boundaries, for which there is no hardware: each lane "
                 f'would need {2 * node.neuron.membrane_max} comparators; train it with membrane_rule = "shift"'
             )
+    if network.input.signed:
+        raise PlanError("the input is signed, for which there is no hardware yet")
     if network.input.name not in read:
         raise PlanError(f"the input '{network.input.name}' is read by nothing{within}: let a node read it")
     if _delays(network).get(network.output.node, network.time_steps) >= network.time_steps:

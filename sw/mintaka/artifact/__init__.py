@@ -2,12 +2,14 @@
 
 from mintaka.artifact.bounds import Interval, NodeBounds, logit_bounds, network_bounds
 from mintaka.artifact.checks import check, check_inputs
+from mintaka.artifact.encoding import clipped, encode
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.file import content_hash, load, save
 from mintaka.artifact.reference import Result, Trace, run
 from mintaka.artifact.schema import (
     ConvGeometry,
     Edge,
+    Encoding,
     Input,
     Integrator,
     IntTensor,
@@ -17,6 +19,7 @@ from mintaka.artifact.schema import (
     Node,
     Output,
     Pool,
+    Quantizer,
     SynapticCurrent,
     TestVectors,
 )
@@ -26,6 +29,7 @@ __all__ = [
     "ArtifactError",
     "ConvGeometry",
     "Edge",
+    "Encoding",
     "Input",
     "IntTensor",
     "Integrator",
@@ -37,6 +41,7 @@ __all__ = [
     "NodeBounds",
     "Output",
     "Pool",
+    "Quantizer",
     "Result",
     "Signal",
     "SynapticCurrent",
@@ -44,7 +49,9 @@ __all__ = [
     "Trace",
     "check",
     "check_inputs",
+    "clipped",
     "content_hash",
+    "encode",
     "load",
     "logit_bounds",
     "network_bounds",

@@ -52,14 +52,15 @@ class NodeBounds:
 
 
 def edge_bounds(edge: Edge, source: Signal) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest partial sum per output channel, (C_out,), over all inputs and orders.
+    """Smallest and largest partial sum per output channel, (C_out,), over all inputs and orders, of bit-planes too.
 
     Python integers (dtype object): a bound that is too wide for any hardware must still come out right.
     """
     assert edge.weight is not None
     W = edge.weight.values.astype(np.int64).reshape(len(edge.weight.values), -1)
-    low, high = np.minimum(W, 0).sum(1), np.maximum(W, 0).sum(1)
-    return low.astype(object) * source.max_value, high.astype(object) * source.max_value
+    negative, positive = (part.sum(1).astype(object) for part in (np.minimum(W, 0), np.maximum(W, 0)))
+    least, most = source.min_value, source.max_value
+    return positive * least + negative * most, positive * most + negative * least
 
 
 def leak_range(leak: tuple[LeakTerm, ...], most: int) -> Interval:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from math import prod
+from math import isfinite, prod
 
 import numpy as np
 
 from mintaka.artifact.bounds import network_bounds
-from mintaka.artifact.document import input_dtype, storage_dtype
+from mintaka.artifact.document import storage_dtype
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.schema import (
+    CODES,
     EDGE_OPS,
     INPUT_KINDS,
     JOIN_KINDS,
@@ -20,6 +21,8 @@ from mintaka.artifact.schema import (
     READS,
     RESETS,
     Edge,
+    Encoding,
+    Input,
     IntTensor,
     LeakTerm,
     Network,
@@ -39,6 +42,7 @@ MAX_COUNT = 2**16 - 1
 MAX_REFRACTORY = 255
 MAX_MARGIN = 2**41  # no two logits are further apart
 MAX_BOUNDARY_BITS = 8
+MIN_LEVELS, MAX_LEVELS = 3, 2**16  # of a thermometer
 
 
 def require(condition: object, sentence: str) -> None:
@@ -89,6 +93,38 @@ def _check_input(network: Network) -> None:
     if source.kind == "spikes":
         require(source.bits == 1, f"the input is spikes, so its bits are 1, not {source.bits}")
     require(1 <= source.bits <= 16, f"the input has {source.bits} bits; 1 to 16 are possible")
+    if source.signed:
+        require(source.kind == "direct", f"the {source.kind} input is signed; only a direct input can be")
+        require(source.bits > 1, "the input has 1 bit, which holds no sign; a signed one has 2 to 16")
+    if source.encoding is not None:
+        _check_encoding(source, source.encoding)
+
+
+def _check_encoding(source: Input, encoding: Encoding) -> None:
+    where, code, levels = "the input's encoding", encoding.code, encoding.levels
+    require(code in CODES, f"{where} has the code '{code:.40}'; possible: {', '.join(CODES)}")
+    if code == "thermometer":
+        if levels is None:
+            raise ArtifactError(f"{where} is a thermometer without levels")
+        require(
+            MIN_LEVELS <= levels <= MAX_LEVELS,
+            f"{where} has {levels} levels; {MIN_LEVELS} to {MAX_LEVELS} are possible (for 2 take 'repeat')",
+        )
+    else:
+        require(levels is None, f"{where} has levels, but its code is '{code}'; only a thermometer has levels")
+    if code == "none":
+        require(encoding.quantizer is not None, f"{where} changes nothing: leave it out")
+    else:
+        kind = source.kind
+        require(kind == "spikes", f"{where} makes spikes by the code '{code}', but the input's kind is '{kind}'")
+    if encoding.quantizer is not None:
+        for key in ("scale", "offset"):
+            values = getattr(encoding.quantizer, key)
+            fits = len(values) in (1, source.shape[0])
+            require(fits, f"{where} has {len(values)} numbers as {key}; 1 or {source.shape[0]} are possible")
+            least = min(values) if key == "scale" else 1.0
+            finite = all(map(isfinite, values))
+            require(finite and least > 0, f"{where} has a {key} that is not finite" + " and above 0" * (key == "scale"))
 
 
 def _check_graph(network: Network) -> None:
@@ -401,16 +437,21 @@ def _check_vectors(network: Network) -> None:
 
 
 def check_inputs(network: Network, inputs: np.ndarray, what: str = "the input") -> None:
-    """Raise ArtifactError unless `inputs` is a batch for `network`: dtype, shape and range."""
+    """Raise ArtifactError unless `inputs` is a batch for `network`: dtype, shape and range.
+
+    `mintaka.artifact.encode` makes such a batch of the numbers that a user has.
+    """
     source = network.input
-    dtype = input_dtype(source.bits)
+    signed = "signed " * source.signed
     require(
-        inputs.dtype == dtype,
-        f"{what} has dtype {inputs.dtype}; {source.kind} of {source.bits} bits are {dtype}",
+        inputs.dtype == source.dtype,
+        f"{what} has dtype {inputs.dtype}; {signed}{source.kind} of {source.bits} bits are {source.dtype}",
     )
     wanted = network.input_shape(len(inputs) if inputs.ndim else 0)
     require(inputs.shape == wanted, f"{what} has shape {list(inputs.shape)}; {['N', *wanted[1:]]} is wanted")
     require(len(inputs) > 0, f"{what} holds no sample")
-    most = int(inputs.max())
-    limit = 2**source.bits - 1
-    require(most <= limit, f"{what} holds {most}; {source.bits} bits end at {limit}")
+    least, most = int(inputs.min()) if source.signed else 0, int(inputs.max())
+    fits = source.low <= least and most <= source.high
+    bad = most if most > source.high else least
+    ends = f"are {source.low} to {source.high}" if source.signed else f"end at {source.high}"
+    require(fits, f"{what} holds {bad}; {source.bits} {signed}bits {ends}")

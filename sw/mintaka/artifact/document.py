@@ -10,6 +10,7 @@ from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.schema import (
     ConvGeometry,
     Edge,
+    Encoding,
     Input,
     Integrator,
     IntTensor,
@@ -19,6 +20,7 @@ from mintaka.artifact.schema import (
     Node,
     Output,
     Pool,
+    Quantizer,
     Shape,
     SynapticCurrent,
     TestVectors,
@@ -33,11 +35,6 @@ def storage_dtype(bits: int) -> np.dtype[Any]:
     return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
 
 
-def input_dtype(bits: int) -> np.dtype[Any]:
-    """The unsigned dtype of stored inputs: uint8 or uint16."""
-    return np.dtype(np.uint8 if bits <= 8 else np.uint16)
-
-
 # ---------------------------------------------------------------- writing
 
 
@@ -47,6 +44,8 @@ def format_version(network: Network) -> tuple[int, int]:
     for node in network.nodes:
         newer |= node.join is not None or node.integrator is not None or any(edge.op for edge in node.inputs)
         newer |= node.neuron is not None and (node.neuron.refractory != 0 or node.neuron.current is not None)
+    if network.input.signed or network.input.encoding is not None:
+        return (1, 4)
     later = any(node.neuron is not None and node.neuron.boundaries is not None for node in network.nodes)
     if later or network.output.margins:
         return (1, 3)
@@ -122,7 +121,19 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
                 form["codebook"] = list(node.codebook)
         return form
 
-    source, output = network.input, network.output
+    def entering(source: Input) -> Json:
+        form: Json = {"name": source.name, "shape": list(source.shape), "kind": source.kind, "bits": source.bits}
+        if source.signed:
+            form["signed"] = True
+        if source.encoding is not None:
+            code, quantizer = source.encoding, source.encoding.quantizer
+            reals = None
+            if quantizer is not None:
+                reals = {key: list(map(float, getattr(quantizer, key))) for key in ("scale", "offset")}
+            form["encoding"] = {"code": code.code, "levels": code.levels, "quantizer": reals}
+        return form
+
+    output = network.output
     head: Json = {"node": output.node, "read": output.read, "decide": output.decide, "ties": output.ties}
     if output.margins:
         head["margins"] = list(output.margins)
@@ -130,14 +141,14 @@ def to_document(network: Network) -> tuple[Json, Tensors]:
         "format": ".".join(map(str, format_version(network))),
         "name": network.name,
         "time_steps": network.time_steps,
-        "input": {"name": source.name, "shape": list(source.shape), "kind": source.kind, "bits": source.bits},
+        "input": entering(network.input),
         "nodes": [one(node) for node in network.nodes],
         "output": head,
         "provenance": network.provenance,
         "vectors": None,
     }
     if network.vectors is not None:
-        tensors["vectors.inputs"] = np.ascontiguousarray(network.vectors.inputs, input_dtype(source.bits))
+        tensors["vectors.inputs"] = np.ascontiguousarray(network.vectors.inputs, network.input.dtype)
         tensors["vectors.logits"] = np.ascontiguousarray(network.vectors.logits, np.int64)
         document["vectors"] = {"inputs": "vectors.inputs", "logits": "vectors.logits"}
     return document, tensors
@@ -190,6 +201,12 @@ class Fields:
         if not all(type(v) is int for v in values):
             raise ArtifactError(f"{self.where}: '{key}' is {values!r:.60}, not a list of integers")
         return tuple(values)
+
+    def reals(self, key: str) -> tuple[float, ...]:
+        values = self.list(key)
+        if not all(type(v) in (int, float) for v in values):
+            raise ArtifactError(f"{self.where}: '{key}' is {values!r:.60}, not a list of numbers")
+        return tuple(map(float, values))
 
     def pair(self, key: str) -> tuple[int, int]:
         values = self.integers(key)
@@ -246,9 +263,7 @@ def from_document(document: Any, tensors: Tensors) -> Network:
     version = f.text("format")
     f.minor = int(version.partition(".")[2])
     name, steps = f.text("name"), f.integer("time_steps")
-    i = f.object("input")
-    source = Input(i.text("name"), i.integers("shape"), i.text("kind"), i.integer("bits"))
-    i.end()
+    source = _input(f.object("input"))
     nodes = tuple(_node(f.inner(value, f"node {_label(value, index)}")) for index, value in enumerate(f.list("nodes")))
     o = f.object("output")
     output = Output(o.text("node"), o.text("read"), o.text("decide"), o.text("ties"), _margins(o))
@@ -266,6 +281,23 @@ def from_document(document: Any, tensors: Tensors) -> Network:
     if f.tensors:
         raise ArtifactError(f"the tensor '{min(f.tensors)}' is used by nothing")
     return Network(name, steps, source, nodes, output, provenance, vectors)
+
+
+def _input(f: Fields) -> Input:
+    form = f.text("name"), f.integers("shape"), f.text("kind"), f.integer("bits")
+    signed = bool(f.take("signed", bool)) if f.since(4, "signed") else False
+    encoding = None
+    if f.since(4, "encoding"):
+        e = f.object("encoding")
+        code, levels = e.text("code"), e.take("levels", (int, type(None)))
+        q, quantizer = e.optional("quantizer"), None
+        if q is not None:
+            quantizer = Quantizer(q.reals("scale"), q.reals("offset"))
+            q.end()
+        encoding = Encoding(code, levels, quantizer)
+        e.end()
+    f.end()
+    return Input(*form, signed, encoding)
 
 
 def _margins(f: Fields) -> tuple[int | None, ...]:

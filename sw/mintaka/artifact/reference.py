@@ -166,7 +166,8 @@ def lead(logits: np.ndarray) -> np.ndarray:
 def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
     """Run a batch.
 
-    inputs : uint8 (up to 8 bits) or uint16, (N, *shape) for direct input, (N, T, *shape) otherwise.
+    inputs : of the dtype `network.input.dtype`, (N, *shape) for direct input, (N, T, *shape) otherwise: what
+        `mintaka.artifact.encode` makes of samples.
 
     Raises ArtifactError where `inputs` is no batch for `network`.
     """

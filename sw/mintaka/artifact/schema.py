@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = (1, 3)
+FORMAT_VERSION = (1, 4)
 INPUT_KINDS = ("spikes", "direct", "counts")
+CODES = ("none", "thermometer", "repeat")
 OPS = ("dense", "conv2d", "pool2d", "join")
 EDGE_OPS = ("identity",)
 POOL_KINDS = ("max", "sum")
@@ -36,22 +37,69 @@ class IntTensor:
 
 
 @dataclass(frozen=True)
+class Quantizer:
+    """Real numbers as integers: q = clip(rint((x - offset) / scale), low, high), in float64, halves to even.
+
+    Both are (1,), one number for all elements, or (shape[0],), one for each index of the input's first axis.
+    """
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the numbers that a user has become the input.
+
+    code : "none" (the numbers are the input), "thermometer" (numbers from 0 to `levels` - 1 spike in the more steps,
+        the larger they are) or "repeat" (0 and 1, at every step).
+    levels : of the thermometer, else None.
+    quantizer : makes integers of real numbers ahead of the code; None where the numbers are integers.
+    """
+
+    code: str
+    levels: int | None = None
+    quantizer: Quantizer | None = None
+
+
+@dataclass(frozen=True)
 class Input:
     """What enters: `shape` is (N,) or (C, H, W).
 
-    `kind`: "spikes" (0 or 1 per element and step), "direct" (one unsigned `bits`-bit number per element, the same at
-    every step) or "counts" (one unsigned `bits`-bit number per element and step).
+    `kind`: "spikes" (0 or 1 per element and step), "direct" (one `bits`-bit number per element, the same at every
+    step) or "counts" (one unsigned `bits`-bit number per element and step).
+
+    signed : direct only: the numbers are two's complement; else they are unsigned.
+    encoding : None where the user's numbers are the input as they are.
     """
 
     name: str
     shape: Shape
     kind: str
     bits: int
+    signed: bool = False
+    encoding: Encoding | None = None
 
     @property
     def static(self) -> bool:
         """True where every step sees the same values."""
         return self.kind == "direct"
+
+    @property
+    def low(self) -> int:
+        """The least possible value."""
+        return -int(2 ** (self.bits - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """The largest possible value."""
+        return int(2 ** (self.bits - 1 if self.signed else self.bits)) - 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of a batch: uint8 up to 8 bits and uint16 above; int8 and int16 where the numbers are signed."""
+        narrow, wide = (np.int8, np.int16) if self.signed else (np.uint8, np.uint16)
+        return np.dtype(narrow if self.bits <= 8 else wide)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mintaka.artifact.schema import Input, Network, Node, Shape
 
 @dataclass(frozen=True)
 class Signal:
-    """`max_value` bounds the unsigned values.
+    """The values lie in `min_value`..`max_value`; below 0 they are two's complement of `bits` bits.
 
     `units` says what one addition carries: "bits" (a multi-bit number is the sum of its bit-planes, each set bit is
     one operation) or "spikes" (the count of a sum pool or an add join stands for that many spikes). A plain spike is
@@ -25,19 +25,48 @@ class Signal:
     max_value: int
     units: str
     static: bool
+    min_value: int = 0
 
     @property
     def size(self) -> int:
         return prod(self.shape)
 
+    @property
+    def signed(self) -> bool:
+        """True where values can be negative."""
+        return self.min_value < 0
+
+    @property
+    def bits(self) -> int:
+        """Width of a value, its sign included."""
+        return self.max_value.bit_length() + self.signed
+
+    @property
+    def magnitude(self) -> int:
+        return max(self.max_value, -self.min_value)
+
+    @property
+    def most_operations(self) -> int:
+        """Most additions of one value per crossed synapse."""
+        return self.bits if self.units == "bits" else self.max_value
+
     def operations(self, x: np.ndarray) -> np.ndarray:
-        """Additions per crossed synapse for values `x`, int64 of x's shape (methods: SOP definition)."""
-        return np.bitwise_count(x).astype(np.int64) if self.units == "bits" else x.astype(np.int64)
+        """Additions per crossed synapse for values `x`, int64 of x's shape: of a number its set bits, the sign's
+        included (`docs/semantics.md`, "Synaptic operations")."""
+        if self.units == "spikes":
+            return x.astype(np.int64)
+        return np.bitwise_count(bit_pattern(x, self.bits) if self.signed else x).astype(np.int64)
+
+
+def bit_pattern(x: np.ndarray, bits: int) -> np.ndarray:
+    """Integers as the unsigned number that has their `bits` bits of two's complement, in x's width."""
+    unsigned = x.astype(np.dtype(f"u{x.dtype.itemsize}"))
+    return unsigned & unsigned.dtype.type(2**bits - 1)
 
 
 def input_signal(source: Input) -> Signal:
     """The signal of the network's input."""
-    return Signal(source.shape, 2**source.bits - 1, "bits", source.static)
+    return Signal(source.shape, source.high, "bits", source.static, source.low)
 
 
 def node_signal(node: Node, sources: list[Signal]) -> Signal:

@@ -33,7 +33,6 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
-from mintaka.artifact.document import input_dtype
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Batches, Epochs, Method, Phase, Stage, Task
@@ -163,7 +162,7 @@ def judge(snn: SNN, widths: Widths, batches: Batches, samples: int) -> Judged:
             new(x)
     network = to_artifact(new.eval(), "candidate")
     inputs, classes = (torch.cat(parts) for parts in zip(*chosen, strict=True))
-    result = run_fast(network, inputs.numpy().astype(input_dtype(network.input.bits)))
+    result = run_fast(network, inputs.numpy().astype(network.input.dtype))
     scores = new.scores(torch.from_numpy(result.logits)).detach()
     loss = min(float(F.cross_entropy(scores * scale, classes)) for scale in SCALES)
     memory = memory_bits(snn, widths.weight_bits, widths.membrane_bits, widths.time_steps)

@@ -1,6 +1,6 @@
-"""Data sets: found or fetched, checked, split, and encoded for a network's input."""
+"""Data sets: found or fetched, checked and split."""
 
-from mintaka.data.dataset import Dataset, encode, network_inputs, stratified_split, thermometer
+from mintaka.data.dataset import Dataset, stratified_split
 from mintaka.data.errors import DataError
 from mintaka.data.load import DATASETS, Status, data_file, fetch, load_dataset, status
 from mintaka.data.npz import read_npz
@@ -13,12 +13,9 @@ __all__ = [
     "Status",
     "data_file",
     "data_root",
-    "encode",
     "fetch",
     "load_dataset",
-    "network_inputs",
     "read_npz",
     "status",
     "stratified_split",
-    "thermometer",
 ]

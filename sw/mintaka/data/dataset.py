@@ -1,4 +1,4 @@
-"""What a data set is, and how it becomes the input of a network."""
+"""What a data set is, and how it is split."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mintaka.artifact import Input, check_inputs
-from mintaka.artifact.document import input_dtype
-from mintaka.artifact.schema import Network
-from mintaka.data.errors import DataError
+WHOLE = 2**53  # below, float64 holds every integer
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Two splits. x: unsigned integers of `bits` bits, (N, C, H, W) or (N, F), or with an axis of time steps behind N
-    where the data has one; y: int64 (N,), classes from 0."""
+    """Two splits. x: (N, C, H, W) or (N, F), or with an axis of time steps after N where the data has one; y: int64
+    (N,), classes from 0.
+
+    bits : width of x's integers, two's complement where `signed`; None where x holds real numbers (float32 or float64).
+    """
 
     name: str
     train_x: np.ndarray
     train_y: np.ndarray
     test_x: np.ndarray
     test_y: np.ndarray
-    bits: int
+    bits: int | None
+    signed: bool = False
 
     @property
     def classes(self) -> int:
@@ -44,40 +45,29 @@ def stratified_split(y: np.ndarray, test: int, seed: int = 0) -> tuple[np.ndarra
     return np.sort(by_rank[test:]), np.sort(by_rank[:test])
 
 
-def thermometer(x: np.ndarray, bits: int, time_steps: int) -> np.ndarray:
-    """Spikes of numbers: x (N, ...) of `bits` bits -> (N, T, ...) of 0 and 1, uint8.
+def compact(x: np.ndarray) -> np.ndarray:
+    """Finite numbers as the same numbers in the smallest dtype of their kind.
 
-    A number spikes in the step t = 0..T-1 where `x * (T + 1) >= (t + 1) * 2^bits`: the larger, the more steps, always
-    from the first one on. With one bit the bit itself is repeated.
+    The kinds are unsigned integers (8, 16, 32 or 64 bits), integers with negative ones among them, and real numbers
+    (float32 or float64). Whole numbers are integers, whatever dtype they come in.
     """
-    if bits == 1:
-        return np.repeat(x[:, None], time_steps, axis=1).astype(np.uint8)
-    steps = np.arange(1, time_steps + 1).reshape(1, -1, *[1] * (x.ndim - 1))
-    return (x[:, None].astype(np.int64) * (time_steps + 1) >= steps * 2**bits).astype(np.uint8)
+    if x.dtype.kind == "f":
+        whole = np.abs(x).max() < WHOLE and (x == np.rint(x)).all()
+        if not whole:
+            with np.errstate(over="ignore"):
+                narrow = x.astype(np.float32)
+            return narrow if (narrow == x).all() else x.astype(np.float64)
+        x = x.astype(np.int64)
+    least, most = int(x.min()), int(x.max())
+    names = ("int8", "int16", "int32", "int64") if least < 0 else ("uint8", "uint16", "uint32", "uint64")
+    fits = (name for name in names if np.iinfo(name).min <= least and most <= np.iinfo(name).max)
+    return x.astype(next(fits))
 
 
-def encode(x: np.ndarray, bits: int, source: Input, time_steps: int) -> np.ndarray:
-    """Make numbers of a data set the input of a network: direct as they are, spikes by `thermometer`.
-
-    x that already has the input's shape (with time steps, for spikes and counts) is taken as it is.
-
-    Raises DataError where the shapes or widths do not fit.
-    """
-    steps = () if source.static else (time_steps,)
-    if x.shape[1:] == (*steps, *source.shape):
-        ready = x
-    elif x.shape[1:] == source.shape and source.kind == "spikes":
-        ready = thermometer(x, bits, time_steps)
-    else:
-        shapes = f"the data has shape {['N', *x.shape[1:]]}, the input {['N', *steps, *source.shape]}"
-        raise DataError(f"{shapes}: they do not fit")
-    if ready.size and int(ready.max()) >= 2**source.bits:
-        raise DataError(f"the data holds {int(ready.max())}, but the input has {source.bits} bits")
-    return ready.astype(input_dtype(source.bits))
-
-
-def network_inputs(network: Network, x: np.ndarray, bits: int) -> np.ndarray:
-    """x of a data set of `bits` bits as a checked batch for `network`; see `encode`."""
-    inputs = encode(x, bits, network.input, network.time_steps)
-    check_inputs(network, inputs)
-    return inputs
+def width(*arrays: np.ndarray) -> tuple[int | None, bool]:
+    """`Dataset.bits` and `Dataset.signed` of arrays as `compact` gives them."""
+    if any(x.dtype.kind == "f" for x in arrays):
+        return None, False
+    least, most = min(int(x.min()) for x in arrays), max(int(x.max()) for x in arrays)
+    signed = least < 0
+    return max(1, most.bit_length(), (-least - 1).bit_length() if signed else 0) + signed, signed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mintaka.data.dataset import Dataset, stratified_split
+from mintaka.data.dataset import Dataset, compact, stratified_split, width
 from mintaka.data.errors import DataError
 from mintaka.data.idx import parse
 from mintaka.data.npz import read_npz
@@ -16,9 +16,10 @@ from mintaka.data.watch import watch_dataset
 
 DATASETS = {
     "digits": "scikit-learn's digits, 8x8, values 0 to 16, 1,347 + 450 (embedded)",
+    "wdbc": "scikit-learn's breast cancer (Wisconsin, diagnostic), 30 real numbers each, 455 + 114 (embedded)",
     **{name: source.title for name, source in SOURCES.items()},
 }
-DIGITS_TEST = 450
+DIGITS_TEST, WDBC_TEST = 450, 114
 TEST_SHARE = 0.2  # of the user's arrays, where they bring no test split
 
 
@@ -36,7 +37,7 @@ class Status:
 def status(name: str, root: Path | str | None = None) -> Status:
     """Look where `load_dataset` looks, without reading the files."""
     _check_name(name)
-    if name == "digits":
+    if name in EMBEDDED:
         return Status(name, DATASETS[name], True, "scikit-learn", "")
     source = SOURCES[name]
     found = source.find(data_root(root))
@@ -69,8 +70,8 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -
     if file is not None:
         return _load_npz(file)
     _check_name(name)
-    if name == "digits":
-        return _load_digits()
+    if name in EMBEDDED:
+        return EMBEDDED[name]()
     source = SOURCES[name]
     content = source.read(fetch_source(source, data_root(root)))
     if name == "watch":
@@ -103,6 +104,19 @@ def _load_digits() -> Dataset:
     return Dataset("digits", x[train], y[train], x[test], y[test], bits=5)
 
 
+def _load_wdbc() -> Dataset:
+    """569 biopsies as 30 real numbers each, which describe the nuclei of cells in a picture: 0 malignant, 1 benign."""
+    from sklearn.datasets import load_breast_cancer
+
+    raw = load_breast_cancer()
+    x, y = compact(raw.data), raw.target.astype(np.int64)
+    train, test = stratified_split(y, WDBC_TEST)
+    return Dataset("wdbc", x[train], y[train], x[test], y[test], *width(x))
+
+
+EMBEDDED = {"digits": _load_digits, "wdbc": _load_wdbc}
+
+
 def _load_npz(path: Path) -> Dataset:
     arrays = read_npz(path, ("x", "y"), ("x_test", "y_test"))
     x, y = _check_arrays(path, arrays, "x", "y")
@@ -118,25 +132,27 @@ def _load_npz(path: Path) -> Dataset:
             raise DataError(f"{path} holds {len(x)} samples; at least 5 are needed to split off a test")
         train, test = stratified_split(y, max(1, round(TEST_SHARE * len(x))))
         x, y, x_test, y_test = x[train], y[train], x[test], y[test]
-    bits = max(1, int(max(x.max(), x_test.max())).bit_length())
-    return Dataset(path.stem, x, y, x_test, y_test, bits)
+    return Dataset(path.stem, x, y, x_test, y_test, *width(x, x_test))
 
 
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> tuple[np.ndarray, np.ndarray]:
     x, y = arrays[x_key], arrays[y_key]
-    for key, values in ((x_key, x), (y_key, y)):
-        if values.dtype.kind == "b":
-            values = values.astype(np.uint8)
-        if values.dtype.kind not in "iu":
-            raise DataError(f"{path}: '{key}' has dtype {values.dtype}; integers are wanted (quantize it first)")
+    for key, values, kinds in ((x_key, x, "biuf"), (y_key, y, "biu")):
+        if values.dtype.kind not in kinds:
+            what = "numbers" if "f" in kinds else "integers"
+            raise DataError(f"{path}: '{key}' has the dtype {values.dtype}; it must hold {what}")
         if values.size == 0:
             raise DataError(f"{path}: '{key}' is empty")
-        if int(values.min()) < 0:
-            raise DataError(f"{path}: '{key}' holds {int(values.min())}; numbers from 0 are wanted")
+    if int(y.min()) < 0:
+        raise DataError(f"{path}: '{y_key}' holds {int(y.min())}; classes must be numbers from 0")
     if y.ndim != 1 or len(y) != len(x):
         raise DataError(f"{path}: '{y_key}' has shape {list(y.shape)}, not one class for each of {len(x)} samples")
     if not 2 <= x.ndim <= 5:
         raise DataError(f"{path}: '{x_key}' has shape {list(x.shape)}; (N, F) or (N, C, H, W) is wanted")
-    if int(x.max()) >= 2**16:
-        raise DataError(f"{path}: '{x_key}' holds {int(x.max())}; inputs have at most 16 bits")
-    return x.astype(np.uint8 if int(x.max()) < 256 else np.uint16), y.astype(np.int64)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        x = x.astype(np.float64)
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        sample = int(np.argwhere(~np.isfinite(x))[0][0])
+        bad = x[sample][~np.isfinite(x[sample])][0]
+        raise DataError(f"{path}: '{x_key}' holds {bad} (sample {sample}); numbers must be finite")
+    return compact(x), y.astype(np.int64)

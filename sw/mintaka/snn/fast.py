@@ -24,7 +24,7 @@ CHUNK_ELEMENTS = 2**25  # of the largest tensor of one chunk: bounds the memory
 def run_fast(network: Network, inputs: np.ndarray, *, trace: bool = False, batch: int = 1024) -> Result:
     """Run a batch; the same `Result` as `mintaka.artifact.run`, bit for bit.
 
-    inputs : unsigned integers, (N, *shape) for direct input, (N, T, *shape) otherwise.
+    inputs : as `mintaka.artifact.run` wants them.
     batch : samples that are run at once (fewer where a layer is large); it changes no number.
 
     Raises ArtifactError where `inputs` is no batch for `network`.
@@ -137,7 +137,7 @@ class _Engine:
         source = self.network.input
         if name != source.name or source.bits == 1:
             return self._value(name)
-        return self._by_step(np.bitwise_count(self.inputs))
+        return self._by_step(self.found[name].operations(self.inputs))
 
     def _gathered(self, synapses: Synapses) -> Tensor | None:
         """The current of a dense edge from an input of spikes, (T, N, *shape_out), without touching its zeros."""
@@ -172,7 +172,7 @@ class _Engine:
 
     def _most(self, edge: Edge) -> int:
         """The largest total of an edge, of values or operations."""
-        return self.found[edge.node].max_value * (1 if self._is_static(edge) else self.network.time_steps)
+        return self.found[edge.node].magnitude * (1 if self._is_static(edge) else self.network.time_steps)
 
     def _read(self, edge: Edge) -> Tensor:
         x = self._value(edge.node)

@@ -8,6 +8,7 @@ from math import prod
 from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal
 from mintaka.artifact.checks import MAX_BOUNDARY_BITS, MAX_COUNT, MAX_EDGES, MAX_REFRACTORY
 from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS
+from mintaka.artifact.signals import input_signal
 from mintaka.snn.errors import LayerError
 from mintaka.snn.specs import (
     MAX_LEAK_SHIFT,
@@ -53,7 +54,7 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
     if not specs:
         raise LayerError("the network has no layers")
     names = [source.name, *(spec.name for spec in specs)]
-    signals = {source.name: Signal(source.shape, 2**source.bits - 1, "bits", source.static)}
+    signals = {source.name: input_signal(source)}
     read = {names[-1]}
     for index, spec in enumerate(specs):
         where = f"layer '{spec.name}'"

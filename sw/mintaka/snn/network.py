@@ -102,7 +102,7 @@ class SNN(nn.Module):
                 module.frozen = frozen
 
     def forward(self, x: Tensor, record: Recorder | None = None, seen: Seen | None = None) -> Tensor:
-        """x : (N, *shape) for direct input, (N, T, *shape) otherwise; unsigned integers in float32.
+        """x : (N, *shape) for direct input, (N, T, *shape) otherwise; integers in float32.
 
         seen : takes what the layers do, with gradients.
 
@@ -154,9 +154,9 @@ def _layer(spec: Spec, edges: tuple[EdgeSpec, ...], signals: dict[str, Signal]) 
     if isinstance(spec, JoinSpec):
         return Joining(spec.kind, [edge.source == spec.name for edge in edges])
     sources = [signals[edge.source] for edge in edges]
-    largest = sources[0].max_value
+    largest = sources[0].magnitude
     synapses = [
-        _synapses(spec, edge, source, 1.0 if index == 0 else 2.0 ** round(log2(largest / source.max_value)))
+        _synapses(spec, edge, source, 1.0 if index == 0 else 2.0 ** round(log2(largest / source.magnitude)))
         for index, (edge, source) in enumerate(zip(edges, sources, strict=True))
     ]
     shifts = [edge.shift for edge in edges]

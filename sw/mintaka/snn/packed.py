@@ -43,11 +43,14 @@ class Packed:
         return out[:, : self.size_out]
 
 
-def largest_sum(W: Tensor, most: int) -> int:
-    """Magnitude that no sum of W (N_out, N_in), integers, times values 0..`most` can leave, in any order."""
-    # The larger of the sum of the positive and that of the negative weights, without taking them apart.
-    both = W.abs().sum(1).add_(W.sum(1).abs_())
-    return int(both.max()) // 2 * most
+def largest_sum(W: Tensor, most: int, least: int = 0) -> int:
+    """Magnitude that no sum of W (N_out, N_in), integers, times values `least`..`most` (0 among them) can leave, in any
+    order."""
+    magnitudes, sums = W.abs().sum(1), W.sum(1).abs()
+    if not least:
+        # The larger of the sum of the positive and that of the negative weights, without taking them apart.
+        return int(magnitudes.add_(sums).max()) // 2 * most
+    return int(magnitudes.max()) * max(most, -least)
 
 
 def pack(W: Tensor, magnitude: int) -> Packed | None:
@@ -77,10 +80,10 @@ class _Product(torch.autograd.Function):
         return grad_x, grads[0].T @ x.flatten(1), None
 
 
-def integer_dense(x: Tensor, W: Tensor, most: int) -> Tensor:
-    """`dense(x, W)` for integers in dtypes that hold it exactly: W of few bits, x in 0..`most`; differentiable."""
+def integer_dense(x: Tensor, W: Tensor, most: int, least: int = 0) -> Tensor:
+    """`dense(x, W)` of integers in dtypes that hold it: W of few bits, x in `least`..`most`; differentiable."""
     if len(x) * W.numel() >= LEAST_WORK and W.dtype == torch.float32:
-        packed = pack(W.detach(), largest_sum(W.detach(), most))
+        packed = pack(W.detach(), largest_sum(W.detach(), most, least))
         if packed is not None:
             out: Tensor = _Product.apply(x, W, packed)  # type: ignore[no-untyped-call]
             return out

@@ -52,7 +52,7 @@ class Synapses:
             stride, padding, groups = g.stride, g.padding, g.groups
             fanout = conv2d_input(shape, exists, ones, stride, padding, groups=groups)  # type: ignore[no-untyped-call]
         packed = pack(W, magnitude) if op == "dense" else None
-        gather = Gather.of(edge.weight.values, magnitude) if op == "dense" and source.max_value == 1 else None
+        gather = Gather.of(edge.weight.values, magnitude) if op == "dense" and source.magnitude == 1 else None
         return cls(edge, op, W, packed, gather, fanout.flatten(), source)
 
     def current(self, x: Tensor) -> Tensor:

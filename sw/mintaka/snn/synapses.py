@@ -86,7 +86,7 @@ class Synapses(nn.Module):
     @property
     def most_sum(self) -> int:
         """Largest magnitude that any weights of these widths could sum to, before `input_shift`."""
-        return self.fan_in * self.quantizer.most * self.source.max_value
+        return self.fan_in * self.quantizer.most * self.source.magnitude
 
     @property
     def most(self) -> int:
@@ -127,7 +127,7 @@ class Synapses(nn.Module):
         dtype = dtype_for(self.most_sum * times) if self.integer else W.dtype
         x, W = x.to(dtype), W.to(dtype)
         if self.integer and self.conv is None and W.ndim == 2:
-            total = integer_dense(x, W, self.source.max_value * times)
+            total = integer_dense(x, W, self.source.max_value * times, self.source.min_value * times)
         else:
             total = through(x, W, self.conv)
         if not (self.integer and self.source.static):

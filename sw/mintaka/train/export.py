@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mintaka.artifact import Network, TestVectors, run, save
+from mintaka.artifact import Encoding, Network, TestVectors, encode, run, save
 from mintaka.compress import exit_curve, with_margins
 from mintaka.compress.exits import LOSSES
-from mintaka.data import Dataset, network_inputs
+from mintaka.data import Dataset
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint
@@ -73,7 +73,7 @@ def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data
     trained, held_x, held_y = hold_out(recipe, dataset)
     plain, exits = _with_exit(plain, recipe, dataset, (held_x, held_y))
 
-    inputs = network_inputs(plain, dataset.test_x, dataset.bits)
+    inputs = encode(plain, dataset.test_x)
     tested = run_fast(plain, inputs)
     right = tested.classes == dataset.test_y
     provenance = _provenance(recipe) | {
@@ -83,7 +83,7 @@ def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data
             "train_samples": len(trained.train_x),
             "test_samples": len(dataset.test_x),
         },
-        "encoding": "thermometer" if plain.input.kind == "spikes" else "none",
+        "encoding": _encoding_text(plain.input.encoding),
         "float_accuracy": checkpoint.float_accuracy,
         "integer_accuracy": float(np.mean(right)),
     }
@@ -105,8 +105,8 @@ def _with_exit(
     early = exit_of(recipe)
     if early is None or network.time_steps == 1:
         return network, {}
-    held_out = network_inputs(network, held[0], dataset.bits), held[1]
-    test = network_inputs(network, dataset.test_x, dataset.bits), dataset.test_y
+    held_out = encode(network, held[0]), held[1]
+    test = encode(network, dataset.test_x), dataset.test_y
     points = exit_curve(network, held_out, test, tuple(sorted({*LOSSES, early.loss})))
     (margins,) = [point.margins for point in points if point.loss == early.loss]
     about: dict[str, object] = {
@@ -116,6 +116,13 @@ def _with_exit(
         "curve": [{"loss": p.loss, "mean_steps": p.mean_steps, "accuracy": p.accuracy} for p in points],
     }
     return with_margins(network, margins), about
+
+
+def _encoding_text(encoding: Encoding | None) -> str:
+    """For example "quantized, thermometer"; "none" where the data's numbers are the input."""
+    if encoding is None:
+        return "none"
+    return ", ".join(["quantized"] * (encoding.quantizer is not None) + [encoding.code] * (encoding.code != "none"))
 
 
 def _provenance(recipe: Recipe) -> dict[str, object]:

@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from mintaka.artifact import ConvGeometry, Input, Integrator, LeakTerm, Pool, SynapticCurrent
+from mintaka.artifact import ConvGeometry, Encoding, Input, Integrator, LeakTerm, Pool, Quantizer, SynapticCurrent
 from mintaka.snn.network import SNN
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec
 
 PARTS = (ConvSpec, DenseSpec, JoinSpec, PoolSpec, EdgeSpec, NeuronSpec)
-CONTRACT = (ConvGeometry, Integrator, LeakTerm, Pool, SynapticCurrent)
+CONTRACT = (ConvGeometry, Encoding, Input, Integrator, LeakTerm, Pool, Quantizer, SynapticCurrent)
 CLASSES: dict[str, Any] = {part.__name__: part for part in (*PARTS, *CONTRACT)}
 
 
 def network_form(snn: SNN) -> dict[str, Any]:
-    """Steps, layers, and whether it is quantized."""
-    return {"time_steps": snn.time_steps, "specs": _form(tuple(snn.specs)), "integer": snn.integer}
+    """Input, steps, layers, and whether it is quantized."""
+    form = {"source": snn.source, "time_steps": snn.time_steps, "specs": tuple(snn.specs), "integer": snn.integer}
+    return {key: _form(value) for key, value in form.items()}
 
 
 def from_form(form: dict[str, Any], source: Input) -> SNN:
-    """A network of this structure, untrained."""
-    snn = SNN(source, form["time_steps"], list(_value(form["specs"])))
+    """A network of this structure, untrained. source : its input, for forms of older checkpoints, which lack it."""
+    snn = SNN(_value(form["source"]) if "source" in form else source, form["time_steps"], list(_value(form["specs"])))
     snn.set_integer(form["integer"])
     return snn
 

@@ -145,6 +145,10 @@ EDGES: dict[str, type[BaseModel]] = {"dense": DenseEdge, "conv2d": ConvEdge, "jo
 class NetworkRecipe(_Part):
     time_steps: Annotated[int, Field(ge=1, le=1024)]
     input: Literal["direct", "spikes", "counts"] = "direct"
+    # Of the integers that the data's numbers are quantized to; None: they are integers, taken as they are.
+    input_bits: Annotated[int, Field(ge=1, le=16)] | None = None
+    input_scale: Literal["channel", "tensor"] | None = None  # one scale per channel (None too), or one for all
+    input_offset: Literal["zero", "min", "mean"] | None = None  # which number becomes 0; None: 0
     weight_bits: WeightBits = 4
     membrane_bits: MembraneBits = 4
     leak: Leak = "V>>1"

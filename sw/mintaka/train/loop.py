@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mintaka.artifact import Input
+from mintaka.artifact.encoding import encoded
 from mintaka.artifact.whole import write_whole
 from mintaka.compress import Phase, Stage, Task
 from mintaka.compress.apply import batch_loss, update
-from mintaka.data import Dataset, encode, load_dataset
+from mintaka.data import Dataset, load_dataset
 from mintaka.snn.network import SNN
 from mintaka.train.alive import check_alive
 from mintaka.train.augment import shift_images
@@ -33,11 +33,12 @@ from mintaka.train.errors import RecipeError, TrainError
 from mintaka.train.form import network_form
 from mintaka.train.history import Epoch, write_history
 from mintaka.train.holdout import hold_out
+from mintaka.train.inputs import network_input
 from mintaka.train.keys import Recipe
 from mintaka.train.lock import locked
 from mintaka.train.phases import END, QAT, check_methods, phases
 from mintaka.train.progress import Callback, Step
-from mintaka.train.recipe import network_input, network_specs, to_toml
+from mintaka.train.recipe import network_specs, to_toml
 from mintaka.train.restore import restore, restore_optimizer
 from mintaka.train.start import KEPT, common_checkpoint, differences, kept_file
 from mintaka.train.whereabouts import data_digest, note, root_of
@@ -126,20 +127,21 @@ def build(recipe: Recipe, dataset: Dataset) -> SNN:
     return SNN(source, recipe.network.time_steps, network_specs(recipe, dataset), seed=recipe.seed)
 
 
-def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray, bits: int) -> float:
+def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray) -> float:
     """Share of samples whose class is right (lowest index at ties), in eval mode."""
     snn.eval()
     right = 0
     with torch.no_grad():
         for at in range(0, len(x), EVALUATION_BATCH):
-            logits = snn(_batch(x[at : at + EVALUATION_BATCH], bits, snn.source, snn.time_steps))
+            logits = snn(_batch(x[at : at + EVALUATION_BATCH], snn))
             classes = np.argmax(logits.numpy(), axis=1)
             right += int((classes == y[at : at + EVALUATION_BATCH]).sum())
     return right / len(x)
 
 
-def _batch(x: np.ndarray, bits: int, source: Input, steps: int) -> Tensor:
-    return torch.from_numpy(encode(x, bits, source, steps).astype(np.float32))
+def _batch(x: np.ndarray, snn: SNN) -> Tensor:
+    """Samples of the data set as the network's input."""
+    return torch.from_numpy(encoded(snn.source, snn.time_steps, x).astype(np.float32))
 
 
 class _Run:
@@ -166,7 +168,7 @@ class _Run:
         x, y = self.dataset.train_x, self.dataset.train_y
         for at in range(0, len(x), EVALUATION_BATCH):
             chosen = slice(at, at + EVALUATION_BATCH)
-            yield _batch(x[chosen], self.dataset.bits, snn.source, snn.time_steps), torch.from_numpy(y[chosen])
+            yield _batch(x[chosen], snn), torch.from_numpy(y[chosen])
 
     @property
     def phase(self) -> Phase:
@@ -235,7 +237,7 @@ class _Run:
         last = self.phases[self.index - 1]
         if last.epochs and type(last.stage).finish is Stage.finish:
             return self.history[-1].test_accuracy
-        return accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y, self.dataset.bits)
+        return accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y)
 
     def _epoch(self, progress: Callback) -> None:
         start = time.perf_counter()
@@ -258,7 +260,7 @@ class _Run:
             total, right = total + loss * len(chosen), right + correct
             if index + 1 < len(parts):
                 progress(Step(name, self.done + 1, epochs, index + 1, len(parts), loss))
-        test = accuracy(self.snn, self.dataset.test_x, self.dataset.test_y, self.dataset.bits)
+        test = accuracy(self.snn, self.dataset.test_x, self.dataset.test_y)
         self.done += 1
         seconds = time.perf_counter() - start
         self.history.append(Epoch(name, self.done, total / len(x), right / len(x), test, rate, seconds))
@@ -268,7 +270,7 @@ class _Run:
         """One update; the loss, and how many samples were right."""
         snn = self.snn
         target = torch.from_numpy(y)
-        batch = _batch(x, self.dataset.bits, snn.source, snn.time_steps)
+        batch = _batch(x, snn)
         loss, logits = batch_loss(snn, self.phase.stage, batch, target)
         value = float(loss.detach())
         if not math.isfinite(value):

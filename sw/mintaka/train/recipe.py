@@ -31,13 +31,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mintaka.artifact import ConvGeometry, Input, Integrator, Pool, SynapticCurrent
+from mintaka.artifact import ConvGeometry, Integrator, Pool, SynapticCurrent
 from mintaka.artifact.toml import read_toml
 from mintaka.compress import Exit
 from mintaka.data import DataError, Dataset, data_file
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.errors import RecipeError
+from mintaka.train.inputs import network_input
 from mintaka.train.keys import (
     BLOCKS,
     EDGES,
@@ -54,7 +55,6 @@ from mintaka.train.keys import (
 )
 from mintaka.train.whereabouts import noted
 
-INPUT_NAME = "input"
 TAGS = {tag for _, models in BLOCKS.values() for tag in models}
 NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits", "membrane_rule")
 
@@ -231,26 +231,6 @@ def _value(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def network_input(recipe: Recipe, dataset: Dataset) -> Input:
-    """The network's input for this data; RecipeError where the data does not fit to the recipe's `network.input`."""
-    kind, steps = recipe.network.input, recipe.network.time_steps
-    shape = dataset.train_x.shape[1:]
-    temporal = len(shape) in (2, 4)
-    if kind == "direct" and temporal:
-        raise RecipeError(
-            f"'network.input' is 'direct', but the data has samples of shape {list(shape)} with time steps"
-        )
-    if kind == "counts" and not temporal:
-        raise RecipeError(f"'network.input' is 'counts', but the data has samples of shape {list(shape)} without steps")
-    if temporal:
-        if shape[0] != steps:
-            raise RecipeError(f"'network.time_steps' is {steps}, but the data has {shape[0]} steps")
-        if kind == "spikes" and dataset.bits > 1:
-            raise RecipeError("'network.input' is 'spikes', but the data holds larger numbers than 1: say 'counts'")
-        shape = shape[1:]
-    return Input(INPUT_NAME, shape, kind, 1 if kind == "spikes" else dataset.bits)
 
 
 def network_specs(recipe: Recipe, dataset: Dataset) -> list[Spec]:

@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 
+from mintaka.artifact.encoding import encoded
 from mintaka.compress import Phase
-from mintaka.data import Dataset, encode
+from mintaka.data import Dataset
 from mintaka.snn.network import SNN
 from mintaka.train.checkpoint import Checkpoint
 from mintaka.train.errors import TrainError
 from mintaka.train.form import from_form
+from mintaka.train.inputs import network_input
 from mintaka.train.keys import Recipe
 from mintaka.train.phases import END, phases
-from mintaka.train.recipe import network_input
 
 
 def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
@@ -30,7 +31,7 @@ def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
         if checkpoint.done:
             place.stage.attach(snn)
         snn.load_state_dict(checkpoint.model)
-        sample = torch.from_numpy(encode(dataset.train_x[:1], dataset.bits, snn.source, snn.time_steps)).float()
+        sample = torch.from_numpy(encoded(snn.source, snn.time_steps, dataset.train_x[:1])).float()
         with torch.no_grad():
             logits = deepcopy(snn).eval()(sample)
         if logits.shape[1] < dataset.classes:
