@@ -20,6 +20,7 @@ import numpy as np
 
 from mintaka.artifact import Network, save
 from mintaka.artifact.whole import write_whole
+from mintaka.system import children
 from parts.networks import Shape, encoded, images, trained
 from parts.store import ROOT, Store, Values, say, sources, version
 
@@ -62,7 +63,7 @@ def peers_python(folder: Path) -> tuple[Path, dict[str, str]]:
         same = [f"{name}=={version(name)}" for name in ("torch", "numpy")]
         for arguments in (same, ["--no-deps", "-r", str(PEERS)]):
             command = [str(python), "-m", "pip", "install", "--quiet", *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = children.run(command)
             if done.returncode:
                 said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no message"]
                 raise PeersError(
@@ -80,7 +81,7 @@ class Worker:
         env = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT / "sw")]) if side == "mintaka" else ""
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by __exit__)
-        self.process = subprocess.Popen(
+        self.process = children.start(
             [str(python), str(WORKER), side, str(case)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,7 +111,7 @@ class Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.process.kill()
+        children.end(self.process, gently=False)
         with contextlib.suppress(BrokenPipeError):
             self.process.communicate()
         self.log.close()

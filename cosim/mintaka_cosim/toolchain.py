@@ -10,7 +10,6 @@ import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mintaka.errors import MintakaError
+from mintaka.system import children
 
 SETUP = "run `make setup`, or `pip install -r requirements.lock`"
 NEXTPNR = {"ecp5": "ECP5", "ice40": "iCE40", "himbaechel-gowin": "Gowin", "nexus": "Nexus"}
@@ -149,7 +149,7 @@ def _libpython() -> tuple[str, str]:
 
 
 def _program(name: str) -> str:
-    path = shutil.which(name)
+    path = children.which(name)
     if path is None:
         raise ToolchainError(f"'{name}' is not on the PATH")
     return path
@@ -174,7 +174,7 @@ def _first_version(command: list[str], env: dict[str, str], *more: str) -> str:
 
 
 def _output(command: list[str], env: dict[str, str]) -> str:
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = children.run(command, env=env, timeout=60)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it prints nothing"]
         raise ToolchainError(f"'{Path(command[0]).name}' does not start: {said[-1]}")

@@ -1,10 +1,12 @@
-"""Tasks for test_methods.py; importing this takes no time."""
+"""Tasks for tests of processes; importing this takes no time."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from mintaka.system import children
 
 
 def wait_for_ever(folder: Path, say: Callable[[str], None]) -> None:  # noqa: ARG001
@@ -31,3 +33,8 @@ def fail(say: Callable[[str], None]) -> None:  # noqa: ARG001
 
 def die(say: Callable[[str], None]) -> None:  # noqa: ARG001
     os._exit(3)
+
+
+def tree(command: str, say: Callable[[str], None]) -> None:  # noqa: ARG001
+    """As a tool does, which starts programs of its own."""
+    children.run(["sh", "-c", command])

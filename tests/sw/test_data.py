@@ -72,7 +72,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 
 
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module.shutil, "which", lambda _: None)
+    monkeypatch.setattr(source_module.children, "which", lambda _: None)
 
 
 @pytest.mark.parametrize("name", IMAGES)

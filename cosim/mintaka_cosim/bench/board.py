@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mintaka.system import children
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.build import build_native
 from mintaka_cosim.bench.errors import CosimError
@@ -28,9 +29,8 @@ def virtual_board(design: BoardDesign, *, skew: float = 0.0, optimize: bool = Tr
     built = build_native(design.verilog, design.top, HARNESS, ports, parts=design.parts, optimize=optimize)
     period = round(1000 * design.cycles_per_bit * (1 + skew))
     command = [str(built.program), str(period)]
-    child = subprocess.Popen(
-        command, env=toolchain.simulation_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    env = toolchain.simulation_env()
+    child = children.start(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -44,4 +44,4 @@ def virtual_board(design: BoardDesign, *, skew: float = 0.0, optimize: bool = Tr
             try:
                 child.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                child.kill()
+                children.end(child)

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TypeVar
 
+from mintaka.system import children
+
 POLL_SECONDS = 0.1
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -29,13 +31,12 @@ class Processes:
         with self._lock:
             if self._stopped:
                 return -1
-            child = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
+            child = children.start(command, env=env, cwd=cwd, stdout=out, stderr=subprocess.STDOUT)
             self._running.add(child)
         try:
             return child.wait()
         except BaseException:  # Ctrl-C: nothing is left running
-            child.terminate()
-            child.wait()
+            children.end(child)
             raise
         finally:
             with self._lock:
@@ -46,7 +47,7 @@ class Processes:
         with self._lock:
             self._stopped = True
             for child in self._running:
-                child.kill()
+                children.end(child, gently=False)
 
 
 def run_parallel(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,22 +66,28 @@ def run_cocotb(
     A filter that matches nothing would pass in silence, so the tests that ran are compared with those asked for.
     """
     runner = BenchRunner(processes)
+    # cocotb looks for modules where the simulation runs, and would have pytest read settings there; `folder` may be the
+    # user's and hold anything.
+    env = {"COCOTB_ANSI_OUTPUT": "0", "COCOTB_REWRITE_ASSERTION_FILES": " ", **env}
     log, results = folder / "simulation.log", folder / "results.xml"
     failed = ""
-    try:
-        runner.test(
-            module,
-            built.program.name,
-            hdl_toplevel_lang="verilog",
-            build_dir=built.folder,
-            test_dir=folder,
-            results_xml=str(results),
-            test_filter=rf"\.({'|'.join(tests)})$",
-            extra_env={**env, "COCOTB_ANSI_OUTPUT": "0"},
-            log_file=str(log),
-        )
-    except (RuntimeError, SystemExit) as error:
-        failed = str(error)  # under pytest cocotb's runner exits where a test failed: the results say which
+    with tempfile.TemporaryDirectory(prefix="mintaka-") as place:
+        for path in folder.glob("*.hex"):  # `$readmemh` looks where the simulation runs
+            shutil.copy(path, place)
+        try:
+            runner.test(
+                module,
+                built.program.name,
+                hdl_toplevel_lang="verilog",
+                build_dir=built.folder,
+                test_dir=place,
+                results_xml=str(results),
+                test_filter=rf"\.({'|'.join(tests)})$",
+                extra_env=env,
+                log_file=str(log),
+            )
+        except (RuntimeError, SystemExit) as error:
+            failed = str(error)  # under pytest cocotb's runner exits where a test failed: the results say which
     if not results.is_file():
         raise CosimError(f"the simulator stopped without results ({failed or 'no message'}): see {log}")
     found = {

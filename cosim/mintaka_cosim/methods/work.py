@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from mintaka.system import children
 from mintaka_cosim.cli.support import user_sentence
 
 PATIENCE_SECONDS = 3
@@ -96,7 +97,7 @@ class _Worker:
         self.connection, other = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=False)
         self.task = ""
-        with _one_thread():
+        with _environment():
             self.process.start()
         other.close()
         self.connection.recv()  # from here on it leads its group
@@ -115,17 +116,16 @@ class _Worker:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """In the environment of processes that are started meanwhile."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _environment() -> Iterator[None]:
+    """Of processes that are started meanwhile: one thread each, no modules from the current folder, and they are ended
+    when this one is gone."""
+    before = dict(os.environ)
+    os.environ.update(children.environment() | {"OMP_NUM_THREADS": "1"})
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _serve(connection: Connection) -> None:

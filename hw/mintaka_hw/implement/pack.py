@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
+from mintaka.system import children
 from mintaka_hw.implement.errors import ImplementError, PlaceError
 from mintaka_hw.implement.place import Placed
 from mintaka_hw.implement.tools import Say, Tool, complaint, on_stderr, run_tool
@@ -46,6 +45,6 @@ def _gowin_pack(placed: Placed, name: str, folder: Path) -> tuple[int, str]:
     except metadata.PackageNotFoundError:
         raise ImplementError("gowin_pack is not installed: run `make setup`, or `pip install apycula`") from None
     die = next(option for option in placed.part.device if option.startswith("family=")).removeprefix("family=")
-    command = [sys.executable, "-m", "apycula.gowin_pack", "-d", die, "-o", name, placed.product.name]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = children.python("-m", "apycula.gowin_pack", "-d", die, "-o", name, placed.product.name)
+    done = children.run(command, cwd=folder)
     return done.returncode, done.stdout + done.stderr

