@@ -22,7 +22,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_demo(capsys: pytest.CaptureFixture[str], recipe: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+    folder = tmp_path / "my run"
     done = call(capsys, "demo", "--recipe", recipe, "--run", folder, "--json")
     assert done.status == 0, done.err
     report = json.loads(done.out)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,8 @@ WARNINGS = ("-Wno-fatal",)
 OPTIMIZE = ("-O3", "--x-assign", "fast")
 # Verilator's own library, the same for every design: its objects are compiled once and handed on.
 RUNTIME = "verilated*.[od]"
+
+PLAIN = re.compile(r"[\w./+@~=,^-]+")  # paths that make, its shell and Verilator take as they are
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ def _cached(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]
         raise CosimError(f"the build cache cannot be made ({error}): set MINTAKA_CACHE to a folder") from None
     folder = root / key
     done = folder / "done"
+    _check_places()
     with _locked(root / f"{key}.lock"):
         if done.exists() and (folder / top).exists():
             done.touch()
@@ -188,14 +192,17 @@ def _cached(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]
         folder.mkdir()
         begin = time.monotonic()
         runtime = root / f"runtime-{_tools_key(key.partition('-')[0])[:24]}"
-        try:
-            make(folder, partial(_copy_runtime, runtime, folder))
-        except RuntimeError as error:
+        with _workplace(folder) as work:
             log = folder / "build.log"
-            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-            said = next((line for line in lines if "rror" in line), lines[-1] if lines else str(error))
-            raise CosimError(f"Verilator or the C++ compiler failed: {said:.200} (all of it: {log})") from None
-        _keep_runtime(folder, runtime)
+            try:
+                make(work, partial(_copy_runtime, runtime, work))
+            except RuntimeError as error:
+                _take(work, folder, log.name)
+                lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+                said = next((line for line in lines if "rror" in line), lines[-1] if lines else str(error))
+                raise CosimError(f"Verilator or the C++ compiler failed: {said:.200} (all of it: {log})") from None
+            _keep_runtime(work, runtime)
+            _take(work, folder, top, log.name)
         for path in folder.iterdir():
             if path.name not in (top, "build.log"):
                 path.unlink() if path.is_file() else shutil.rmtree(path)
@@ -203,6 +210,38 @@ def _cached(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]
         seconds = time.monotonic() - begin
     _prune(root)
     return Build(folder, folder / top, seconds)
+
+
+def _check_places() -> None:
+    """Refuse to build with tools that make cannot name: it takes what follows a space for another word."""
+    for what, path in (
+        ("Verilator", toolchain.verilator_root()),
+        ("Mintaka", Path(__file__)),
+        ("Python", sys.executable),
+    ):
+        if not PLAIN.fullmatch(str(path)):
+            raise CosimError(f"{what} is in {path}, where make cannot use it: install it in a path without spaces")
+
+
+@contextlib.contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """Where to build: `folder` itself, or a temporary one where make cannot work in it."""
+    if PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
+        if not PLAIN.fullmatch(temporary):
+            raise CosimError(
+                f"make can build neither in {folder} nor in {temporary}: set MINTAKA_CACHE to a path without spaces"
+            )
+        yield Path(temporary)
+
+
+def _take(work: Path, folder: Path, *names: str) -> None:
+    """The files of these names, as far as they are there."""
+    for name in names if work != folder else ():
+        if (work / name).is_file():
+            shutil.move(work / name, folder / name)
 
 
 def _copy_runtime(runtime: Path, folder: Path) -> None:
