@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_a_verilator_that_does_not_start_is_named(
 def test_a_wrong_gate_is_noticed() -> None:
     with pytest.raises(CosimError, match="wrong value: 0 AND 1 gave 1"):
         simulate_gate("a | b")
+
+
+@pytest.mark.parametrize("name", ["a b", "it's $HOME;#%ü"])
+def test_the_cache_may_have_any_name(
+    name: str, build_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative, too. Another gate each, built; it shares what all simulations have in common with other tests."""
+    build_cache.mkdir(0o700, exist_ok=True)
+    (tmp_path / name).symlink_to(build_cache.absolute())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINTAKA_CACHE", name)
+    done = simulate_gate(f"(a & b) /* {time.time_ns()} */")
+    assert not done.cached
 
 
 def test_the_environment_is_a_copy() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cosim.small import call
 from sw.test_runs import RECIPE, write_data
 
-from mintaka.artifact.cache import cache_folder
+from mintaka.system.cache import SUMS
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench import CosimError, build
 
@@ -35,15 +35,15 @@ def test_builds_are_made_where_make_can_work(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINTAKA_CACHE", name)  # relative, too
     seen: list[Path] = []
-    made = build._cached("plain-key", "top", compiled(seen))
-    assert build._cached("plain-key", "top", compiled(seen)) == build.Build(made.folder, made.program, 0.0)
-    assert made.program == tmp_path / name / "plain-key" / "top"
-    assert sorted(path.name for path in made.folder.iterdir()) == ["build.log", "done", "top"]
+    made = build._built("plain-key", "top", compiled(seen))
+    assert build._built("plain-key", "top", compiled(seen)) == build.Build(made.folder, made.program, 0.0)
+    assert made.program.parent.parent == tmp_path / name / "simulation"
+    assert sorted(path.name for path in made.folder.iterdir()) == [SUMS, "build.log", "top"]
     (place,) = seen
-    assert (place == made.folder) is (name == "builds")
+    assert place.is_relative_to(tmp_path / name) is (name == "builds")
     assert not set(" $;") & set(str(place))
-    assert name == "builds" or not place.exists()
-    assert len(list((tmp_path / name).glob("runtime-*/verilated.o"))) == 1
+    assert not place.exists()
+    assert len(list((tmp_path / name / "simulation-runtime").glob("*/verilated.o"))) == 1
 
 
 def test_what_failed_is_logged_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,9 +53,10 @@ def test_what_failed_is_logged_in_the_cache(tmp_path: Path, monkeypatch: pytest.
         (folder / "build.log").write_text("%Error: no\n")
         raise RuntimeError("exit status 1")
 
-    with pytest.raises(CosimError, match=r"failed: %Error: no \(all of it: .*/my builds/plain-key/build\.log\)"):
-        build._cached("plain-key", "top", make)
-    assert (tmp_path / "my builds" / "plain-key" / "build.log").read_text() == "%Error: no\n"
+    with pytest.raises(CosimError, match=r"failed: %Error: no \(all of it: .*/my builds/simulation/\w+\.log\)"):
+        build._built("plain-key", "top", make)
+    (log,) = (tmp_path / "my builds" / "simulation").glob("*.log")
+    assert log.read_text() == "%Error: no\n"
 
 
 def test_tools_in_a_path_with_a_space_are_refused_before_the_build(
@@ -66,21 +67,13 @@ def test_tools_in_a_path_with_a_space_are_refused_before_the_build(
 
     monkeypatch.setattr(toolchain, "verilator_root", lambda: Path("/my tools/verilator"))
     with pytest.raises(CosimError, match="Verilator is in /my tools/verilator, where make cannot use it: install it"):
-        build._cached("plain-key", "top", make)
+        build._built("plain-key", "top", make)
     monkeypatch.undo()
     monkeypatch.setenv("MINTAKA_CACHE", str(tmp_path / "my builds"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "my scratch"))
     (tmp_path / "my scratch").mkdir()
     with pytest.raises(CosimError, match=r"make can build neither in .*my builds.* nor in .*: set MINTAKA_CACHE to a"):
-        build._cached("plain-key", "top", make)
-
-
-def test_a_relative_cache_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, value in (("MINTAKA_CACHE", "here"), ("XDG_CACHE_HOME", "there")):
-        monkeypatch.setenv(name, value)
-        assert cache_folder() == tmp_path / {"here": "here", "there": "there/mintaka"}[value]
-        monkeypatch.delenv(name)
+        build._built("plain-key", "top", make)
 
 
 def test_paths_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -390,5 +390,5 @@ def test_results_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
     with pytest.raises(SynthesisError):
         kept("kind", ("b",), fail)
-    assert len(list((tmp_path / "kind").iterdir())) == 2
+    assert len([path for path in (tmp_path / "kind").iterdir() if path.is_dir()]) == 2
     assert YOSYS.version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -20,20 +19,21 @@ from typing import Any
 import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
-from mintaka.artifact.cache import cache_folder
+from mintaka.artifact.whole import write_whole
+from mintaka.system.cache import cached, log_of, stored
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.processes import Processes
 
-KEPT_BUILDS = 64
+KIND = "simulation"  # of the cache
+KEPT_BUILDS, KEPT_RUNTIMES = 64, 8
+PLAIN = re.compile(r"[\w./+@~=,^-]+")  # paths that make, its shell and Verilator take as they are
 # What is meant to be as it is stands in the waivers beside the design; anything else goes to the log and stops nobody.
 WARNINGS = ("-Wno-fatal",)
 # The simulation's own code; large designs spend minutes in the compiler at -O3 and gain a tenth.
 OPTIMIZE = ("-O3", "--x-assign", "fast")
 # Verilator's own library, the same for every design: its objects are compiled once and handed on.
 RUNTIME = "verilated*.[od]"
-
-PLAIN = re.compile(r"[\w./+@~=,^-]+")  # paths that make, its shell and Verilator take as they are
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,18 @@ def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = (), optimiz
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         ports = folder / "public.vlt"
         ports.write_text(public)
+        copies = _copied(sources, folder)
         runner = BenchRunner(Processes(), before_make, options)
         with _quiet_environment():
             runner.build(
-                sources=[ports, *sources],
+                sources=[ports, *copies],
                 hdl_toplevel=top,
                 build_dir=folder,
                 build_args=[*WARNINGS, *OPTIMIZE],
                 log_file=folder / "build.log",
             )
 
-    return _cached(key, top, make)
+    return _built(key, top, make)
 
 
 def build_native(
@@ -134,7 +135,7 @@ def build_native(
         verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
         verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"{level} -I{folder}"]
         verilate += [] if trace is None else [f"--trace-{trace}"]
-        verilate += [str(harness.resolve()), *(str(path.resolve()) for path in sources)]
+        verilate += [str(path) for path in _copied([harness, *sources], folder)]
         compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", f"OPT_FAST={level}"]
         with (folder / "build.log").open("w") as log:
             for command in (verilate, compile_):
@@ -144,7 +145,7 @@ def build_native(
                 if status:
                     raise RuntimeError(f"exit status {status}")
 
-    return _cached(key, top, make)
+    return _built(key, top, make)
 
 
 def _tools_key(kind: str) -> str:
@@ -175,41 +176,38 @@ def _key(kind: str, sources: Sequence[Path], *more: str) -> str:
     return f"{kind}-{digest.hexdigest()[:24]}"
 
 
-def _cached(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]) -> Build:
-    root = cache_folder()
+def _copied(sources: Sequence[Path], folder: Path) -> list[Path]:
+    """Copies in the folder where make works: their own paths may have what make does not take, a space for one."""
+    place = folder / "sources"
+    place.mkdir()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        return [Path(shutil.copy(path, place)) for path in sources]
     except OSError as error:
-        raise CosimError(f"the build cache cannot be made ({error}): set MINTAKA_CACHE to a folder") from None
-    folder = root / key
-    done = folder / "done"
+        raise CosimError(f"the Verilog cannot be read: {error}") from None
+
+
+def _built(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]) -> Build:
     _check_places()
-    with _locked(root / f"{key}.lock"):
-        if done.exists() and (folder / top).exists():
-            done.touch()
-            return Build(folder, folder / top, 0.0)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        begin = time.monotonic()
-        runtime = root / f"runtime-{_tools_key(key.partition('-')[0])[:24]}"
+    begin = time.monotonic()
+    runtime = _tools_key(key.partition("-")[0])
+
+    def build(folder: Path) -> None:
         with _workplace(folder) as work:
-            log = folder / "build.log"
+            log = work / "build.log"
             try:
                 make(work, partial(_copy_runtime, runtime, work))
             except RuntimeError as error:
-                _take(work, folder, log.name)
                 lines = log.read_text(errors="replace").splitlines() if log.exists() else []
                 said = next((line for line in lines if "rror" in line), lines[-1] if lines else str(error))
-                raise CosimError(f"Verilator or the C++ compiler failed: {said:.200} (all of it: {log})") from None
-            _keep_runtime(work, runtime)
-            _take(work, folder, top, log.name)
-        for path in folder.iterdir():
-            if path.name not in (top, "build.log"):
-                path.unlink() if path.is_file() else shutil.rmtree(path)
-        done.touch()
-        seconds = time.monotonic() - begin
-    _prune(root)
-    return Build(folder, folder / top, seconds)
+                kept = log_of(KIND, key)
+                write_whole(kept, "\n".join([*lines, ""]).encode())
+                raise CosimError(f"Verilator or the C++ compiler failed: {said:.200} (all of it: {kept})") from None
+            cached(f"{KIND}-runtime", runtime, partial(_copy, work), most=KEPT_RUNTIMES)
+            for product in (work / top, log):
+                shutil.copy(product, folder)
+
+    folder, found = cached(KIND, key, build, most=KEPT_BUILDS)
+    return Build(folder, folder / top, 0.0 if found else time.monotonic() - begin)
 
 
 def _check_places() -> None:
@@ -225,59 +223,26 @@ def _check_places() -> None:
 
 @contextlib.contextmanager
 def _workplace(folder: Path) -> Iterator[Path]:
-    """Where to build: `folder` itself, or a temporary one where make cannot work in it."""
-    if PLAIN.fullmatch(str(folder)):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
-        if not PLAIN.fullmatch(temporary):
+    """Where to build: in `folder`, or in the system's temporary folder where make cannot work in it."""
+    within = folder if PLAIN.fullmatch(str(folder)) else None
+    with tempfile.TemporaryDirectory(prefix="mintaka-", dir=within) as work:
+        if not PLAIN.fullmatch(work):
             raise CosimError(
-                f"make can build neither in {folder} nor in {temporary}: set MINTAKA_CACHE to a path without spaces"
+                f"make can build neither in {folder} nor in {work}: set MINTAKA_CACHE to a path without spaces"
             )
-        yield Path(temporary)
+        yield Path(work)
 
 
-def _take(work: Path, folder: Path, *names: str) -> None:
-    """The files of these names, as far as they are there."""
-    for name in names if work != folder else ():
-        if (work / name).is_file():
-            shutil.move(work / name, folder / name)
-
-
-def _copy_runtime(runtime: Path, folder: Path) -> None:
+def _copy_runtime(runtime: str, folder: Path) -> None:
     """New copies are newer than everything that Verilator wrote, so make takes them as they are."""
-    for path in runtime.glob(RUNTIME):
+    found = stored(f"{KIND}-runtime", runtime)
+    if found is not None:
+        _copy(found, folder)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    for path in source.glob(RUNTIME):
         shutil.copy(path, folder)
-
-
-def _keep_runtime(folder: Path, runtime: Path) -> None:
-    """Through a temporary folder: other builds may do the same at this moment."""
-    if runtime.exists():
-        return
-    temporary = Path(tempfile.mkdtemp(dir=runtime.parent, prefix="."))
-    for path in folder.glob(RUNTIME):
-        shutil.copy(path, temporary)
-    with contextlib.suppress(OSError):
-        temporary.rename(runtime)
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _prune(root: Path) -> None:
-    """Drop the builds that were used least recently."""
-    used = []
-    for done in root.glob("*/done"):
-        with contextlib.suppress(OSError):
-            used.append((done.stat().st_mtime, done.parent))
-    for _, folder in sorted(used)[:-KEPT_BUILDS]:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time: others wait."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

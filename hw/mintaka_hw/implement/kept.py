@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mintaka.artifact.cache import cache_folder
+from mintaka.system.cache import cached
 
 RESULT = "result.json"
 
@@ -22,32 +20,13 @@ def kept(kind: str, key: tuple[object, ...], make: Callable[[Path], dict[str, An
     make : is given an empty folder. It appears in the cache when all is done, and not at all where it raises.
     """
     text = json.dumps([kind, *key, _sources()], sort_keys=True)
-    folder = cache_folder() / kind / hashlib.sha256(text.encode()).hexdigest()[:32]
-    found = _stored(folder)
-    if found is not None:
-        return found, folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".work-"))
-    work.chmod(0o755)
-    try:
-        # Through JSON, so that it is the same as when it is found again.
-        result: dict[str, Any] = json.loads(json.dumps(make(work), allow_nan=False))
-        (work / RESULT).write_text(json.dumps(result, indent=1) + "\n")
-        if folder.exists() and _stored(folder) is None:  # damaged
-            shutil.rmtree(folder)
-        if not folder.exists():  # or another process was quicker
-            work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+    def write(folder: Path) -> None:
+        (folder / RESULT).write_text(json.dumps(make(folder), indent=1, allow_nan=False) + "\n")
+
+    folder, _ = cached(kind, text, write)
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return result, folder
-
-
-def _stored(folder: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads((folder / RESULT).read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 @cache

@@ -7,11 +7,8 @@ uses torch's operations. Both give the same integers: sums are exact, so nothing
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import platform
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,33 +17,37 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mintaka.artifact.cache import cache_folder
+from mintaka.system import children
+from mintaka.system.cache import NoCacheError, cached
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("gather.cpp", "scan.cpp"))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC")
+LIBRARY = "engine.so"
+COMPILE_SECONDS = 120
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The loops, or None where they cannot be built. For this kind of processor only, so its name is in the key."""
-    compiler = shutil.which("g++")
+    """The loops, or None where they cannot be built. For this kind of processor only, so its name is in the key.
+
+    Raises CacheError where others may write into the cache.
+    """
+    compiler = children.which("g++")
     if compiler is None:
         return None
     info = Path("/proc/cpuinfo")
     flags = [line for line in info.read_text().splitlines() if line.startswith("flags")][:1] if info.is_file() else []
     texts = [source.read_text() for source in SOURCES]
     key = repr((texts, FLAGS, compiler, platform.machine(), platform.processor(), flags))
-    path = cache_folder() / f"engine-{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
+
+    def make(folder: Path) -> None:
+        command = [compiler, *FLAGS, "-o", str(folder / LIBRARY), *map(str, SOURCES)]
+        children.run(command, timeout=COMPILE_SECONDS).check_returncode()
+
     try:
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-                built = Path(folder) / path.name
-                command = [compiler, *FLAGS, "-o", str(built), *map(str, SOURCES)]
-                subprocess.run(command, check=True, capture_output=True, timeout=120)
-                built.replace(path)
-        return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError):
+        folder, _ = cached("engine", key, make)
+        return ctypes.CDLL(str(folder / LIBRARY))
+    except (NoCacheError, OSError, subprocess.SubprocessError):
         return None
 
 
