@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mintaka.train.recipe
 from mintaka.artifact import ConvGeometry, Encoding, Input, Integrator, LeakTerm, Quantizer, SynapticCurrent
 from mintaka.artifact.encoding import encoded
 from mintaka.data import Dataset
@@ -24,7 +25,7 @@ from mintaka.snn.specs import (
     format_leak,
     parse_leak,
 )
-from mintaka.train import RecipeError, load_recipe, parse_recipe, to_toml
+from mintaka.train import RecipeError, find_recipe, load_recipe, parse_recipe, to_toml
 from mintaka.train.inputs import network_input
 from mintaka.train.recipe import network_specs
 
@@ -64,6 +65,25 @@ def test_the_recipes_load_and_fit_their_data(path: Path) -> None:
 
 def test_all_recipes_are_there() -> None:
     assert {path.stem for path in RECIPES} >= {"digits", "mnist-dense", "mnist-conv", "fashion-conv"}
+
+
+def test_they_are_found_by_name_and_travel_in_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours = RECIPES[0].parent / "digits.toml"
+    assert find_recipe("digits") == find_recipe("digits.toml") == find_recipe("recipes/digits.toml") == ours
+    assert find_recipe("else/digits.toml") == Path("else/digits.toml")
+    (tmp_path / "digits.toml").write_text("mine")
+    assert find_recipe("digits.toml") == Path("digits.toml")
+    with pytest.raises(
+        RecipeError, match=r"digitz: there is no such file, and no recipe of that name comes with .*digits"
+    ):
+        load_recipe(find_recipe("digitz"))
+    wheel = tomllib.loads((ours.parents[1] / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    package = Path(mintaka.train.recipe.__file__).parents[1]
+    assert package.parent / wheel["force-include"]["recipes"] == mintaka.train.recipe.INSTALLED
+    assert f"sw/{package.name}" in wheel["packages"]
 
 
 def test_whole_numbers_are_fine_where_fractions_are_wanted() -> None:

@@ -13,7 +13,6 @@ from mintaka_cosim.cli.cosim import OUT_NAMES, out_name, save_figures
 from mintaka_cosim.cli.report import write_report
 from mintaka_cosim.cli.support import (
     JsonOption,
-    RequestError,
     console,
     emit_json,
     encoded_samples,
@@ -31,7 +30,7 @@ STALLED_SAMPLES = 40
 
 
 def demo(
-    recipe: Annotated[Path, typer.Option("--recipe", help="What to train.")] = Path("recipes/digits.toml"),
+    recipe: Annotated[Path, typer.Option("--recipe", help="What to train, as for train.")] = Path("digits"),
     run: Annotated[Path, typer.Option("--run", help="The run folder.")] = Path("runs/demo"),
     json: JsonOption = False,
 ) -> None:
@@ -42,8 +41,6 @@ def demo(
     Example: [b]mintaka demo[/b]
     """
     begin = time.monotonic()
-    if not recipe.is_file():
-        raise RequestError(f"{recipe}: there is no such file: start in the project's folder, or give --recipe")
     network, dataset = _train(recipe, run, quiet=json)
     plan = _plan(network)
     results = _simulate(plan, dataset, run, quiet=json)
@@ -71,9 +68,9 @@ def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
     from rich.console import Console
 
     from mintaka.data import load_dataset
-    from mintaka.train import export, load_recipe, progress_bar, train
+    from mintaka.train import export, find_recipe, load_recipe, progress_bar, train
 
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(find_recipe(str(recipe)))
     _say(f"1/4  training {loaded.name}", quiet=quiet)
     with progress_bar(Console(stderr=True, quiet=quiet)) as progress:
         train(loaded, run, resume=False, progress=progress)

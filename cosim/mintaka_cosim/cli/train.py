@@ -14,7 +14,10 @@ RunArgument = Annotated[Path, typer.Argument(help="A run folder, as train makes 
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, a .toml file.", metavar="RECIPE")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(help="A recipe: a .toml file, or the name of one that comes with Mintaka.", metavar="RECIPE"),
+    ],
     run: Annotated[
         Path | None, typer.Option("--run", help="The run folder (default: runs/NAME of the recipe).")
     ] = None,
@@ -27,10 +30,10 @@ def train(
     """
     from rich.console import Console
 
-    from mintaka.train import load_recipe, progress_bar
+    from mintaka.train import find_recipe, load_recipe, progress_bar
     from mintaka.train import train as train_recipe
 
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(find_recipe(str(recipe)))
     folder = run if run is not None else Path("runs") / loaded.name
     with progress_bar(Console(stderr=True, quiet=json)) as progress:
         result = train_recipe(loaded, folder, resume=not fresh, progress=progress)

@@ -6,7 +6,7 @@ from mintaka.train.history import Epoch
 from mintaka.train.keys import Recipe
 from mintaka.train.loop import TrainResult, build, train
 from mintaka.train.progress import Step, progress_bar
-from mintaka.train.recipe import load_recipe, parse_recipe, to_toml
+from mintaka.train.recipe import find_recipe, load_recipe, parse_recipe, to_toml
 
 __all__ = [
     "Epoch",
@@ -17,6 +17,7 @@ __all__ = [
     "TrainResult",
     "build",
     "export",
+    "find_recipe",
     "load_recipe",
     "parse_recipe",
     "progress_bar",

@@ -55,8 +55,27 @@ from mintaka.train.keys import (
 )
 from mintaka.train.whereabouts import noted
 
+CHECKOUT = Path(__file__).parents[3] / "recipes"
+INSTALLED = Path(__file__).parents[1] / "recipes"
 TAGS = {tag for _, models in BLOCKS.values() for tag in models}
 NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits", "membrane_rule")
+
+
+def recipes_folder() -> Path:
+    """Where the recipes that come with Mintaka are: in the checkout, or in the installed package."""
+    return CHECKOUT if CHECKOUT.is_dir() else INSTALLED
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe by its path, or one that comes with Mintaka by its name; a name that is neither is given back as a path.
+
+    "digits", "digits.toml" and "recipes/digits.toml" are the same one, in whatever folder the program was started.
+    """
+    path = Path(name)
+    if path.is_file() or path.parent not in (Path(), Path("recipes")):
+        return path
+    ours = recipes_folder() / (path.name if path.suffix == ".toml" else f"{path.name}.toml")
+    return ours if ours.is_file() else path
 
 
 def load_recipe(path: Path | str) -> Recipe:
@@ -67,7 +86,8 @@ def load_recipe(path: Path | str) -> Recipe:
     """
     path = Path(path)
     if not path.is_file():
-        raise RecipeError(f"{path}: there is no such file")
+        known = ", ".join(sorted(each.stem for each in recipes_folder().glob("*.toml")))
+        raise RecipeError(f"{path}: there is no such file, and no recipe of that name comes with Mintaka ({known})")
     try:
         form = read_toml(path)
     except ValueError as error:
