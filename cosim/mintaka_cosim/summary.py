@@ -8,8 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from mintaka.artifact import Encoding, Input, Integrator, LeakTerm, Network, Neuron, Node, network_bounds, signals
-from mintaka.artifact.reference import current
+from mintaka.artifact import (
+    Edge,
+    Encoding,
+    Input,
+    Integrator,
+    LeakTerm,
+    Network,
+    Neuron,
+    Node,
+    Signal,
+    network_bounds,
+    signals,
+)
+from mintaka.artifact.schema import Shape
+from mintaka.errors import printable
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ def summarize(network: Network) -> Summary:
     """The summary of a checked network."""
     from mintaka.artifact import content_hash
 
-    bounds = network_bounds(network)
+    bounds, source = network_bounds(network), signals(network)
     return Summary(
         name=network.name,
         hash=content_hash(network),
@@ -84,7 +97,7 @@ def summarize(network: Network) -> Summary:
         classes=network.classes,
         margins=network.output.margins,
         layers=tuple(
-            _layer(network, node, bounds[node.name].k.signed_bits if node.name in bounds else None)
+            _layer(network, node, source, bounds[node.name].k.signed_bits if node.name in bounds else None)
             for node in network.nodes
         ),
     )
@@ -133,34 +146,52 @@ def kept_text(state: Neuron | Integrator) -> str:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested provenance as rows: "train.epochs" -> "40"."""
+    """Nested provenance as rows, each one line: "train.epochs" -> "40"."""
     rows: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, dict):
             rows |= flat(value, f"{prefix}{key}.")
         elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             for index, each in enumerate(value):
-                rows[f"{prefix}{key}.{index}"] = ", ".join(f"{name} {text}" for name, text in flat(each).items())
+                parts = (f"{name} {text}" for name, text in flat(each).items())
+                rows[printable(f"{prefix}{key}.{index}")] = ", ".join(parts)
         else:
-            rows[f"{prefix}{key}"] = f"{value:.4f}" if isinstance(value, float) else str(value)
+            rows[printable(f"{prefix}{key}")] = f"{value:.4f}" if isinstance(value, float) else printable(str(value))
     return rows
 
 
-def max_sops(network: Network, node: Node) -> int:
-    """Synaptic operations of one sample in which every input bit is set and every neuron always spikes."""
+def max_sops(network: Network, node: Node, source: dict[str, Signal]) -> int:
+    """Synaptic operations of one sample in which every input bit is set and every neuron always spikes.
+
+    source : `signals` of the network.
+    """
     found = 0
-    sources = signals(network)
     for edge in node.inputs:
-        if edge.weight is None:
-            continue
-        source = sources[edge.node]
-        most = np.full((1, *source.shape), source.most_operations, np.int64)
-        once = int(current(edge, node, most, (edge.weight.values != 0).astype(np.int64)).sum())
-        found += once * (1 if source.static else network.time_steps - edge.delay)
+        if edge.weight is not None:
+            carried = source[edge.node]
+            times = 1 if carried.static else network.time_steps - edge.delay
+            found += _crossed(edge, node, carried.shape) * carried.most_operations * times
     return found
 
 
-def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
+def _crossed(edge: Edge, node: Node, shape: Shape) -> int:
+    """Synapses with a weight other than 0 that a step crosses where all elements of the source, of `shape`, are set."""
+    assert edge.weight is not None
+    nonzero = edge.weight.values != 0
+    if edge.conv is None:
+        return int(nonzero.sum()) * (prod(node.shape_out[1:]) if edge.op == "identity" else 1)
+
+    def uses(axis: int) -> np.ndarray:
+        """How many windows have an element of the source, and no padding, at each place of the kernel."""
+        assert edge.conv is not None
+        first = np.arange(node.shape_out[1 + axis], dtype=np.int64) * edge.conv.stride[axis] - edge.conv.padding[axis]
+        places = [first + place for place in range(nonzero.shape[2 + axis])]
+        return np.array([((at >= 0) & (at < shape[1 + axis])).sum() for at in places], np.int64)
+
+    return int((nonzero.sum((0, 1)) * np.outer(uses(0), uses(1))).sum())
+
+
+def _layer(network: Network, node: Node, source: dict[str, Signal], k_bits: int | None) -> LayerSummary:
     weights = [edge.weight for edge in node.inputs if edge.weight is not None]
     widest = max((W.bits for W in weights), default=None)
     weight_memory_bits = sum(W.values.size * (node.place_bits or W.bits) for W in weights)
@@ -188,5 +219,5 @@ def _layer(network: Network, node: Node, k_bits: int | None) -> LayerSummary:
         leak=None if state is None else kept_text(state),
         weight_memory_bits=weight_memory_bits,
         membrane_memory_bits=prod(node.shape_out) * state_bits,
-        max_sops=max_sops(network, node),
+        max_sops=max_sops(network, node, source),
     )

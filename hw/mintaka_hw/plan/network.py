@@ -8,7 +8,17 @@ from math import ceil, prod
 
 import numpy as np
 
-from mintaka.artifact import Edge, Network, Node, NodeBounds, content_hash, network_bounds, run, signals
+from mintaka.artifact import (
+    Edge,
+    Network,
+    Node,
+    NodeBounds,
+    connections,
+    content_hash,
+    network_bounds,
+    run,
+    signals,
+)
 from mintaka.errors import MintakaError
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
@@ -23,6 +33,7 @@ INPUT_WORD_BITS = 32
 MAX_LANES = 1024
 AUTO_LANES = 32
 ASSUMED_RATE = 0.1
+MOST_WORK = 2**31  # connections that the reference visits for a plan
 
 Lanes = int | str | Mapping[str, int]
 Sparse = str | Collection[str]
@@ -342,8 +353,10 @@ class _Events:
             for name, signal in self.source.items()
         }
         self.rates = dict.fromkeys(self.source, ASSUMED_RATE)  # the share of them that is set
-        if network.vectors is not None:
-            x, result = network.vectors.inputs, run(network, network.vectors.inputs)
+        vectors = network.vectors
+        # A plan must not take the minutes that the reference needs for a large network.
+        if vectors is not None and len(vectors.inputs) * network.time_steps * connections(network) <= MOST_WORK:
+            x, result = vectors.inputs, run(network, vectors.inputs)
             counts = {name: float(spikes.mean()) for name, spikes in result.spikes.items()}
             counts[network.input.name] = float(np.bitwise_count(x).sum()) / len(x)
             self.rates |= {n: count / (self.source[n].size * self.bits[n]) for n, count in counts.items()}

@@ -1,7 +1,7 @@
 """The contract: one file that says all about an integer spiking network, and the reference that runs it."""
 
 from mintaka.artifact.bounds import Interval, NodeBounds, logit_bounds, network_bounds
-from mintaka.artifact.checks import check, check_inputs
+from mintaka.artifact.checks import check, check_inputs, connections
 from mintaka.artifact.encoding import clipped, encode
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.file import content_hash, load, save
@@ -50,6 +50,7 @@ __all__ = [
     "check",
     "check_inputs",
     "clipped",
+    "connections",
     "content_hash",
     "encode",
     "load",

@@ -57,8 +57,8 @@ def edge_bounds(edge: Edge, source: Signal) -> tuple[np.ndarray, np.ndarray]:
     Python integers (dtype object): a bound that is too wide for any hardware must still come out right.
     """
     assert edge.weight is not None
-    W = edge.weight.values.astype(np.int64).reshape(len(edge.weight.values), -1)
-    negative, positive = (part.sum(1).astype(object) for part in (np.minimum(W, 0), np.maximum(W, 0)))
+    W = edge.weight.values.reshape(len(edge.weight.values), -1)
+    negative, positive = (part.sum(1, dtype=np.int64).astype(object) for part in (np.minimum(W, 0), np.maximum(W, 0)))
     least, most = source.min_value, source.max_value
     return positive * least + negative * most, positive * most + negative * least
 

@@ -35,9 +35,13 @@ from mintaka.artifact.signals import Signal, signals
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_TIME_STEPS = 1024
 MAX_ACCUMULATOR_BITS = 40
-MAX_ELEMENTS = 2**24
+MAX_ELEMENTS = 2**22  # of one shape
+MAX_NEURONS = 2**24  # elements of all nodes
+MAX_CONNECTIONS = 2**32  # of all nodes, in one time step: what a dense, convolving, pooling or joining loop visits
 MAX_NODES = 1024
 MAX_EDGES = 64
+MAX_ALL_EDGES = 4096
+MAX_STRIDE = 2**16 - 1
 MAX_COUNT = 2**16 - 1
 MAX_REFRACTORY = 255
 MAX_MARGIN = 2**41  # no two logits are further apart
@@ -70,6 +74,7 @@ def check(network: Network) -> None:
             _check_synapses(network, node, where)
         if node.codebook is not None:
             _check_codebook(node, node.codebook, where)
+    _check_size(network)
     _check_output(network)
     for name, bounds in network_bounds(network).items():
         bits = max(i.signed_bits for i in (bounds.k, *bounds.sums, *([] if bounds.j is None else [bounds.j])))
@@ -129,6 +134,8 @@ def _check_encoding(source: Input, encoding: Encoding) -> None:
 
 def _check_graph(network: Network) -> None:
     require(len(network.nodes) <= MAX_NODES, f"there are {len(network.nodes)} nodes; at most {MAX_NODES} are possible")
+    edges = sum(len(node.inputs) for node in network.nodes)
+    require(edges <= MAX_ALL_EDGES, f"its nodes have {edges} inputs; at most {MAX_ALL_EDGES} are possible")
     names = {network.input.name}
     for node in network.nodes:
         require(NAME.fullmatch(node.name), f"the node name {node.name!r:.60} does not match [a-z][a-z0-9_]*")
@@ -227,6 +234,31 @@ def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: s
     require(found[node.name].max_value <= MAX_COUNT, f"{where} counts further than {MAX_COUNT}")
 
 
+def connections(network: Network) -> int:
+    """Pairs of a source's element and a node's that the network visits in one time step."""
+    found = 0
+    for node in network.nodes:
+        for edge in node.inputs:
+            op = "join" if node.join is not None else "pool2d" if node.pool is not None else node.edge_op(edge)
+            each = 1  # per element of the output
+            if node.pool is not None:
+                each = prod(node.pool.kernel)
+            elif edge.weight is not None and op != "identity":
+                each = edge.weight.values.size // node.channels
+            found += each * node.size_out
+    return found
+
+
+def _check_size(network: Network) -> None:
+    """What the parts allow together may still be more than any hardware, and any computer that simulates it, can do."""
+    neurons = sum(node.size_out for node in network.nodes)
+    require(neurons <= MAX_NEURONS, f"its nodes have {neurons} elements; at most {MAX_NEURONS} are possible")
+    found = connections(network)
+    require(
+        found <= MAX_CONNECTIONS, f"it has {found} connections per time step; at most {MAX_CONNECTIONS} are possible"
+    )
+
+
 def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> None:
     shape = source_shape(network, edge)
     _check_shape(node.shape_in, f"{where}: shape_in")
@@ -280,7 +312,9 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     require(len(shape) == 3, f"{where} convolves {list(shape)}; (C, H, W) is wanted")
     require(len(node.shape_out) == 3, f"{where}: shape_out is {list(node.shape_out)}; (C, H, W) is wanted")
     (sv, sh), (pv, ph), groups = geometry.stride, geometry.padding, geometry.groups
-    require(sv >= 1 and sh >= 1 and groups >= 1, f"{where}: stride and groups are at least 1")
+    fits = 1 <= sv <= MAX_STRIDE and 1 <= sh <= MAX_STRIDE
+    require(fits, f"{where}: the stride is {sv}, {sh}; 1 to {MAX_STRIDE} are possible")
+    require(groups >= 1, f"{where} has {groups} groups; at least 1 is needed")
     require(W.values.ndim == 4, f"{where}: a conv2d weight has 4 dimensions, not {W.values.ndim}")
     kh, kw = W.values.shape[2:]
     require(1 <= kh <= 64 and 1 <= kw <= 64, f"{where}: the kernel is {kh}x{kw}; 1 to 64 are possible")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
 from mintaka.artifact import strict_json
@@ -23,6 +25,9 @@ METADATA_KEY = "mintaka"
 KNOWN = ".".join(map(str, FORMAT_VERSION))
 DTYPES = ("I8", "I16", "I32", "I64", "U8", "U16")  # as safetensors calls them
 NO_HASH = "sha256:" + "0" * 64
+MAX_FILE_BYTES = 2**28
+MAX_HEADER_BYTES = 2**23
+MAX_TENSORS = 2**14
 HASH = re.compile(r'\{"hash":"(sha256:[0-9a-f]{64})"')
 
 
@@ -83,7 +88,8 @@ def _digest(text: str, tensors: Mapping[str, np.ndarray]) -> str:
         values = tensors[name]
         little = values.astype(values.dtype.newbyteorder("<"), copy=False)
         head = f"\0{name}\0{values.dtype.name}\0{','.join(map(str, values.shape))}\0"
-        digest.update(head.encode() + little.tobytes())
+        digest.update(head.encode())
+        digest.update(np.ascontiguousarray(little).data)
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -93,21 +99,44 @@ def _read(path: Path) -> tuple[str, Tensors]:
     if not path.is_file():
         raise ArtifactError("there is no such file")
     try:
+        _check_container(path)
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if METADATA_KEY not in metadata:
-                raise ArtifactError("this is a safetensors file, but not a Mintaka artifact")
-            for name in file.keys():  # noqa: SIM118
-                dtype = file.get_slice(name).get_dtype()
-                if dtype not in DTYPES:
-                    raise ArtifactError(f"tensor '{name}' has dtype {dtype}; an artifact holds {', '.join(DTYPES)}")
+            metadata = file.metadata()
             tensors = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except ArtifactError:
         raise
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, MemoryError) as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the library's Rust code is no Exception
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArtifactError(f"this is not an intact safetensors file ({reason:.120})") from None
     return metadata[METADATA_KEY], tensors
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what is larger than an artifact can be, or holds other tensors, before the library reads it."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            raise ArtifactError(f"this file has {size} bytes; an artifact has at most {MAX_FILE_BYTES}")
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > size - 8:
+            raise ValueError(f"its header is said to have {length} bytes, the file has {size}")
+        if length > MAX_HEADER_BYTES:
+            raise ArtifactError(f"its header has {length} bytes; an artifact's has at most {MAX_HEADER_BYTES}")
+        text = file.read(length)
+    strict_json.check_containers(text, strict_json.MAX_CONTAINERS + 3 * MAX_TENSORS)
+    header = json.loads(text)
+    if METADATA_KEY not in (header.get("__metadata__") or {}):
+        raise ArtifactError("this is a safetensors file, but not a Mintaka artifact")
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    if len(tensors) > MAX_TENSORS:
+        raise ArtifactError(f"it holds {len(tensors)} tensors; an artifact has at most {MAX_TENSORS}")
+    for name, entry in tensors.items():
+        if entry["dtype"] not in DTYPES:
+            raise ArtifactError(
+                f"tensor '{name}' has dtype {entry['dtype']!s:.20}; an artifact holds {', '.join(DTYPES)}"
+            )
 
 
 def _parse(text: str) -> Json:

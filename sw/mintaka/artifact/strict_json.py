@@ -10,6 +10,7 @@ from mintaka.artifact.errors import ArtifactError
 
 MAX_CHARACTERS = 2**22
 MAX_DEPTH = 32
+MAX_CONTAINERS = 2**17  # objects and lists, each of which takes far more memory than characters
 MAX_DIGITS = 20
 
 
@@ -17,6 +18,7 @@ def parse(text: str) -> dict[str, Any]:
     """The object that `text` holds; ArtifactError where it is no JSON, no object, or beyond the limits above."""
     if len(text) > MAX_CHARACTERS:
         raise ArtifactError(f"its document has {len(text)} characters; at most {MAX_CHARACTERS} are possible")
+    check_containers(text, MAX_CONTAINERS)
     try:
         document = json.loads(
             text, object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_real
@@ -29,6 +31,13 @@ def parse(text: str) -> dict[str, Any]:
         raise ArtifactError("its document is not a JSON object")
     _check_depth(document)
     return document
+
+
+def check_containers(text: str | bytes, most: int) -> None:
+    """Raise ArtifactError where JSON may hold more objects and lists than `most`, before it is parsed."""
+    found = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if found > most:
+        raise ArtifactError(f"its JSON has {found} brackets; at most {most} objects and lists are possible")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
