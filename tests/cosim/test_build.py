@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from cosim.small import call
 from handmade import dense_network
 
 from mintaka.artifact import Network, save
-from mintaka_hw.implement import BoardError, Netlist, Part, Placed, build_board, load_board, part_of
+from mintaka_hw.implement import Board, BoardError, Netlist, Part, Placed, build_board, load_board, part_of
 from mintaka_hw.implement import build as module_build
 from mintaka_hw.implement.build import logic_cells
 from mintaka_hw.implement.errors import PlaceError
+from mintaka_hw.plan import Plan, make_plan
 
 SMALL = dense_network((6, 8, 3), seed=4)
 
@@ -37,6 +39,14 @@ def counting(cells: Callable[[int], dict[str, int]]) -> Callable[..., Netlist]:
     return synthesize
 
 
+def described(plan: Plan, _: Board, folder: Path | str, *, baud: int) -> Any:  # noqa: ARG001
+    """For `generate_board`, where only the number of lanes matters: no Verilog."""
+    Path(folder).mkdir(parents=True)
+    path = Path(folder) / "top.v"
+    path.with_name("design.json").write_text(json.dumps({"layers": [{"lanes": plan.layers[0].lanes}]}))
+    return SimpleNamespace(verilog=path, parts=(), top="top")
+
+
 def earlier(folder: Path) -> None:
     """Something was built there before."""
     (folder / "eye.bit").write_bytes(b"bits")
@@ -52,13 +62,34 @@ def test_what_does_not_fit_is_refused_with_the_lanes_that_do(tmp_path: Path, mon
     assert str(error.value) == (
         "'handmade' with the lanes hidden1=4,head=3 does not fit on Colorlight i5: it takes 32,000 LUT of 24,288;"
         " of lanes limited alike for all layers, the most that fit are hidden1=3,head=3, with 24,000 of 24,288 LUT,"
-        " 50 of 24,288 FF, 0 of 56 BRAM: --lanes hidden1=3,head=3"
+        " 50 of 24,288 FF, 0 of 56 BRAM: --lanes hidden1=3,head=3, or --fit"
     )
     assert (tmp_path / "eye.bit").exists(), "an earlier build is not lost"
     assert len(list(tmp_path.iterdir())) == 2
     monkeypatch.setattr(module_build, "synthesize", counting(lambda _: {"LUT4": 30000, "TRELLIS_FF": 30000}))
     with pytest.raises(BoardError, match=r"it takes 30,000 LUT of 24,288 and 30,000 FF of 24,288; no lanes fit$"):
         build_board(SMALL, board, tmp_path, lanes=2, say=quiet)
+
+
+def test_the_search_for_lanes_says_what_it_tries_and_fit_builds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few trials, as what lanes take is nearly a line; a board for Vivado needs no placement."""
+    board, network, said = load_board("arty-a7-35t"), dense_network((6, 40, 3), seed=4), list[str]()
+    monkeypatch.setattr(module_build, "synthesize", counting(lambda lanes: {"LUT6": 5000 + 700 * lanes}))
+    monkeypatch.setattr(module_build, "generate_board", described)
+    monkeypatch.setattr(module_build, "_vivado", lambda *_: ())
+    built = build_board(network, board, tmp_path, lanes={"hidden1": 40, "head": 3}, fit=True, say=said.append)
+    assert built.plan.lanes == {"hidden1": 22, "head": 3}
+    assert built.resources["LUT"] == (20400, 20800)
+    assert json.loads((tmp_path / "build.json").read_text())["lanes"] == {"hidden1": 22, "head": 3}
+    assert json.loads((tmp_path / "verilog/design.json").read_text()) == {"layers": [{"lanes": 22}]}
+    tried = [line.partition("hidden1=")[2].partition(",")[0] for line in said if "(trial " in line]
+    assert tried[0] == "40"
+    assert set(tried) >= {"22", "23"}
+    assert len(tried) <= 5
+    assert "it takes 33,000 of 20,800 LUT, 0 of 41,600 FF, 0 of 50 BRAM: too much" in said
+    assert (tmp_path / "synthesis/netlist.json").is_file()
 
 
 def test_weights_that_no_lanes_can_hold_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +100,29 @@ def test_weights_that_no_lanes_can_hold_are_refused_at_once(tmp_path: Path, monk
         return {"SB_RAM40_4K": 60}
 
     monkeypatch.setattr(module_build, "synthesize", counting(cells))
-    large = dense_network((400, 100, 3), seed=4)
-    with pytest.raises(BoardError, match=r"60 BRAM of 30; no lanes fit, as the weights alone are .* hold 122,880$"):
+    large = dense_network((800, 100, 3), seed=4)
+    with pytest.raises(BoardError, match=r"at least 88 BRAM of 30.*; no lanes fit, as with one lane per layer .* BRAM"):
         build_board(large, load_board("icebreaker"), tmp_path, lanes=16, say=quiet)
-    assert asked == [16]
+    assert asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lanes_that_are_too_many_by_the_plan_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An accumulator has a LUT per bit: 400 of them are too many for this part."""
+    asked: list[int] = []
+
+    def cells(lanes: int) -> dict[str, int]:
+        asked.append(lanes)
+        return {"SB_LUT4": 12 * lanes}
+
+    monkeypatch.setattr(module_build, "synthesize", counting(cells))
+    monkeypatch.setattr(module_build, "generate_board", described)
+    wide, board = dense_network((20, 700, 3), seed=4), load_board("icebreaker")
+    width = make_plan(wide).layers[0].accumulator_width
+    with pytest.raises(BoardError, match=r"it takes at least 5,\d\d\d LUT of 5,280 and .*: --lanes hidden1=\d+,head=3"):
+        build_board(wide, board, tmp_path, lanes=700, say=quiet)
+    assert width * max(asked) <= 5280 < width * 700
+    assert len(asked) <= 6
 
 
 def test_a_clock_that_is_missed_makes_no_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,13 @@ import pytest
 from cosim.small import call
 from handmade import dense_network
 
-from mintaka.artifact import save
+from mintaka.artifact import load, save
+from mintaka_cosim.cli.support import progress_bar
 from mintaka_cosim.cli.tasks import task_display
 from mintaka_cosim.methods.work import Event
 from mintaka_cosim.synth.model import KINDS
-from mintaka_hw.implement import NEXTPNR, TARGETS
+from mintaka_hw.implement import NEXTPNR, TARGETS, least, part_of
+from mintaka_hw.plan import make_plan
 
 LIBERTY = Path(__file__).parent.parent / "tiny.lib"
 SMALL = ("--lanes", "2", "--part", "LFE5U-25F")
@@ -63,7 +65,7 @@ def done(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     return Done(json.loads(found.stdout), out, found.stderr)
 
 
-def test_a_family_of_devices(done: Done) -> None:
+def test_a_family_of_devices(done: Done, artifact: Path) -> None:
     figures, target = done.figures("ecp5"), done.target("ecp5")
     assert (target["part"], target["error"], target["path"]) == ("LFE5U-25F", None, None)
     assert {key: figures[key]["kind"] for key in ("LUT", "FF", "BRAM", "DSP")} == dict.fromkeys(
@@ -72,7 +74,9 @@ def test_a_family_of_devices(done: Done) -> None:
     assert figures["DSP"]["value"] == 0
     assert figures["FF"]["value"] == target["cells"]["TRELLIS_FF"] > 100
     assert figures["LUT"]["note"] == f"{figures['LUT']['value'] / 24288:.1%} of 24,288"
+    wanted = least(make_plan(load(artifact), 2), part_of("LFE5U-25F"))
     for unit in ("LUT", "FF"):  # every cell belongs to one part of the design
+        assert 0 < wanted[unit] < figures[unit]["value"]
         assert sum(share["resources"][unit] for share in target["shares"]) == figures[unit]["value"]
     assert {"layer hidden1", "layer head", "logits", "top"} <= {share["component"] for share in target["shares"]}
 
@@ -99,7 +103,8 @@ def test_the_files(done: Done) -> None:
             assert figure["kind"] in KINDS
     assert "layer hidden1" in page
     assert "src=" not in page.replace('src="data:', "")
-    assert {"ecp5: done", "asic: done"} == {line.partition(" (")[0] for line in done.said.splitlines()}
+    lines = [f"{name}: {what}" for name in ("ecp5", "asic") for what in ("synthesizing", "done")]
+    assert set(lines) == {line.partition(" (")[0] for line in done.said.splitlines()}
 
 
 def test_kept_results_are_found_again(done: Done, artifact: Path, build_cache: Path, capsys: Capture) -> None:
@@ -227,15 +232,50 @@ def _running(folder: Path) -> dict[int, str]:
     return found
 
 
-def test_a_tool_that_is_prepared_is_said_without_a_terminal(capsys: Capture) -> None:
-    """The rest of the progress is for terminals."""
+def test_progress_without_a_terminal(capsys: Capture) -> None:
+    """A line per stage of a task; where only its numbers change, now and then."""
     with task_display(1) as listen:
         listen(Event("begin", "ecp5"))
-        for text in ("synthesizing", "preparing Yosys for its first call, which takes a minute ..."):
+        slow = "preparing Yosys for its first call, which takes a minute ..."
+        for text in ("synthesizing", slow, "epoch 1", "epoch 2"):
             listen(Event("at", "ecp5", text))
         listen(Event("end", "ecp5"))
-    said = capsys.readouterr().err.splitlines()
-    assert said == ["ecp5: preparing Yosys for its first call, which takes a minute ...", "ecp5: done (0 s)"]
+    assert capsys.readouterr().err.splitlines() == [
+        "ecp5: synthesizing",
+        f"ecp5: {slow}",
+        "ecp5: epoch 1",
+        "ecp5: done (0 s)",
+    ]
+
+
+def test_a_bar_without_a_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, said in ((1e6, ["working ..."]), (0.0, ["working ...", "working: 1 of 1,000", "working: 2 of 1,000"])):
+        monkeypatch.setattr("mintaka_cosim.cli.support.LINE_SECONDS", seconds)
+        with progress_bar("working") as progress:
+            progress(1, 1000)
+            progress(2, 1000)
+        assert capsys.readouterr().err.splitlines() == said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--target", "ecp5"), "no part of ecp5 that is known here holds the design; of LFE5U-85F it takes at least 2"),
+        (("--target", "ice40", "--pnr"), "the design does not fit iCE40HX8K, it takes at least 1,"),
+    ],
+)
+def test_what_cannot_fit_is_refused_before_anything_is_generated(
+    words: tuple[str, ...], said: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is generated")
+
+    monkeypatch.setattr("mintaka_hw.verilog.generate", nothing)
+    save(dense_network([1000, 1100, 4], weight_bits=4), tmp_path / "large.safetensors")
+    found = call(capsys, "synth", tmp_path / "large.safetensors", "--lanes", "16", *words)
+    assert found.status == 1
+    assert found.err.startswith(f"mintaka: {words[1]}: {said}")
+    assert found.err.count("\n") == 1
 
 
 @pytest.mark.long

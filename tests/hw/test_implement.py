@@ -6,11 +6,13 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from handmade import dense_network
 from hw.netlist import simulate
 
 from mintaka_hw.implement import (
@@ -26,7 +28,9 @@ from mintaka_hw.implement import (
     check_fits,
     check_liberty,
     critical_path,
+    fit_problem,
     flow,
+    least,
     part_of,
     place,
     run_tool,
@@ -40,6 +44,7 @@ from mintaka_hw.implement.kept import kept
 from mintaka_hw.implement.place import read_report
 from mintaka_hw.implement.resources import resources, without_multipliers
 from mintaka_hw.implement.yosys import cells, module_of
+from mintaka_hw.plan import make_plan
 from mintaka_hw.verilog import Design
 
 LIBERTY = Path(__file__).parent.parent / "tiny.lib"
@@ -108,6 +113,28 @@ def faked(monkeypatch: pytest.MonkeyPatch, module: str, status: int, text: str, 
         return status, text
 
     monkeypatch.setattr(import_module(f"mintaka_hw.implement.{module}"), "run_tool", run)
+
+
+def test_what_a_plan_takes_at_least() -> None:
+    """Never more than synthesis finds: 784-128-10 W4 on 32 lanes took 3,636 LUT, 2,712 FF and 34 block RAMs of an ECP5,
+    784-1024-10 5,156, 4,382 and 191."""
+    ecp5 = part_of("LFE5U-85F")
+    for hidden, found in ((128, (3636, 2712, 34)), (1024, (5156, 4382, 191))):
+        plan = make_plan(dense_network([784, hidden, 10]), 32)
+        wanted = least(plan, ecp5)
+        assert all(0 < n <= most for n, most in zip(wanted.values(), found, strict=True))
+        assert wanted["BRAM"] > 0.6 * found[2]
+        assert fit_problem(plan, ecp5) is None
+    small = part_of("iCE40UP5K")
+    assert str(fit_problem(plan, small)).startswith("at least 794 BRAM of 30 and 3,2")
+    network = dense_network([784, 128, 10])
+    weight = network.nodes[0].inputs[0].weight
+    assert weight is not None
+    half = weight.values.copy()
+    half[::2] = 0  # every other lane's weights: synthesis drops their bits
+    edge = replace(network.nodes[0].inputs[0], weight=replace(weight, values=half))
+    pruned = replace(network, nodes=(replace(network.nodes[0], inputs=(edge,)), *network.nodes[1:]))
+    assert abs(least(make_plan(pruned, 32), ecp5)["BRAM"] - least(make_plan(network, 32), ecp5)["BRAM"] / 2) <= 1
 
 
 def test_a_yosys_that_stops_early_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -412,3 +412,40 @@ def test_strides_beyond_the_kernel_stay_exact(
     plan = make_plan(network, 3)
     inputs = random_inputs(network, samples=4, seed=1, rate=0.4)
     assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+def test_kernels_of_more_pixels_than_python_recurses() -> None:
+    """Elaborated: 20 x 64 pixels."""
+    Fragment.get(WindowReader(WindowPlan(StreamLayout(20, 64, 1, 1, 1), (20, 64), (1, 1), (0, 0), (1, 1))), None)
+
+
+def test_what_is_too_large_to_be_generated_is_refused_by_name() -> None:
+    """At once, and before the test vectors are run for the lanes."""
+    cases: dict[str, tuple[Network, int | str]] = {
+        r"at least 75,0.{6} bits of weights and membranes, 75,0.{6} of them in 'hidden1'; at most 67,108,864": (
+            dense_network([5000, 5000, 3], weight_bits=3),
+            "auto",
+        ),
+        r"9,003 lanes, 1,000 of them in 'hidden1'; at most 8,192": (dense_network([4, *[1000] * 9, 3]), 1000),
+        r"windows with 2,286,144 inputs of multiplexers, 254,016 of them in 'conv1'; at most 2,097,152": (
+            conv_network([1] * 10 + [2], picture=(64, 64), kernel=63, time_steps=1),
+            1,
+        ),
+        r"[\d,]+ cores, buffers and links, 129 of them in 'join0'; at most 4,096": (wide_join(64, 70), 1),
+    }
+    for said, (network, lanes) in cases.items():
+        with pytest.raises(PlanError, match=f"^the accelerator would have {said} are generated: "):
+            make_plan(network, lanes)
+
+
+def wide_join(inputs: int, joins: int) -> Network:
+    """Joins of the input with itself, so many times each, one behind the other."""
+    nodes, source = [], "input"
+    for number in range(joins):
+        edges = tuple(Edge(source, 0) for _ in range(inputs))
+        nodes.append(Node(f"join{number}", "join", edges, (2,), (2,), join="or"))
+        source = f"join{number}"
+    nodes.append(Node("head", "dense", (Edge(source, 0, IntTensor(np.ones((2, 2), np.int8), 2)),), (2,), (2,)))
+    network = Network("joins", 1, Input("input", (2,), "spikes", 1), tuple(nodes), Output("head"))
+    check(network)
+    return network

@@ -36,12 +36,17 @@ def build(
     sparse: SparseOption = "none",
     baud: Annotated[int, typer.Option("--baud", help="Baud rate of the serial line.", min=1)] = BAUD,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the placement.", min=1)] = 1,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Where the lanes do not fit, build with the largest that do.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Build the bitstream of a board that runs the network behind a serial line.
 
-    Generates the Verilog, synthesizes, places, routes and packs it; takes minutes. DIR then holds the bitstream,
-    build.json, the Verilog and the tools' logs. For boards with a part of Xilinx it holds scripts for Vivado instead.
+    Generates the Verilog, synthesizes, places, routes and packs it; takes minutes. What cannot fit, whatever the lanes,
+    is refused at once. Where fewer lanes fit, they are searched for and offered, or with --fit built. DIR then holds
+    the bitstream, build.json, the Verilog and the tools' logs. For boards with a part of Xilinx it holds scripts for
+    Vivado instead.
 
     Example: [b]mintaka build runs/demo/network.safetensors --board ulx3s --out build/ulx3s[/b]
     """
@@ -52,7 +57,7 @@ def build(
     network = load(artifact)
     chosen, zeros = parse_lanes(lanes), parse_sparse(sparse)
     check_folder("--out", out)
-    built = build_board(network, found, out, lanes=chosen, sparse=zeros, baud=baud, seed=seed, say=warn)
+    built = build_board(network, found, out, lanes=chosen, sparse=zeros, baud=baud, seed=seed, fit=fit, say=warn)
     if json:
         emit_json(built.to_json())
     else:

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
+LINE_SECONDS = 10
 SIGNALLED = 128  # and the signal's number
 BAUD = 115200  # of boards, unless they are built for another
 
@@ -160,7 +162,8 @@ def emit_json(value: Any) -> None:
 
 @contextlib.contextmanager
 def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, as a function of (done, total). Without a terminal it says begin and end in one line each."""
+    """A bar on stderr, as a function of (done, total). Without a terminal it says in a line that it begins, and every
+    `LINE_SECONDS` how far it is."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -168,7 +171,7 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, i
     if quiet or not error.is_terminal:
         if not quiet:
             print(f"{what} ...", file=sys.stderr, flush=True)
-        yield _no_progress
+        yield _no_progress if quiet else _lines(what)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=error) as bar:
@@ -177,7 +180,20 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, i
 
 
 def _no_progress(done: int, total: int) -> None:
-    """For machines and logs."""
+    """For machines."""
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    """For logs and pipes."""
+    last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return show
 
 
 def parse_lanes(text: str) -> Lanes:

@@ -82,17 +82,19 @@ def synth(
     plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
     if out is not None:
         check_folder("--out", out)
-    with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
-        design = generate(plan, (out if out is not None else Path(temporary)) / "verilog")
-        requests = _requests(design, parts, pnr, frequency, seed, liberty)
-        failed, report = _run(plan, design, requests, jobs or os.cpu_count() or 1)
-        if out is not None:
-            _write(report, requests, failed, out)
-    if len(failed) < len(requests):
-        if json:
-            emit_json(report.to_json())
-        else:
-            _print(report, out)
+    failed = _refused(plan, parts, pnr)
+    if len(failed) < len(parts):
+        with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
+            design = generate(plan, (out if out is not None else Path(temporary)) / "verilog")
+            requests = _requests(design, parts, pnr, frequency, seed, liberty)
+            failed, report = _run(plan, design, requests, failed, jobs or os.cpu_count() or 1)
+            if out is not None:
+                _write(report, requests, failed, out)
+        if len(failed) < len(requests):
+            if json:
+                emit_json(report.to_json())
+            else:
+                _print(report, out)
     for name, sentence in failed.items():
         warn(f"{name}: {sentence}")
     if failed:
@@ -132,6 +134,15 @@ def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, li
         check_liberty(liberty)
 
 
+def _refused(plan: Plan, parts: dict[str, Part | None], pnr: bool) -> dict[str, str]:
+    """By target, why what the plan takes at least is too much: known before anything is generated."""
+    from mintaka_cosim.synth import refusal
+    from mintaka_hw.implement import NEXTPNR
+
+    found = {name: refusal(part, plan, pnr=pnr and name in NEXTPNR) for name, part in parts.items()}
+    return {name: sentence for name, sentence in found.items() if sentence is not None}
+
+
 def _requests(
     design: Design, parts: dict[str, Part | None], pnr: bool, frequency: float | None, seed: int, liberty: Path | None
 ) -> list[Request]:
@@ -145,13 +156,16 @@ def _requests(
     return [Request(design, name, part, pnr and name in NEXTPNR, frequency, seed, file) for name, part in parts.items()]
 
 
-def _run(plan: Plan, design: Design, requests: list[Request], jobs: int) -> tuple[dict[str, str], SynthReport]:
+def _run(
+    plan: Plan, design: Design, requests: list[Request], refused: dict[str, str], jobs: int
+) -> tuple[dict[str, str], SynthReport]:
     """What went wrong by target, and the report."""
     from mintaka_cosim.methods.work import run_tasks
     from mintaka_cosim.synth import build_report, target_task
 
-    with task_display(len(requests)) as listen:
-        failed = run_tasks([target_task(request) for request in requests], jobs, listen)
+    tasks = [target_task(request) for request in requests if request.target not in refused]
+    with task_display(len(tasks)) as listen:
+        failed = refused | run_tasks(tasks, jobs, listen)
     return failed, build_report(plan, design, requests, failed)
 
 

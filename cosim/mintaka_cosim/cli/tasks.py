@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -11,17 +12,31 @@ if TYPE_CHECKING:
     from mintaka_cosim.methods.work import Event
 
 SLOW = "preparing"  # how `mintaka_hw.implement` says that a tool's first call takes a minute
+AGAIN_SECONDS = 60  # without a terminal: where only numbers of a line have changed
 
 
 @contextlib.contextmanager
 def task_display(total: int) -> Iterator[Callable[[Event], None]]:
-    """A line per task that ends, and where one waits for a tool's first call; on a terminal also what is going on."""
+    """A line per task that ends, and where one waits for a tool's first call. What is going on is a bar on a terminal,
+    elsewhere a line for each stage of a task, and now and then how far it is."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     begun: dict[str, tuple[float, TaskID]] = {}
+    said_last: dict[str, tuple[str, float]] = {}  # by task: a stage, and when
+
+    def is_news(event: Event) -> bool:
+        if event.text.startswith(SLOW):
+            return True
+        stage, now = re.sub(r"\d+", "", event.text), time.monotonic()
+        before, then = said_last.get(event.task, ("", now))
+        if console.is_terminal or (stage == before and now - then < AGAIN_SECONDS):
+            return False
+        said_last[event.task] = stage, now
+        return True
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         whole = bar.add_task("all", total=total)
@@ -30,7 +45,7 @@ def task_display(total: int) -> Iterator[Callable[[Event], None]]:
             if event.kind == "begin":
                 begun[event.task] = time.monotonic(), bar.add_task(event.task, total=1)
             elif event.kind == "at":
-                if event.text.startswith(SLOW):
+                if is_news(event):
                     console.print(f"{event.task}: {escape(event.text)}")
                 bar.update(begun[event.task][1], description=f"{event.task}: {event.text}")
             else:

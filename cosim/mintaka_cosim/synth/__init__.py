@@ -2,7 +2,7 @@
 
 from mintaka_cosim.synth.build import build_report
 from mintaka_cosim.synth.model import SynthReport, TargetReport
-from mintaka_cosim.synth.request import Request, products, target_task
+from mintaka_cosim.synth.request import Request, products, refusal, target_task
 from mintaka_cosim.synth.show import print_report, render_html
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "build_report",
     "print_report",
     "products",
+    "refusal",
     "render_html",
     "target_task",
 ]

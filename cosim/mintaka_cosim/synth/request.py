@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from mintaka_cosim.methods.work import Task
-from mintaka_hw.implement import Part, gates, synthesized, timed
+from mintaka_hw.implement import PARTS, Part, fit_problem, gates, synthesized, timed
+from mintaka_hw.plan import Plan
 from mintaka_hw.verilog import Design
 
 
@@ -37,6 +38,20 @@ def _fill(request: Request, say: Callable[[str], None]) -> None:
         timed(request.design, request.part, frequency_mhz=request.frequency_mhz, seed=request.seed, say=say)
     else:
         synthesized(request.design, request.part, say=say)
+
+
+def refusal(part: Part | None, plan: Plan, *, pnr: bool) -> str | None:
+    """Why the tools need not begin: what is to be placed cannot fit its part, or is too much for every part of the
+    family. None where that is not known before synthesis, and for standard cells."""
+    problem = None if part is None else fit_problem(plan, part)
+    if part is None or problem is None:
+        return None
+    if pnr:
+        return f"the design does not fit {part.name}, it takes {problem}: use fewer lanes or another part"
+    others = [each for each in PARTS.values() if each.target == part.target]
+    if any(fit_problem(plan, each) is None for each in others):
+        return None
+    return f"no part of {part.target} that is known here holds the design; of {part.name} it takes {problem}"
 
 
 def products(request: Request) -> dict[str, Path]:

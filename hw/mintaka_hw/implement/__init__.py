@@ -6,6 +6,7 @@ from mintaka_hw.implement.board_design import BoardDesign, generate_board
 from mintaka_hw.implement.build import Build, build_board
 from mintaka_hw.implement.components import CriticalPath, by_component, critical_path, scopes_of, spoken
 from mintaka_hw.implement.errors import ImplementError, PlaceError, SynthesisError
+from mintaka_hw.implement.floor import fit_problem, least
 from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, gates, synthesized, timed
 from mintaka_hw.implement.harness import harness_pins, in_harness
 from mintaka_hw.implement.outreg import use_output_registers
@@ -45,10 +46,12 @@ __all__ = [
     "check_fits",
     "check_liberty",
     "critical_path",
+    "fit_problem",
     "gates",
     "generate_board",
     "harness_pins",
     "in_harness",
+    "least",
     "load_board",
     "part_of",
     "place",

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tempfile
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.board import Board, BoardError
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
 from mintaka_hw.implement.errors import PlaceError
+from mintaka_hw.implement.floor import fit_problem
 from mintaka_hw.implement.outreg import use_output_registers
 from mintaka_hw.implement.pack import pack
 from mintaka_hw.implement.place import LOG as NEXTPNR_LOG
@@ -30,12 +32,6 @@ from mintaka_hw.verilog import generate
 
 REPORT = "build.json"
 BAUD = 115200
-BLOCK_BITS = {
-    "ecp5": 18432,
-    "ice40": 4096,
-    "gowin": 18432,
-    "xc7": 36864,
-}  # of a block RAM, as `Part.capacity` counts them
 
 
 @dataclass(frozen=True)
@@ -93,27 +89,30 @@ def build_board(
     sparse: Sparse = (),
     baud: int = BAUD,
     seed: int = 1,
+    fit: bool = False,
     say: Say = on_stderr,
 ) -> Build:
     """Generate, synthesize, place, route and pack; all files go into `out_dir`, a report `build.json` among them.
 
     lanes, sparse : as for `make_plan`. seed : of the placement. say : is told what is going on.
+    fit : where the design does not fit, build it with the largest lanes that do.
     For boards of the family xc7 the rest is left to Vivado: scripts for it are written instead of a bitstream.
     Raises PlanError; ImplementError where a tool fails; BoardError where the design does not fit, with the largest
-    lanes that do, or is slower than the board's clock.
+    lanes that do, or is slower than the board's clock. What cannot fit with any lanes is refused before synthesis.
     """
     out_dir = Path(out_dir)
     part = part_of(board.part)
     plan = make_plan(network, lanes, sparse)
     with tempfile.TemporaryDirectory(prefix="mintaka-") as name:  # nothing of out_dir is lost where it does not fit
         trial = Path(name)
-        netlist, used = _synthesized(generate_board(plan, board, trial, baud=baud), part, trial / "synthesis", say)
-        if shortage(used, part):
-            raise BoardError(_too_large(plan, board, part, used, baud, trial, say))
+        found = fitting(plan, board, part, baud, trial, say)
+        if found.plan is not plan and not fit:
+            raise BoardError(f"{found.problem}: --lanes {_lanes(found.plan)}, or --fit")
+        plan, netlist, used = found.plan, found.netlist, found.used
         _remove_products(out_dir)
         design = generate_board(plan, board, out_dir / "verilog", baud=baud)
         shutil.rmtree(out_dir / "synthesis", ignore_errors=True)
-        shutil.move(trial / "synthesis", out_dir / "synthesis")
+        shutil.move(netlist.json.parent, out_dir / "synthesis")
     netlist = replace(netlist, json=out_dir / "synthesis" / netlist.json.name)
     pins = out_dir / board.pins.name
     write_whole(pins, board.pins.read_bytes())
@@ -181,46 +180,83 @@ def shortage(used: Mapping[str, float], part: Part) -> dict[str, tuple[float, fl
     return {unit: (used[unit], most) for unit, most in part.capacity.items() if used[unit] > most}
 
 
-def _synthesized(design: BoardDesign, part: Part, folder: Path, say: Say) -> tuple[Netlist, dict[str, float]]:
-    """The netlist, and what it takes."""
-    say(f"synthesizing {design.top} for {part.name}")
-    netlist = synthesize((design.verilog, *design.parts), design.top, part, folder, say=say)
-    used = dict(netlist.resources)
-    if part.target == "ice40":
-        used["LUT"] = logic_cells(netlist)
-    return netlist, used
+@dataclass(frozen=True)
+class Fitting:
+    """A plan that fits, synthesized. problem : where it has fewer lanes than were asked for, why, and what it takes."""
+
+    plan: Plan
+    netlist: Netlist
+    used: dict[str, float]
+    problem: str = ""
 
 
-def _too_large(
-    plan: Plan, board: Board, part: Part, used: Mapping[str, float], baud: int, folder: Path, say: Say
-) -> str:
-    """What there is too little of, and the largest limit of all layers' lanes with which it fits."""
-    numbers = " and ".join(f"{n:,g} {unit} of {there:,g}" for unit, (n, there) in shortage(used, part).items())
-    said = f"'{plan.network.name}' with the lanes {_lanes(plan)} does not fit on {board.name}: it takes {numbers}"
-    weights = sum(memory.bits for _, memory in plan.memories if memory.name == "weights")
-    there = int(part.capacity["BRAM"]) * BLOCK_BITS[part.target]
-    if weights > there:
-        return f"{said}; no lanes fit, as the weights alone are {weights:,} bits and its block RAMs hold {there:,}"
+def fitting(plan: Plan, board: Board, part: Part, baud: int, folder: Path, say: Say) -> Fitting:
+    """The plan, or where it does not fit the one with the largest limit of all layers' lanes that does.
 
-    def with_lanes(most: int) -> tuple[Plan, dict[str, float]]:
-        fewer = make_plan(plan.network, {n: min(lanes, most) for n, lanes in plan.lanes.items()}, plan.sparse)
-        return fewer, _synthesized(generate_board(fewer, board, folder, baud=baud), part, folder / "synthesis", say)[1]
+    folder : for the trials; the netlist of the one that is returned is kept. Raises BoardError where no lanes fit:
+    before any synthesis where the plan alone says so.
+    """
+    what = f"'{plan.network.name}' with the lanes {_lanes(plan)} does not fit on {board.name}"
+    problem = fit_problem(plan, part)
+    most = at = max(plan.lanes.values())
+    if problem is not None:
+        fewest = fit_problem(_limited(plan, 1), part)
+        if fewest is not None:
+            raise BoardError(f"{what}: it takes {problem}; no lanes fit, as with one lane per layer it takes {fewest}")
+        at = bisect_left(range(2, most), True, key=lambda n: fit_problem(_limited(plan, n), part) is not None) + 1
+    trials = 0
 
-    best = None
-    fits, too_many = 0, max(plan.lanes.values())
-    while too_many - fits > 1:
-        most = (fits + too_many) // 2
-        fewer, takes = with_lanes(most)
-        if shortage(takes, part):
-            too_many = most
+    def tried(lanes: int) -> Fitting:
+        nonlocal trials
+        trials += 1
+        limited = plan if lanes == most else _limited(plan, lanes)
+        design = generate_board(limited, board, folder / f"trial_{lanes}", baud=baud)
+        say(f"synthesizing {design.top} for {part.name} with the lanes {_lanes(limited)} (trial {trials})")
+        netlist = synthesize((design.verilog, *design.parts), design.top, part, folder / f"netlist_{lanes}", say=say)
+        used = dict(netlist.resources)
+        if part.target == "ice40":
+            used["LUT"] = logic_cells(netlist)
+        return Fitting(limited, netlist, used)
+
+    fits: Fitting | None = None
+    fit_lanes, too_many = 0, at + 1
+    known: list[tuple[int, float]] = []  # lanes, and the part's fullness by what is scarcest
+    while too_many - fit_lanes > 1:
+        found = tried(at)
+        short = shortage(found.used, part)
+        say(f"it takes {_numbers(found.used, part)}: {'too much' if short else 'it fits'}")
+        if short and problem is None:
+            problem = " and ".join(f"{n:,g} {unit} of {there:,g}" for unit, (n, there) in short.items())
+        if short:
+            too_many = at
         else:
-            fits, best = most, (fewer, takes)
-    if best is None:
-        return f"{said}; no lanes fit"
-    lanes = _lanes(best[0])
-    return f"{said}; of lanes limited alike for all layers, the most that fit are {lanes}, with" + (
-        f" {_numbers(best[1], part)}: --lanes {lanes}"
+            fits, fit_lanes = found, at
+        known.append((at, max(found.used[unit] / there for unit, there in part.capacity.items())))
+        at = _next(known, fit_lanes, too_many)
+    if fits is None:
+        raise BoardError(f"{what}: it takes {problem}; no lanes fit")
+    if fits.plan is plan:
+        return fits
+    numbers = _numbers(fits.used, part)
+    return replace(
+        fits,
+        problem=f"{what}: it takes {problem}; of lanes limited alike for all layers, the most that fit are"
+        f" {_lanes(fits.plan)}, with {numbers}",
     )
+
+
+def _next(known: list[tuple[int, float]], fits: int, too_many: int) -> int:
+    """Between what fits and what does not: first where the line through the last two trials meets the full part."""
+    lanes, full = known[-1]
+    other, other_full = known[-2] if len(known) > 1 else (0, 0.0)
+    slope = (full - other_full) / (lanes - other)
+    guess = int(lanes + (1 - full) / slope) if slope > 0 and len(known) < 4 else (fits + too_many) // 2
+    return min(max(guess, fits + 1), too_many - 1)
+
+
+def _limited(plan: Plan, most: int) -> Plan:
+    """The plan with at most that many lanes in every layer."""
+    return make_plan(plan.network, {name: min(lanes, most) for name, lanes in plan.lanes.items()}, plan.sparse)
 
 
 def _numbers(used: Mapping[str, float], part: Part) -> str:

@@ -23,6 +23,7 @@ from mintaka.errors import MintakaError
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
+from mintaka_hw.plan.limits import memory_problem, size_problem
 from mintaka_hw.plan.link import Link, links
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.pool import PoolPlan
@@ -150,9 +151,13 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
     run_time : make the steps of a sample, and the margins where there are some, inputs of the design instead of
         constants. It takes a few gates and counters, and no cycle.
 
-    Raises PlanError where the hardware has no core for a node, the lanes make no sense, or no weight can be left out.
+    Raises PlanError where the hardware has no core for a node, the lanes make no sense, no weight can be left out, or
+    the design is too large to be generated (`mintaka_hw.plan.limits`).
     """
     nodes = _buildable(network)
+    problem = None if sparse else memory_problem(network)
+    if problem is not None:
+        raise PlanError(problem)
     chosen = _lanes(network, nodes, lanes)
     wanted = _sparse(nodes, sparse)
     bounds = network_bounds(network)
@@ -174,7 +179,7 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
         if sparse == "auto" and zeros_problem(node) is None:
             choices = (stages[-1], layer(node, sparse=True))
             stages[-1] = min(choices, key=lambda stage: sum(memory.bits for memory in stage.memories))
-    return Plan(
+    plan = Plan(
         network,
         content_hash(network),
         layouts[network.input.name],
@@ -182,6 +187,10 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
         tuple(links(network, layouts)),
         run_time,
     )
+    problem = size_problem(plan)
+    if problem is not None:
+        raise PlanError(problem)
+    return plan
 
 
 def _sparse(nodes: list[Node], sparse: Sparse) -> frozenset[str]:

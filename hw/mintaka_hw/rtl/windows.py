@@ -16,6 +16,8 @@ from amaranth.lib.wiring import In, Out
 from mintaka_hw.plan.window import WindowPlan
 from mintaka_hw.rtl.skip import Skip
 
+OR_PART = 256
+
 
 def pixel_layout(plan: WindowPlan) -> data.StructLayout:
     """A pixel of a window: its `bits`, its `position` in the kernel, row by row, and whether it is the window's `last`.
@@ -139,7 +141,7 @@ class WindowReader(wiring.Component):
         kh, kw = plan.kernel
         by_row = [lowest[ky * kw : (ky + 1) * kw] for ky in range(kh)]
         start = reduce(or_, (Mux(row.any(), starts[ky], 0) for ky, row in enumerate(by_row)))
-        column = reduce(or_, (Mux(row[kx], kx, 0) for row in by_row for kx in range(kw)))
+        column = any_of([Mux(row[kx], kx, 0) for row in by_row for kx in range(kw)])
         m.d.comb += [port.en.eq(step), port.addr.eq(start + column)]
         given = Signal(self.o.payload.shape(), reset_less=True)
         with m.If(step):
@@ -283,6 +285,12 @@ class WindowReader(wiring.Component):
             row = Array([by_ring_row[(t + ky) % rows] for t in range(rows)])[top]
             found.append(Mux(inside.bit_select(ky, 1), row & columns, 0))
         return Cat(found)
+
+
+def any_of(values: list[Value]) -> Value:
+    """The OR of them, in parts: Amaranth descends into an expression call by call; kernels have up to 4,096 pixels."""
+    parts = [reduce(or_, values[first : first + OR_PART]) for first in range(0, len(values), OR_PART)]
+    return reduce(or_, parts)
 
 
 def of_section(parts: list[Value], section: Value) -> Value:
