@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mintaka.errors import MintakaError
 from mintaka.system import children
+from mintaka_hw.quoting import make_word
 
 SETUP = "run `make setup`, or `pip install -r requirements.lock`"
 NEXTPNR = {"ecp5": "ECP5", "ice40": "iCE40", "himbaechel-gowin": "Gowin", "nexus": "Nexus"}
@@ -79,7 +80,7 @@ def simulation_env() -> dict[str, str]:
     env["VERILATOR_ROOT"] = str(verilator_root())
     env["PATH"] = os.pathsep.join([str(verilator().parent), env.get("PATH", os.defpath)])
     flags = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_COROUTINES=-fcoroutines"
-    env["MAKEFLAGS"] = f"{flags} PYTHON3={sys.executable} CXX=g++ LINK=g++"
+    env["MAKEFLAGS"] = f"{flags} PYTHON3={make_word(sys.executable)} CXX=g++ LINK=g++"
     return env
 
 

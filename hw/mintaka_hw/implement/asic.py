@@ -12,7 +12,8 @@ from typing import Any
 
 from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.tools import Say, on_stderr
-from mintaka_hw.implement.yosys import STAT, quoted, run_yosys
+from mintaka_hw.implement.yosys import STAT, run_yosys
+from mintaka_hw.quoting import yosys_path
 
 MEMORY = "$mem_v2"
 NAND2 = 4  # transistors; one gate equivalent
@@ -98,7 +99,7 @@ def to_gates(
     Initial values of registers are left out, as a chip has none: `rst` sets all that need one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    commands = [f"read_verilog {quoted(path, folder)}" for path in files]
+    commands = [f"read_verilog {yosys_path(path, folder)}" for path in files]
     commands += [
         f"hierarchy -check -top {top}",
         f"synth -flatten -top {top} -run begin:fine",
@@ -114,7 +115,7 @@ def to_gates(
         check_liberty(liberty)
         (folder / ABC_SCRIPT).write_text(ABC_COMMANDS.replace("; ", "\n") + "\n")
         (folder / ABC_STATS).unlink(missing_ok=True)
-        library = f"-liberty {quoted(liberty, folder)}"
+        library = f"-liberty {yosys_path(liberty, folder)}"
         commands += [f"dfflibmap {library}", "opt -fast -nodffe -nosdff", f"abc {library} -script {ABC_SCRIPT}"]
         products.append(ABC_STATS)
         stat = library

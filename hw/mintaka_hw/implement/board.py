@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mintaka.artifact.toml import read_toml
 from mintaka.errors import MintakaError
@@ -22,6 +22,14 @@ LOCATIONS = {
     "xc7": r"PACKAGE_PIN (?P<pin>\w+) .*\[get_ports (?P<port>\w+)\]",
 }
 Family = Literal["ecp5", "ice40", "gowin", "xc7"]
+BITSTREAM = "{bitstream}"
+MAX_LINE, MAX_HZ, MAX_PIN_FILE = 200, 10**10, 2**20
+# Vivado runs a pin file as a program (Tcl). These commands only set something, and call nothing but what finds it.
+XDC_LINE = re.compile(
+    r"(?:set_property|create_clock|create_generated_clock|set_false_path|set_clock_groups|set_input_delay"
+    r"|set_output_delay|set_input_jitter)(?:[ \t]+(?:[\w.:/+-]+|\{[\w.:/+ \t-]*\}"
+    r"|\[(?:current_design|get_(?:ports|clocks|pins|nets|cells)[ \t]+(?:[\w.:/-]+|\{[\w.:/ \t-]*\}))\]))*"
+)
 
 
 class BoardError(MintakaError, ValueError):
@@ -32,24 +40,55 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _matching(pattern: str, wanted: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text, re.ASCII) is None:
+            raise ValueError(f"must be {wanted}, got '{text:.60}'")
+        return text
+
+    return AfterValidator(check)
+
+
+def _line(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text.strip()) <= MAX_LINE:
+        raise ValueError(f"must be a line of 1 to {MAX_LINE} printable characters, got '{text:.60}'")
+    return text
+
+
+def _program(text: str) -> str:
+    """A command that a person runs; nothing in it is replaced but the bitstream's name."""
+    if BITSTREAM not in text:
+        raise ValueError(f"'{text}' has no {BITSTREAM} in it")
+    if rest := re.search(r"[{}]\w*\}?", text.replace(BITSTREAM, "")):
+        raise ValueError(f"'{text}' has '{rest[0]}' in it; only {BITSTREAM} is replaced")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+Program = Annotated[str, AfterValidator(_line), AfterValidator(_program)]
+PinName = Annotated[str, _matching(r"\w{1,16}", "a pin of letters and digits")]
+Word = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,39}|", "letters, digits and . / _ -")]
+FileName = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", "the name of a file beside this one")]
+
+
 class Clock(_Part):
     """The clock that all of the design runs with."""
 
-    pin: str
-    hz: PositiveInt
+    pin: PinName
+    hz: Annotated[int, Field(gt=0, le=MAX_HZ)]
 
 
 class Uart(_Part):
     """The serial line, as the FPGA sees it: `rx` is an input."""
 
-    rx: str
-    tx: str
+    rx: PinName
+    tx: PinName
 
 
 class Pin(_Part):
     """A LED or a button; `active_low` where 0 is lit or pressed."""
 
-    pin: str
+    pin: PinName
     active_low: bool = False
 
 
@@ -61,15 +100,15 @@ class BoardFile(_Part):
     program : the command that loads `{bitstream}`. serial : which plug the serial line ends in.
     """
 
-    name: str = Field(min_length=1)
+    name: Line
     family: Family
-    part: str
-    order: str = ""
-    package: str
-    speed: str = ""
-    pin_file: str
-    program: str
-    serial: str
+    part: Word
+    order: Word = ""
+    package: Word
+    speed: Word = ""
+    pin_file: FileName
+    program: Program
+    serial: Line
     clock: Clock
     uart: Uart
     led: Pin
@@ -117,7 +156,8 @@ def load_board(name: str) -> Board:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise BoardError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise BoardError(f"{path}: {where}: {said[:1].lower()}{said[1:]}") from None
     pins = path.parent / board.pin_file
     found = Board(**board.model_dump(), key=path.stem, pins=pins)
     _check(found, path)
@@ -130,12 +170,7 @@ def _check(board: Board, path: Path) -> None:
         raise BoardError(f"{path}: part: '{board.part}' is not known in the family {board.family}; known are {known}")
     if board.family == "xc7" and not board.order:
         raise BoardError(f"{path}: order: Vivado wants the part's whole name, as xc7a35ticsg324-1L")
-    if "{bitstream}" not in board.program:
-        raise BoardError(f"{path}: program: '{board.program}' has no {{bitstream}} in it")
-    try:
-        text = board.pins.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BoardError(f"{path}: pin_file: {board.pins} cannot be read ({error.strerror})") from None
+    text = _pin_text(board, path)
     located = {match["port"]: match["pin"] for match in re.finditer(LOCATIONS[board.family], text)}
     for port, pin in board.ports.items():
         if located.get(port) != pin:
@@ -143,3 +178,24 @@ def _check(board: Board, path: Path) -> None:
             raise BoardError(f"{path} has '{port}' at pin {pin}, but {board.pins.name} {said}")
     for port in sorted(set(located) - set(board.ports)):
         raise BoardError(f"{board.pins} has a pin for '{port}', which no board design has a port for")
+
+
+def _pin_text(board: Board, path: Path) -> str:
+    """The pin file's content, in which nothing acts."""
+    try:
+        with board.pins.open("rb") as file:
+            data = file.read(MAX_PIN_FILE + 1)
+    except OSError as error:
+        raise BoardError(f"{path}: pin_file: {board.pins} cannot be read ({error.strerror})") from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BoardError(f"{board.pins} is no text in UTF-8") from None
+    if len(data) > MAX_PIN_FILE:
+        raise BoardError(f"{board.pins} has more than {MAX_PIN_FILE:,} bytes")
+    if board.family == "xc7":
+        for number, line in enumerate(text.split("\n"), 1):  # where Tcl ends a line, and nowhere else
+            bare = line.strip(" \t\r")
+            if bare and not (bare.startswith("#") and not bare.endswith("\\")) and XDC_LINE.fullmatch(bare) is None:
+                raise BoardError(f"{board.pins}, line {number}: '{bare:.60}' is no constraint that only sets something")
+    return text

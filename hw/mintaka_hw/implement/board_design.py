@@ -9,6 +9,7 @@ from mintaka.artifact.whole import write_whole
 from mintaka_hw.host.uart import UartHost, cycles_per_bit
 from mintaka_hw.implement.board import Board
 from mintaka_hw.plan import Plan
+from mintaka_hw.quoting import verilog_comment
 from mintaka_hw.verilog import Design, generate
 from mintaka_hw.verilog.corefile import core_file
 from mintaka_hw.verilog.waivers import waivers
@@ -63,7 +64,7 @@ def board_top(board: Board, top: str, inner: str, artifact_hash: str) -> str:
         older = f"pressed[1] ? {RESET_BITS + 1}'d0 : {older}"
     return f"""// {top}
 //
-// The network on the board {board.name}: power-on reset, serial line, LED.
+// The network on the board {verilog_comment(board.name)}: power-on reset, serial line, LED.
 // The LED blinks, and is on while samples are computed.
 //
 // clock: {board.clock.hz} Hz

@@ -15,7 +15,7 @@ from typing import Any
 
 from mintaka.artifact import Network
 from mintaka.artifact.whole import write_whole
-from mintaka_hw.implement.board import Board, BoardError
+from mintaka_hw.implement.board import BITSTREAM, Board, BoardError
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.floor import fit_problem
@@ -28,6 +28,7 @@ from mintaka_hw.implement.tools import Say, on_stderr
 from mintaka_hw.implement.vivado import ip_script, project_script
 from mintaka_hw.implement.yosys import Netlist, synthesize
 from mintaka_hw.plan import Lanes, Plan, Sparse, make_plan
+from mintaka_hw.quoting import shell_word
 from mintaka_hw.verilog import generate
 
 REPORT = "build.json"
@@ -56,7 +57,7 @@ class Build:
     def command(self) -> str:
         """What loads the bitstream."""
         name = f"{self.design.top}.bit" if self.bitstream is None else str(self.bitstream)
-        return self.board.program.format(bitstream=name)
+        return self.board.program.replace(BITSTREAM, shell_word(name))
 
     def to_json(self) -> dict[str, Any]:
         placed = self.placed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mintaka_hw.implement.board import Board
+from mintaka_hw.quoting import tcl_comment, tcl_word
 
 HEADER = """# {what}
 # Written by Mintaka, which has not run it: Vivado is no part of its tools. Usage:
@@ -19,11 +20,11 @@ def project_script(board: Board, name: str, top: str, files: Sequence[str], pins
     name : of the script. files, pins : relative to it.
     """
     return (
-        HEADER.format(what=f"{top} on {board.name}: from Verilog to {top}.bit", name=name)
+        HEADER.format(what=f"{top} on {tcl_comment(board.name)}: from Verilog to {top}.bit", name=name)
         + f"""
-create_project {top} $here/project -part {board.order} -force
+create_project {top} $here/project -part {tcl_word(board.order)} -force
 add_files -norecurse {_listed(files)}
-add_files -fileset constrs_1 -norecurse [list $here/{pins}]
+add_files -fileset constrs_1 -norecurse [list $here/{tcl_word(pins)}]
 set_property top {top} [current_fileset]
 update_compile_order -fileset sources_1
 
@@ -52,7 +53,7 @@ def ip_script(board: Board, name: str, top: str, files: Sequence[str]) -> str:
     return (
         HEADER.format(what=f"{top} as an IP: AXI4-Stream in and out, AXI4-Lite registers, interrupt", name=name)
         + f"""
-create_project {top}_ip $here/project_ip -part {board.order} -force
+create_project {top}_ip $here/project_ip -part {tcl_word(board.order)} -force
 add_files -norecurse {_listed(files)}
 set_property top {top} [current_fileset]
 update_compile_order -fileset sources_1
@@ -86,4 +87,4 @@ ipx::save_core $core
 
 
 def _listed(files: Sequence[str]) -> str:
-    return "[list " + " ".join(f"$here/{name}" for name in files) + "]"
+    return "[list " + " ".join(f"$here/{tcl_word(name)}" for name in files) + "]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.resources import resources, without_multipliers
 from mintaka_hw.implement.targets import SCRIPTS, WITHOUT_PADS, Part
 from mintaka_hw.implement.tools import YOSYS, Say, complaint, on_stderr, run_tool
+from mintaka_hw.quoting import yosys_path
 
 STAT, LOG = "stat.json", "yosys.log"
 
@@ -44,7 +44,7 @@ def synthesize(
     folder.mkdir(parents=True, exist_ok=True)
     options = [SCRIPTS[part.target], part.script, "" if pads else WITHOUT_PADS.get(part.target, "")]
     script = " ".join(option for option in options if option)
-    commands = [f"read_verilog {quoted(path, folder)}" for path in files]
+    commands = [f"read_verilog {yosys_path(path, folder)}" for path in files]
     # Names that say where a cell comes from are given by autoname; some families' scripts do it themselves.
     commands += [f"hierarchy -check -top {top}", f"{script} -top {top}", "autoname", f"tee -o {STAT} stat -json"]
     commands += [f"select {top}", f"write_json -selected {top}.json"]
@@ -80,11 +80,6 @@ def run_yosys(
         early = "" if status else f" (it stopped before it wrote {missing[0]})"
         raise SynthesisError(f"Yosys failed on {what}: {complaint(text)}{early}")
     return text
-
-
-def quoted(path: Path, folder: Path) -> str:
-    """A path in a script that runs in `folder`."""
-    return '"' + os.path.relpath(path, folder) + '"'
 
 
 def module_of(verilog: str, top: str, layer: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+
+from mintaka_hw.quoting import yaml_string
 
 Options = dict[str, str | list[str]]
 
@@ -36,7 +37,7 @@ def core_file(
             _target("sim", ["rtl", "waivers", "tb"], bench, "sim", verilator),
             _target("sim_icarus", ["rtl", "tb"], bench, "sim", icarus),
         ]
-    lines = ["CAPI=2:", f"name: ::{name}:0", f"description: {json.dumps(description)}", "", "filesets:"]
+    lines = ["CAPI=2:", f"name: ::{name}:0", f"description: {yaml_string(description)}", "", "filesets:"]
     return "\n".join([*lines, *filesets, "", "targets:", *targets]) + "\n"
 
 
