@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from contract.samples import coded, newer, signed, stepped, warm
 from cosim.small import DIRECT, call
 from strategies import with_zeros
+from sw.test_runs import RECIPE, write_data
 
 from mintaka.artifact import encode, run, save
 
@@ -270,7 +272,62 @@ def test_data(capsys: Capture, samples: Path) -> None:
     facts = json.loads(call(capsys, "data", "check", "digits", "--json").out)
     assert (facts["train"], facts["test"], facts["shape"], facts["classes"]) == (1347, 450, [1, 8, 8], 10)
     assert json.loads(call(capsys, "data", "check", samples, "--json").out)["test"] == 40
-    assert "30, real numbers (from 0 to 4254), 2" in " ".join(call(capsys, "data", "check", "wdbc").out.split())
+    assert "of 30 inputs; real numbers (0 to 4254); 2 classes" in " ".join(
+        call(capsys, "data", "check", "wdbc").out.split()
+    )
+
+
+def test_classes_that_are_texts(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused with the mapping, then mapped, and read by their names from then on."""
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "numbers.npz")
+    with np.load("numbers.npz") as numbers:
+        np.savez("own.npz", x=numbers["x"], y=np.array(["a\x1b[31m", "b", "c"])[numbers["y"]])
+    (tmp_path / "r.toml").write_text(RECIPE.format(data="own.npz"))
+    done = call(capsys, "data", "check", "own.npz")
+    assert done.status == 1
+    assert "own: 72 training and 18 test samples of 6 inputs; 4 bits (0 to 14); 3 classes" in done.out
+    assert ["b", "24", "6"] in [line.split() for line in done.out.splitlines()]
+    assert 'the classes in y are texts (a\\x1b[31m, b, c): labels = "map" in the recipe numbers them' in done.err
+    assert "\x1b" not in done.out + done.err
+    facts = json.loads(call(capsys, "data", "check", "own.npz", "--json").out)
+    assert (facts["classes"], facts["counts"][1]) == (3, {"name": "b", "train": 24, "test": 6})
+    done = call(capsys, "train", "r.toml")
+    assert (done.status, "labels = " in done.err) == (1, True)
+    (tmp_path / "r.toml").write_text('labels = "map"\n' + RECIPE.format(data="own.npz"))
+    done = call(capsys, "train", "r.toml")
+    assert done.status == 0, done.err
+    assert "own: 72 training and 18 test samples" in done.err
+    assert re.search(r"recall by class: a\\x1b\[31m [\d.]+%, b [\d.]+%, c [\d.]+%", done.out)
+    facts = json.loads(call(capsys, "export", "runs/mine", "--json").out)
+    words = ["run", facts["artifact"], "--input", "own.npz", "--out", "y.npz", "--json"]
+    by_name = json.loads(call(capsys, *words).out)["accuracy"]
+    assert by_name is not None
+    np.savez("other.npz", x=np.ones((3, 6), int), y=["b", "b", "d"])
+    done = call(capsys, *words[:3], "other.npz", *words[4:])
+    assert (done.status, "y holds the class 'd', but the network's classes are a" in done.err) == (1, True)
+    done = call(capsys, "report", "runs/mine")
+    assert done.status == 0, done.err
+    assert "recall by class: a\\x1b[31m" in done.out
+
+
+def test_a_rare_class(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before the training, and after it where the network never answers it."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("own.npz", x=rng.integers(0, 15, (200, 6)), y=(np.arange(200) % 20 == 0).astype(int))
+    quick = RECIPE.format(data="own.npz").replace("batch = 16", "batch = 16\nlearning_rate = 0.02")
+    (tmp_path / "r.toml").write_text(quick)
+    rare = "own: class 1 has 8 training samples, class 0 has 152: a network may never answer the rare one"
+    done = call(capsys, "data", "check", "own.npz")
+    assert (done.status, rare in done.err) == (0, True)
+    done = call(capsys, "train", "r.toml", "--json")
+    assert (done.status, rare in done.err) == (0, True)
+    silent = "class 1 (2 test samples) is never predicted"
+    assert silent in done.err
+    assert json.loads(done.out)["classes"][1] == {"name": "1", "samples": 2, "right": 0, "predicted": 0, "recall": 0.0}
+    call(capsys, "export", "runs/mine")
+    assert f"warning: {silent}" in " ".join(call(capsys, "report", "runs/mine").out.split())
 
 
 # ---- mistakes

@@ -113,6 +113,27 @@ def test_the_page_is_self_contained_and_escaped(run: Path) -> None:
     assert str(run) not in text
 
 
+def test_recall_by_class(run: Path) -> None:
+    form = json.loads((run / "history.json").read_text())
+    rows = [("cat", 30, 30, 40), ("<dog>", 10, 0, 0)]
+    form["classes"] = [dict(zip(("name", "samples", "right", "predicted"), row, strict=True)) for row in rows]
+    for epoch in form["epochs"]:
+        epoch["validation_accuracy"] = epoch.pop("test_accuracy")
+    (run / "history.json").write_text(json.dumps(form))
+    report = build_report(run)
+    assert [each.recall for each in report.classes] == [1, 0]
+    (warning,) = report.warnings
+    assert warning.startswith("class <dog> (10 test samples) is never predicted")
+    page = Page(render_html(report))
+    assert warning in page.text
+    assert "100.0%" in page.text
+    assert "validation" in page.text
+    for bad in ([3], [{}], [{**form["classes"][0], "samples": "30"}], [{**form["classes"][0], "right": 1e400}], 3):
+        (run / "history.json").write_text(json.dumps({**form, "classes": bad}).replace("Infinity", "1e400"))
+        with pytest.raises(ReportError, match=r"history\.json (holds no results by class|is not readable JSON)"):
+            build_report(run)
+
+
 def test_a_difference_is_shown_and_exits_with_1(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verdict = "not bit-exact: sample 3, step 1, layer 'hidden1', neuron 2: expected K = 1; the hardware has K = 2"
     wrong = {key: value for key, value in cosim_json().items() if key != "layers"}

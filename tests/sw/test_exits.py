@@ -149,16 +149,20 @@ def test_from_a_recipe_to_the_artifact(tmp_path: Path) -> None:
 
 def test_what_calibrates_is_not_trained_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[bytes] = set()
-    from mintaka.train import loop
+    from mintaka.train import evaluate, loop
 
-    batch = loop._batch
-    monkeypatch.setattr(loop, "_batch", lambda x, *rest: seen.update(image.tobytes() for image in x) or batch(x, *rest))
+    batch = evaluate.batch_of
+    for module in (evaluate, loop):
+        spy = lambda x, *rest: seen.update(image.tobytes() for image in x) or batch(x, *rest)  # noqa: E731
+        monkeypatch.setattr(module, "batch_of", spy)
     parsed, data = parse_recipe(recipe()), load_dataset("digits")
     train(parsed, tmp_path)
-    from mintaka.train.holdout import hold_out
+    from mintaka.train.holdout import parts_of
 
-    kept, x, y = hold_out(parsed, data)
-    assert len(kept.train_x) + len(x) == len(data.train_x)
+    parts = parts_of(parsed, data)
+    assert parts.calibration is not None
+    x, y = parts.calibration
+    assert len(parts.train.train_x) + len(x) == len(data.train_x)
     assert len(x) == len(y) == round(0.1 * len(data.train_x))
     images = {image.tobytes() for image in x} - {image.tobytes() for image in data.test_x}
     assert len(images) > 100

@@ -58,7 +58,7 @@ def test_windows_and_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     content = stored(made)
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(SOURCES, "watch", replace(SOURCES["watch"], sha256=(digest,), places=tuple))
-    monkeypatch.setattr(source_module.shutil, "which", lambda _: None)
+    monkeypatch.setattr(source_module.children, "which", lambda _: None)
     with pytest.raises(DataError, match=r"watch cannot be fetched because .* pip install seglearn==1\.2\.5"):
         load_dataset("watch", tmp_path)
     with zipfile.ZipFile(tmp_path / "watch" / WATCH_PACK, "w") as pack:

@@ -16,6 +16,7 @@ from mintaka_cosim.cli.support import (
     SparseOption,
     check_file,
     check_folder,
+    class_labels,
     console,
     emit_json,
     encoded_samples,
@@ -75,7 +76,7 @@ def cosim(
 
     network = load(artifact)
     plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, labels=class_labels(network))
     available = len(dataset.test_x)
     if samples is not None and samples > available:
         raise RequestError(f"--samples {samples}: the test split of {dataset.name} has {available}")

@@ -67,8 +67,8 @@ def _say(text: str, *, quiet: bool) -> None:
 def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
     from rich.console import Console
 
-    from mintaka.data import load_dataset
     from mintaka.train import export, find_recipe, load_recipe, progress_bar, train
+    from mintaka.train.data import load_data
 
     loaded = load_recipe(find_recipe(str(recipe)))
     _say(f"1/4  training {loaded.name}", quiet=quiet)
@@ -76,7 +76,7 @@ def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
         train(loaded, run, resume=False, progress=progress)
     for name in OUT_NAMES:  # figures of an earlier artifact
         (run / name).unlink(missing_ok=True)
-    return export(run), load_dataset(loaded.dataset)
+    return export(run), load_data(loaded)
 
 
 def _plan(network: Network) -> Plan:

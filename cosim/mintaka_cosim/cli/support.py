@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mintaka.artifact import Network
+    from mintaka.data.labels import Labels
     from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
@@ -245,14 +246,27 @@ def encoded_samples(network: Network, x: np.ndarray, levels: int | None, what: s
     return inputs, beyond
 
 
+def class_labels(network: Network) -> Labels:
+    """How to read classes for this network: by their names where its provenance has some, or else by their numbers."""
+    about = network.provenance.get("dataset")
+    names = about.get("classes") if isinstance(about, dict) else None
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    return "keep"
+
+
 def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.ndarray, np.ndarray | None, int]:
     """`x` of an .npz file as by `encoded_samples`, its classes `y` where the file has them, and the clipped numbers."""
-    from mintaka.data import read_npz
+    from mintaka.data import read_labels, read_npz
 
     arrays = read_npz(path, ("x",), ("y",))
     x, y = arrays["x"], arrays.get("y")
-    if y is not None and (y.shape != x.shape[:1] or y.dtype.kind not in "iu"):
-        raise RequestError(f"{path}: y has shape {y.shape} and dtype {y.dtype}; ({len(x)},) integers are wanted")
+    if y is not None:
+        if y.shape != x.shape[:1] or not y.size:
+            raise RequestError(
+                f"{path}: y has the shape {list(y.shape)}; it must be a class for each of {len(x)} samples"
+            )
+        (y,), _ = read_labels(str(path), (y,), class_labels(network))
     inputs, beyond = encoded_samples(network, x, levels, str(path))
     return inputs, y, beyond
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown
+from mintaka_cosim.cli.data import described
+from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown, warn
+
+if TYPE_CHECKING:
+    from mintaka.data import Look
 
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, as train makes it.", metavar="RUN")]
 
@@ -28,29 +32,49 @@ def train(
 
     Example: [b]mintaka train recipes/digits.toml --run runs/digits[/b]
     """
+    from dataclasses import asdict
+
     from rich.console import Console
 
+    from mintaka.data.recall import never_predicted
     from mintaka.train import find_recipe, load_recipe, progress_bar
     from mintaka.train import train as train_recipe
 
     loaded = load_recipe(find_recipe(str(recipe)))
     folder = run if run is not None else Path("runs") / loaded.name
+
+    def see(found: Look) -> None:
+        if not json:
+            print(described(found, of_recipe=True), file=sys.stderr)
+        for note in found.notes(weighted=loaded.train.class_weights is not None):
+            warn(f"{found.name}: {note}")
+
     with progress_bar(Console(stderr=True, quiet=json)) as progress:
-        result = train_recipe(loaded, folder, resume=not fresh, progress=progress)
+        result = train_recipe(loaded, folder, resume=not fresh, progress=progress, see=see)
     facts: dict[str, Any] = {
         "run": str(folder),
         "float_accuracy": result.float_accuracy,
         "integer_accuracy": result.integer_accuracy,
+        "classes": [{**asdict(each), "recall": each.recall} for each in result.classes],
         "epochs": len(result.history),
         "seconds": round(result.seconds, 1),
     }
+    silent = never_predicted(result.classes)
     if json:
         emit_json(facts)
+        if silent is not None:
+            warn(silent)
         return
     baseline = "" if result.float_accuracy is None else f"float {result.float_accuracy:.2%}, "
     console().print(
         f"test accuracy: {baseline}integer {result.integer_accuracy:.2%} ({result.seconds:.0f} s of training)"
     )
+    from mintaka_cosim.report.terminal import recall_lines
+
+    for line in recall_lines(result.classes):
+        console().print(line)
+    if silent is not None:
+        warn(silent)
     print(f"next: mintaka export {shown(folder)}", file=sys.stderr)
 
 

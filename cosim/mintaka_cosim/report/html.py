@@ -45,7 +45,8 @@ def curves(history: tuple[dict[str, Any], ...]) -> tuple[str, str]:
             if all(isinstance(row.get(key), int | float) for row in history)
         ]
 
-    accuracy = series(("train_accuracy", "training", "first"), ("test_accuracy", "test", "second"))
+    judged = ("test_accuracy", "test", "second"), ("validation_accuracy", "validation", "second")
+    accuracy = series(("train_accuracy", "training", "first"), *judged)
     loss = series(("loss", "training", "first"))
     return (
         line_chart(epochs, accuracy, x_label="epoch", percent=True, marks=marks),

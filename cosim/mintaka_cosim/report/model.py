@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from mintaka.data.recall import ClassResult
 from mintaka.errors import MintakaError
 
 Kind = Literal["measured", "simulated", "estimated", "exact", "synthesized", "placed and routed"]
@@ -70,7 +71,8 @@ class Report:
 
     verdict : the sentence of the most thorough co-simulation, or of the one that failed; bit_exact and
         cycles_as_predicted hold for all of them, and are None where there was none.
-    history : one row per epoch, as the training wrote it.
+    history : one row per epoch, as the training wrote it. classes : how the integer network did on each class of the
+        test split, in software. warnings : what that says at once, as that a class is never predicted.
     paths : what lies where, relative to the folder from which the report was made.
     """
 
@@ -87,6 +89,8 @@ class Report:
     paths: dict[str, str]
     comparisons: tuple[Comparison, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    classes: tuple[ClassResult, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def figure(self, key: str) -> Figure | None:
         """The figure of that key, or None."""

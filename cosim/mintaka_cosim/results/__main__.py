@@ -40,8 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(chosen: argparse.Namespace) -> int:
-    from mintaka.data import load_dataset
     from mintaka.train import load_recipe
+    from mintaka.train.data import load_data
     from mintaka_cosim.results import measure, render
 
     def say(text: str) -> None:
@@ -60,7 +60,7 @@ def _write(chosen: argparse.Namespace) -> int:
             continue
         # The run's own recipe is what it was trained by.
         own = folder / "recipe.toml"
-        dataset = load_dataset(load_recipe(own if own.is_file() else recipe).dataset)
+        dataset = load_data(load_recipe(own if own.is_file() else recipe))
         found.append(measure(folder, run, dataset, samples=chosen.samples, jobs=chosen.jobs, say=say))
     write_whole(chosen.out, render(found, missing).encode())
     say(f"{chosen.out}: {len(found)} runs, {len(missing)} missing")

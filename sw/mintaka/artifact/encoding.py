@@ -20,7 +20,8 @@ def encode(network: Network, x: Any, *, levels: int | None = None) -> np.ndarray
     """The samples `x` as a batch of `network.input.dtype`, shape `network.input_shape(N)`, for every runner.
 
     x : numbers of any real dtype, (N, *shape); for an input that changes with the step (N, T, *shape). Where numbers
-        become spikes, x may also be the spikes themselves, with their steps.
+        become spikes, x may also be the spikes themselves, with their steps. Pictures of one channel, (1, H, W), may
+        come without it, (N, H, W).
     levels : for spikes of an artifact that does not say how numbers become spikes: they are 0 to levels - 1.
 
     Numbers beyond the range of a quantizer saturate (`clipped` counts them). Raises ArtifactError where x has another
@@ -112,6 +113,8 @@ def _samples(source: Input, time_steps: int, x: Any, encoding: Encoding | None) 
         raise ArtifactError("the samples are no array: they differ in shape") from None
     if x.dtype.kind not in "biuf":
         raise ArtifactError(f"the samples have the dtype {x.dtype}; they must be numbers")
+    if len(source.shape) == x.ndim == 3 and (1, *x.shape[1:]) == source.shape:
+        x = x[:, None]
     own = source.shape if source.static else (time_steps, *source.shape)
     makes_spikes = encoding is not None and encoding.code != "none"
     if x.ndim and x.shape[1:] == source.shape and source.kind == "spikes":

@@ -43,12 +43,17 @@ def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) 
     return snn
 
 
-def batch_loss(snn: SNN, stage: Stage, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def batch_loss(
+    snn: SNN, stage: Stage, x: Tensor, labels: Tensor, class_weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The loss of a batch, the stage's penalty included, and the logits (N, classes); x as `SNN.forward` takes it,
-    labels (N,)."""
+    labels (N,). class_weights : of the classes in the cross-entropy, (K,); None weighs all samples alike."""
     seen = Seen(membranes={} if stage.membranes else None, inputs=x, labels=labels)
     seen.logits = snn(x, seen=seen)
-    loss = F.cross_entropy(snn.scores(seen.logits), labels)
+    scores = snn.scores(seen.logits)
+    if class_weights is not None:  # outputs beyond the classes are no sample's
+        class_weights = F.pad(class_weights, (0, scores.shape[1] - len(class_weights)), value=1.0)
+    loss = F.cross_entropy(scores, labels, class_weights)
     penalty = stage.penalty(snn, seen)
     return loss if penalty is None else loss + penalty, seen.logits
 

@@ -1,4 +1,4 @@
-"""What a data set is, and how it is split."""
+"""What a data set is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ class Dataset:
     (N,), classes from 0.
 
     bits : width of x's integers, two's complement where `signed`; None where x holds real numbers (float32 or float64).
+    class_names : what the classes are called in the data, where these are not their numbers.
+    train_groups : int64 (N,), what each sample of the training split belongs to, as a recording or a person; samples of
+        one group resemble each other, so they are never split up. None: nothing is known of that.
     """
 
     name: str
@@ -24,25 +27,14 @@ class Dataset:
     test_y: np.ndarray
     bits: int | None
     signed: bool = False
+    class_names: tuple[str, ...] | None = None
+    train_groups: np.ndarray | None = None
 
     @property
     def classes(self) -> int:
+        if self.class_names is not None:
+            return len(self.class_names)
         return int(max(self.train_y.max(), self.test_y.max())) + 1
-
-
-def stratified_split(y: np.ndarray, test: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of a training and a test split of `test` samples, each class in proportion, both in rising order.
-
-    The split depends on `y`, `test` and `seed` alone.
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(y))
-    ranks = np.empty(len(y), np.float64)
-    for label in np.unique(y):
-        members = order[y[order] == label]
-        ranks[members] = (np.arange(len(members)) + 0.5) / len(members)  # spreads each class evenly over 0..1
-    by_rank = np.lexsort((order.argsort(), ranks))
-    return np.sort(by_rank[test:]), np.sort(by_rank[:test])
 
 
 def compact(x: np.ndarray) -> np.ndarray:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mintaka.data.dataset import Dataset, compact, stratified_split, width
+from mintaka.data.arrays import load_arrays
+from mintaka.data.dataset import Dataset, compact, width
 from mintaka.data.errors import DataError
 from mintaka.data.idx import parse
-from mintaka.data.npz import read_npz
+from mintaka.data.labels import Labels
 from mintaka.data.sources import SOURCES, data_root, expanded, fetch_source
+from mintaka.data.split import stratified_split
 from mintaka.data.watch import watch_dataset
 
 DATASETS = {
@@ -20,7 +22,6 @@ DATASETS = {
     **{name: source.title for name, source in SOURCES.items()},
 }
 DIGITS_TEST, WDBC_TEST = 450, 114
-TEST_SHARE = 0.2  # of the user's arrays, where they bring no test split
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,22 @@ def fetch(name: str, root: Path | str | None = None) -> Status:
     return status(name, root)
 
 
-def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -> Dataset:
+def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None, *, labels: Labels = None) -> Dataset:
     """A data set by its name in DATASETS, or from an .npz file with `x` and `y`.
 
     Files are looked up in the data folder (`root`, else $MINTAKA_DATA, else ./data), then where packages put them, then
-    fetched. An .npz may also hold `x_test` and `y_test`; otherwise a fifth of it becomes the test split.
+    fetched. An .npz may also hold `x_test` and `y_test`; otherwise a fifth of it becomes the test split. `group` says
+    which samples belong together, so that none of a group are trained with while others test.
+
+    labels : of an .npz: None where the classes are 0, 1, ...; "map" numbers whatever they are in rising order; "keep"
+        takes numbers with gaps as they are; or the names of the classes.
 
     Raises DataError where it cannot be had or is damaged.
     """
     name = str(name_or_npz_path)
     file = data_file(name)
     if file is not None:
-        return _load_npz(file)
+        return load_arrays(file, labels)
     _check_name(name)
     if name in EMBEDDED:
         return EMBEDDED[name]()
@@ -81,11 +86,12 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None) -
 
 
 def data_file(dataset: str) -> Path | None:
-    """The file that a data set's name stands for, with `~` for the home folder; None where it is no path.
+    """The file that a data set's name stands for, with `~` for the home folder; None where it is no path, as it has
+    neither folders nor an ending.
 
     Raises DataError where there is no such home folder.
     """
-    return expanded(dataset) if dataset.endswith(".npz") else None
+    return expanded(dataset) if Path(dataset).suffix or Path(dataset).name != dataset else None
 
 
 def _check_name(name: str) -> None:
@@ -115,44 +121,3 @@ def _load_wdbc() -> Dataset:
 
 
 EMBEDDED = {"digits": _load_digits, "wdbc": _load_wdbc}
-
-
-def _load_npz(path: Path) -> Dataset:
-    arrays = read_npz(path, ("x", "y"), ("x_test", "y_test"))
-    x, y = _check_arrays(path, arrays, "x", "y")
-    if "x_test" in arrays or "y_test" in arrays:
-        for key in ("x_test", "y_test"):
-            if key not in arrays:
-                raise DataError(f"{path} lacks the array '{key}': a test split has both x_test and y_test")
-        x_test, y_test = _check_arrays(path, arrays, "x_test", "y_test")
-        if x_test.shape[1:] != x.shape[1:]:
-            raise DataError(f"{path}: x and x_test have samples of shape {x.shape[1:]} and {x_test.shape[1:]}")
-    else:
-        if len(x) < 5:
-            raise DataError(f"{path} holds {len(x)} samples; at least 5 are needed to split off a test")
-        train, test = stratified_split(y, max(1, round(TEST_SHARE * len(x))))
-        x, y, x_test, y_test = x[train], y[train], x[test], y[test]
-    return Dataset(path.stem, x, y, x_test, y_test, *width(x, x_test))
-
-
-def _check_arrays(path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> tuple[np.ndarray, np.ndarray]:
-    x, y = arrays[x_key], arrays[y_key]
-    for key, values, kinds in ((x_key, x, "biuf"), (y_key, y, "biu")):
-        if values.dtype.kind not in kinds:
-            what = "numbers" if "f" in kinds else "integers"
-            raise DataError(f"{path}: '{key}' has the dtype {values.dtype}; it must hold {what}")
-        if values.size == 0:
-            raise DataError(f"{path}: '{key}' is empty")
-    if int(y.min()) < 0:
-        raise DataError(f"{path}: '{y_key}' holds {int(y.min())}; classes must be numbers from 0")
-    if y.ndim != 1 or len(y) != len(x):
-        raise DataError(f"{path}: '{y_key}' has shape {list(y.shape)}, not one class for each of {len(x)} samples")
-    if not 2 <= x.ndim <= 5:
-        raise DataError(f"{path}: '{x_key}' has shape {list(x.shape)}; (N, F) or (N, C, H, W) is wanted")
-    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
-        x = x.astype(np.float64)
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        sample = int(np.argwhere(~np.isfinite(x))[0][0])
-        bad = x[sample][~np.isfinite(x[sample])][0]
-        raise DataError(f"{path}: '{x_key}' holds {bad} (sample {sample}); numbers must be finite")
-    return compact(x), y.astype(np.int64)

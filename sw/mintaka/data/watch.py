@@ -98,4 +98,4 @@ def watch_dataset(data: bytes) -> Dataset:
     """The data set from the checked content of watch_dataset.npy."""
     x, y, subjects = windows(read_recordings(data))
     test = np.isin(subjects, TEST_SUBJECTS)
-    return Dataset("watch", x[~test], y[~test], x[test], y[test], bits=1)
+    return Dataset("watch", x[~test], y[~test], x[test], y[test], bits=1, train_groups=subjects[~test])

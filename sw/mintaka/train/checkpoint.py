@@ -29,7 +29,9 @@ class Checkpoint:
     """`recipe` is what is trained, its data set without a path (`recorded`), `data` the digest of the data. `done`
     counts the finished epochs of `phase` (which is "end" when all are done); `network` is the structure of the network
     then (`mintaka.train.form`), `model` and `optimizer` are state dictionaries. `float_accuracy` is the test accuracy
-    of the network that was quantized; None before that, and where nothing was trained in full precision.
+    of the network that was quantized; None before that, and where nothing was trained in full precision. With a
+    validation split it is measured at the end, and `float_network` is that network (its `network` and `model`) until
+    then. `confusion` counts the test samples of each class (rows) by the answers (columns), at the end.
 
     The random numbers of an epoch depend on seed, phase and epoch alone, so no generator's state is needed.
     """
@@ -43,6 +45,8 @@ class Checkpoint:
     optimizer: dict[str, Any]
     history: list[Epoch] = field(default_factory=list)
     float_accuracy: float | None = None
+    float_network: dict[str, Any] | None = None
+    confusion: list[list[int]] | None = None
 
 
 def recorded(recipe: Recipe) -> Recipe:
@@ -76,7 +80,7 @@ def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
         raise TrainError(f"{path} was written by another version of Mintaka: {ADVICE}")
     try:
         return _checkpoint(form)
-    except (RecipeError, ValueError, TypeError, KeyError) as error:
+    except (RecipeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrainError(f"{path} is no checkpoint of this version of Mintaka ({error!s:.100}): {ADVICE}") from None
 
 
@@ -104,11 +108,14 @@ def _checkpoint(form: dict[str, Any]) -> Checkpoint:
         optimizer=_typed(form, "optimizer", dict),
         history=history,
         float_accuracy=known,
+        float_network=_or_none(form, "float_network", dict),
+        confusion=_or_none(form, "confusion", list),
     )
     unknown = form.keys() - {each.name for each in fields(Checkpoint)}
     if unknown or found.done < 0 or not (known is None or _is_number(known)):
         raise ValueError("unknown keys or values")
-    for name, value in found.model.items():
+    models = [found.model, *([] if found.float_network is None else [found.float_network["model"]])]
+    for name, value in (item for model in models for item in model.items()):
         if not isinstance(value, torch.Tensor) or not bool(torch.isfinite(value).all()):
             raise ValueError(f"'{name}' is not finite")
     return found
@@ -120,11 +127,16 @@ def _typed(form: dict[str, Any], key: str, kind: type) -> Any:
     return form[key]
 
 
+def _or_none(form: dict[str, Any], key: str, kind: type) -> Any:
+    return None if form.get(key) is None else _typed(form, key, kind)
+
+
 def _epoch(row: Any) -> Epoch:
     epoch = Epoch(**row)
     for each in fields(Epoch):
         value = getattr(epoch, each.name)
-        if not (isinstance(value, str) if each.type == "str" else _is_number(value)):
+        absent = value is None and str(each.type).endswith("None")
+        if not (isinstance(value, str) if each.type == "str" else absent or _is_number(value)):
             raise ValueError(f"'{each.name}' of an epoch is {value!r:.40}")
     return epoch
 

@@ -16,7 +16,7 @@ from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint
 from mintaka.train.errors import TrainError
-from mintaka.train.holdout import exit_of, hold_out
+from mintaka.train.holdout import Samples, exit_of, parts_of
 from mintaka.train.keys import Recipe
 from mintaka.train.lock import locked
 from mintaka.train.phases import END
@@ -68,10 +68,10 @@ def _finished(folder: Path) -> Checkpoint:
 
 def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data_root: Path | str | None) -> Network:
     recipe = checkpoint.recipe
-    dataset = find_data(folder, recipe.dataset, checkpoint.data, data=data, root=data_root)
+    dataset = find_data(folder, recipe, checkpoint.data, data=data, root=data_root)
     plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
-    trained, held_x, held_y = hold_out(recipe, dataset)
-    plain, exits = _with_exit(plain, recipe, dataset, (held_x, held_y))
+    parts = parts_of(recipe, dataset)
+    plain, exits = _with_exit(plain, recipe, dataset, parts.calibration)
 
     inputs = encode(plain, dataset.test_x)
     tested = run_fast(plain, inputs)
@@ -80,8 +80,10 @@ def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data
         "dataset": {
             "name": dataset.name,
             "sha256": checkpoint.data,
-            "train_samples": len(trained.train_x),
+            "train_samples": len(parts.train.train_x),
             "test_samples": len(dataset.test_x),
+            **({} if parts.validation is None else {"validation_samples": len(parts.validation[1])}),
+            **({} if dataset.class_names is None else {"classes": list(dataset.class_names)}),
         },
         "encoding": _encoding_text(plain.input.encoding),
         "float_accuracy": checkpoint.float_accuracy,
@@ -95,15 +97,15 @@ def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data
 
 
 def _with_exit(
-    network: Network, recipe: Recipe, dataset: Dataset, held: tuple[np.ndarray, np.ndarray]
+    network: Network, recipe: Recipe, dataset: Dataset, held: Samples | None
 ) -> tuple[Network, dict[str, object]]:
     """With margins where the recipe asks for early exit, how they were found, and what other losses would give on the
-    test split. held : x and y that were held out of training.
+    test split. held : x and y that calibrate, and were not trained with.
 
     A search may have left one step (`mixed`): nothing can be left out of it.
     """
     early = exit_of(recipe)
-    if early is None or network.time_steps == 1:
+    if early is None or held is None or network.time_steps == 1:
         return network, {}
     held_out = encode(network, held[0]), held[1]
     test = encode(network, dataset.test_x), dataset.test_y

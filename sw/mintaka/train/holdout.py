@@ -1,16 +1,27 @@
-"""Training data that is kept back to calibrate what needs samples that were not trained with."""
+"""Training data that is not trained with: to judge the epochs by, and to calibrate early exit."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mintaka.compress import Exit
-from mintaka.data import Dataset
-from mintaka.data.dataset import stratified_split
+from mintaka.data import DataError, Dataset, split
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import Recipe
+
+Samples = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """train : the data set without what is kept back. validation, calibration : x and y of that; None where the recipe
+    asks for none."""
+
+    train: Dataset
+    validation: Samples | None
+    calibration: Samples | None
 
 
 def exit_of(recipe: Recipe) -> Exit | None:
@@ -18,19 +29,38 @@ def exit_of(recipe: Recipe) -> Exit | None:
     return next((method for method in recipe.compress or [] if isinstance(method, Exit)), None)
 
 
-def hold_out(recipe: Recipe, dataset: Dataset) -> tuple[Dataset, np.ndarray, np.ndarray]:
-    """The data to train with, and x and y of the samples held out (none where the recipe needs none).
+def parts_of(recipe: Recipe, dataset: Dataset) -> Parts:
+    """What is trained with, and what is not. Raises RecipeError where one of them would be empty."""
+    validation, calibration, early = None, None, exit_of(recipe)
+    if recipe.train.validation is not None:
+        dataset, validation = _kept_back(
+            dataset,
+            recipe.train.validation,
+            recipe.seed,
+            "train.validation",
+            "to judge epochs by",
+            dataset.train_groups,
+        )
+    if early is not None:
+        dataset, calibration = _kept_back(
+            dataset, early.holdout, recipe.seed, "compress.holdout", "to calibrate early exit", None
+        )
+    return Parts(dataset, validation, calibration)
 
-    Raises RecipeError where one of both would be empty.
-    """
-    early, x, y = exit_of(recipe), dataset.train_x, dataset.train_y
-    if early is None:
-        return dataset, x[:0], y[:0]
-    count = round(early.holdout * len(y))
+
+def _kept_back(
+    dataset: Dataset, share: float, seed: int, key: str, purpose: str, groups: np.ndarray | None
+) -> tuple[Dataset, Samples]:
+    """The data set without `share` of its training data, and that. groups : that are not to be split up."""
+    x, y = dataset.train_x, dataset.train_y
+    count = round(share * len(y))
     if not 0 < count < len(y):
         raise RecipeError(
-            f"'compress.holdout' ({early.holdout}) keeps {count} of {len(y)} training samples back to calibrate early "
-            "exit; both parts need some"
+            f"'{key}' ({share}) keeps {count} of {len(y)} training samples back {purpose}; both parts need some"
         )
-    train, held = stratified_split(y, count, recipe.seed)
-    return replace(dataset, train_x=x[train], train_y=y[train]), x[held], y[held]
+    try:
+        stay, out = split(y, count, seed, groups)
+    except DataError as error:
+        raise RecipeError(f"'{key}': {error}") from None
+    left = None if dataset.train_groups is None else dataset.train_groups[stay]
+    return replace(dataset, train_x=x[stay], train_y=y[stay], train_groups=left), (x[out], y[out])

@@ -169,11 +169,16 @@ class TrainRecipe(_Part):
     frozen_share: Annotated[float, Field(ge=0, le=1)] = 0.25  # last part of `epochs` with frozen BatchNorm statistics
     shift_pixels: Annotated[int, Field(ge=0, le=8)] = 0  # augmentation: images moved by up to so many pixels
     threads: Annotated[int, Field(ge=1, le=256)] = 1  # the same number gives the same bits
+    # Share of the training data that epochs are judged by; None: the test data, and all training data are trained with.
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    # Of each class in the loss; "balanced": as if all had the same number of samples.
+    class_weights: Literal["balanced"] | list[Annotated[float, Field(gt=0, le=1e6)]] | None = None
 
 
 class Recipe(_Part):
     name: Annotated[str, Field(min_length=1), AfterValidator(_run_name)]
     dataset: Annotated[str, Field(min_length=1)]
+    labels: Literal["map", "keep"] | None = None  # classes that are not 0, 1, ...; None: refused
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     network: NetworkRecipe
     train: TrainRecipe

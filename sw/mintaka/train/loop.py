@@ -10,52 +10,56 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mintaka.artifact.encoding import encoded
 from mintaka.artifact.whole import write_whole
 from mintaka.compress import Phase, Stage, Task
 from mintaka.compress.apply import batch_loss, update
-from mintaka.data import Dataset, load_dataset
+from mintaka.data import DataError, Dataset, Look, look
+from mintaka.data.recall import ClassResult, class_results
 from mintaka.snn.network import SNN
 from mintaka.train.alive import check_alive
 from mintaka.train.augment import shift_images
 from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint, recorded, save_checkpoint
+from mintaka.train.data import class_weights, fitted, load_data
 from mintaka.train.errors import RecipeError, TrainError
+from mintaka.train.evaluate import accuracy, batch_of, batches_of, confusion
 from mintaka.train.form import network_form
 from mintaka.train.history import Epoch, write_history
-from mintaka.train.holdout import hold_out
+from mintaka.train.holdout import parts_of
 from mintaka.train.inputs import network_input
 from mintaka.train.keys import Recipe
 from mintaka.train.lock import locked
 from mintaka.train.phases import END, QAT, check_methods, phases
 from mintaka.train.progress import Callback, Step
 from mintaka.train.recipe import network_specs, to_toml
-from mintaka.train.restore import restore, restore_optimizer
+from mintaka.train.restore import network_of, restore, restore_optimizer
 from mintaka.train.start import KEPT, common_checkpoint, differences, kept_file
 from mintaka.train.whereabouts import data_digest, note, root_of
 
 OUTPUTS = (FILE, "history.csv", "history.json", "network.safetensors")
-EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True)
 class TrainResult:
     """Accuracies on the test split, shares of 1: of the float network before quantization (None where no epoch was
-    trained in full precision), and of the integer network in the end."""
+    trained in full precision), and of the integer network in the end; and how that does on each class (none for runs of
+    older versions)."""
 
     run_dir: Path
     float_accuracy: float | None
     integer_accuracy: float
     history: tuple[Epoch, ...]
+    classes: tuple[ClassResult, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -72,6 +76,7 @@ def train(
     keep: bool = False,
     progress: Callback | None = None,
     data_root: Path | str | None = None,
+    see: Callable[[Look], None] | None = None,
 ) -> TrainResult:
     """Train as the recipe says, in `run_dir` (recipe.toml, history.csv, history.json, checkpoint.pt, data.json).
 
@@ -82,6 +87,7 @@ def train(
         from it; the bits are those of a run that trains them itself.
     keep : also keep the state behind each phase (after-PHASE.pt), for other runs to start from.
     progress : called after every batch.
+    see : is told what is in the data, before the training.
 
     Raises DataError, RecipeError or LayerError before anything is written where data and recipe do not fit, and
     TrainError where another process uses the folder, it belongs to another recipe, its checkpoint is damaged, the loss
@@ -92,8 +98,13 @@ def train(
         if folder.is_dir():  # refuse at once where it is in use
             stack.enter_context(locked(folder, "training"))
         data_root = root_of(folder, recipe.dataset, data_root)
-        dataset = load_dataset(recipe.dataset, data_root)
+        dataset = load_data(recipe, data_root)
         run = _Run(recipe, dataset, folder, keep=keep)
+        seen = look(dataset)
+        if seen.problem is not None:
+            raise DataError(f"{recipe.dataset}: {seen.problem}")
+        if see is not None:
+            see(seen)
         if not folder.is_dir():
             stack.enter_context(locked(folder, "training"))
         if not resume:
@@ -121,27 +132,11 @@ def _threads(count: int) -> Iterator[None]:
 
 def build(recipe: Recipe, dataset: Dataset) -> SNN:
     """The untrained network of a recipe; raises RecipeError or LayerError where it does not fit to the data."""
+    dataset = fitted(recipe, dataset)
     if recipe.train.shift_pixels and dataset.train_x.ndim < 4:
         raise RecipeError("'train.shift_pixels' moves images (N, C, H, W), but the data has none")
     source = network_input(recipe, dataset)
     return SNN(source, recipe.network.time_steps, network_specs(recipe, dataset), seed=recipe.seed)
-
-
-def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray) -> float:
-    """Share of samples whose class is right (lowest index at ties), in eval mode."""
-    snn.eval()
-    right = 0
-    with torch.no_grad():
-        for at in range(0, len(x), EVALUATION_BATCH):
-            logits = snn(_batch(x[at : at + EVALUATION_BATCH], snn))
-            classes = np.argmax(logits.numpy(), axis=1)
-            right += int((classes == y[at : at + EVALUATION_BATCH]).sum())
-    return right / len(x)
-
-
-def _batch(x: np.ndarray, snn: SNN) -> Tensor:
-    """Samples of the data set as the network's input."""
-    return torch.from_numpy(encoded(snn.source, snn.time_steps, x).astype(np.float32))
 
 
 class _Run:
@@ -149,7 +144,10 @@ class _Run:
     and the optimizer."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path, *, keep: bool) -> None:
-        self.recipe, self.dataset, self.folder, self.keep = recipe, hold_out(recipe, dataset)[0], folder, keep
+        parts = parts_of(recipe, dataset)
+        self.recipe, self.dataset, self.folder, self.keep = recipe, parts.train, folder, keep
+        self.validation = parts.validation
+        self.class_weights = class_weights(recipe, parts.train)
         self.snn = build(recipe, dataset)
         self.phases = phases(recipe)
         self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
@@ -159,16 +157,14 @@ class _Run:
         self.optimizer = self._new_optimizer()
         self.history: list[Epoch] = []
         self.float_accuracy: float | None = None
-        self.integer_accuracy = 0.0
+        self.float_network: dict[str, Any] | None = None  # until it is judged, at the end
+        self.confusion: np.ndarray | None = None
 
     def _new_optimizer(self) -> torch.optim.Adam:
         return torch.optim.Adam(self.snn.parameters(), lr=self.recipe.train.learning_rate, fused=True)
 
     def _batches(self, snn: SNN) -> Iterator[tuple[Tensor, Tensor]]:
-        x, y = self.dataset.train_x, self.dataset.train_y
-        for at in range(0, len(x), EVALUATION_BATCH):
-            chosen = slice(at, at + EVALUATION_BATCH)
-            yield _batch(x[chosen], snn), torch.from_numpy(y[chosen])
+        yield from batches_of(self.dataset.train_x, self.dataset.train_y, snn)
 
     @property
     def phase(self) -> Phase:
@@ -190,7 +186,9 @@ class _Run:
         names = [*(phase.name for phase in self.phases), END]
         self.snn = restore(self.recipe, self.dataset, checkpoint)
         self.index, self.done, self.history = names.index(checkpoint.phase), checkpoint.done, checkpoint.history
-        self.float_accuracy = checkpoint.float_accuracy
+        self.float_accuracy, self.float_network = checkpoint.float_accuracy, checkpoint.float_network
+        if checkpoint.phase == END and checkpoint.confusion is not None:
+            self.confusion = np.array(checkpoint.confusion, np.int64)
         if self.done:
             self.optimizer = self._new_optimizer()
             restore_optimizer(self.optimizer, checkpoint.optimizer)
@@ -206,14 +204,13 @@ class _Run:
             self._save()  # what was taken from another run may be all
         while self.index < len(self.phases):
             self._phase(progress)
-        self.integer_accuracy = self._accuracy()
 
     def _phase(self, progress: Callback) -> None:
         """Begin the phase or go on with it, up to its end; what is saved last is what the next one starts from."""
         stage, epochs = self.phase.stage, self.phase.epochs
         if self.done == 0:
             if self.phase.name == QAT and self.history:
-                self.float_accuracy = self._accuracy()
+                self._judge_float()
             self.snn = stage.begin(self.snn, self.task)
             stage.attach(self.snn)
             self.optimizer = self._new_optimizer()
@@ -227,17 +224,31 @@ class _Run:
             check_alive(self.snn, self.task)
         name = self.phase.name
         self.index, self.done = self.index + 1, 0
+        if self.index == len(self.phases):
+            self._conclude()
         if self.keep:
             save_checkpoint(self.folder, self._checkpoint(), kept_file(name))
         self._save()
 
-    def _accuracy(self) -> float:
-        """On the test split, of the network as it is between two phases: what the last epoch measured, unless the
-        phase had none or its end changed the network."""
-        last = self.phases[self.index - 1]
-        if last.epochs and type(last.stage).finish is Stage.finish:
-            return self.history[-1].test_accuracy
-        return accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y)
+    def _judge_float(self) -> None:
+        """Of the network in full precision, before it is quantized: its accuracy on the test split, or where there is a
+        validation split what it takes to measure that at the end."""
+        if self.validation is not None:
+            model = {name: value.clone() for name, value in self.snn.state_dict().items()}
+            self.float_network = {"network": network_form(self.snn), "model": model}
+            return
+        last, known = self.phases[self.index - 1], self.history[-1].test_accuracy
+        if known is None or not last.epochs or type(last.stage).finish is not Stage.finish:
+            known = accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y)
+        self.float_accuracy = known
+
+    def _conclude(self) -> None:
+        """Read the test split: with a validation split for the first time."""
+        x, y = self.dataset.test_x, self.dataset.test_y
+        self.confusion = confusion(deepcopy(self.snn), x, y, self.dataset.classes)
+        if self.float_network is not None:
+            self.float_accuracy = accuracy(network_of(self.float_network, self.snn.source), x, y)
+            self.float_network = None
 
     def _epoch(self, progress: Callback) -> None:
         start = time.perf_counter()
@@ -260,18 +271,20 @@ class _Run:
             total, right = total + loss * len(chosen), right + correct
             if index + 1 < len(parts):
                 progress(Step(name, self.done + 1, epochs, index + 1, len(parts), loss))
-        test = accuracy(self.snn, self.dataset.test_x, self.dataset.test_y)
+        by_test = self.validation is None
+        judged = accuracy(self.snn, *(self.validation or (self.dataset.test_x, self.dataset.test_y)))
+        shown = (judged, None) if by_test else (None, judged)
         self.done += 1
         seconds = time.perf_counter() - start
-        self.history.append(Epoch(name, self.done, total / len(x), right / len(x), test, rate, seconds))
-        progress(Step(name, self.done, epochs, len(parts), len(parts), total / len(x), test))
+        loss, share = total / len(x), right / len(x)
+        self.history.append(Epoch(name, self.done, loss, share, shown[0], rate, seconds, shown[1]))
+        progress(Step(name, self.done, epochs, len(parts), len(parts), loss, *shown))
 
     def _step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
         """One update; the loss, and how many samples were right."""
         snn = self.snn
         target = torch.from_numpy(y)
-        batch = _batch(x, snn)
-        loss, logits = batch_loss(snn, self.phase.stage, batch, target)
+        loss, logits = batch_loss(snn, self.phase.stage, batch_of(x, snn), target, self.class_weights)
         value = float(loss.detach())
         if not math.isfinite(value):
             rate, where = self.recipe.train.learning_rate, f"{self.phase.name} epoch {self.done + 1}"
@@ -292,6 +305,8 @@ class _Run:
             optimizer,
             self.history,
             self.float_accuracy,
+            self.float_network,
+            None if self.confusion is None else self.confusion.tolist(),
         )
 
     def _save(self) -> None:
@@ -303,7 +318,17 @@ class _Run:
             "threads": self.recipe.train.threads,
             "torch": str(torch.__version__),
         }
+        if self.confusion is not None:
+            about["classes"] = [asdict(each) for each in self._classes()]
         write_history(self.folder, self.history, about)
 
+    def _classes(self) -> tuple[ClassResult, ...]:
+        return () if self.confusion is None else class_results(self.confusion, self.dataset.class_names)
+
     def result(self) -> TrainResult:
-        return TrainResult(self.folder, self.float_accuracy, self.integer_accuracy, tuple(self.history))
+        x, y = self.dataset.test_x, self.dataset.test_y
+        if self.confusion is None:  # a run that an older version finished
+            integer = accuracy(deepcopy(self.snn), x, y)
+        else:
+            integer = int(self.confusion.diagonal().sum()) / len(x)
+        return TrainResult(self.folder, self.float_accuracy, integer, tuple(self.history), self._classes())

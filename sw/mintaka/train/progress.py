@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 class Step:
     """After a batch: `batch` of `batches` in `epoch` of `epochs` (all from 1) of a phase: "float", "qat" or a method's.
 
-    `test_accuracy` is given once, with the last batch of an epoch.
+    `test_accuracy`, or `validation_accuracy` where there is such a split, is given with the last batch of an epoch.
     """
 
     phase: str
@@ -24,6 +24,7 @@ class Step:
     batches: int
     loss: float
     test_accuracy: float | None = None
+    validation_accuracy: float | None = None
 
 
 Callback = Callable[[Step], None]
@@ -49,8 +50,9 @@ def progress_bar(console: Console | None = None) -> Iterator[Callback]:
                 tasks[step.phase] = progress.add_task(
                     TITLES.get(step.phase, step.phase), total=total, epoch=step.epoch, epochs=step.epochs, result=""
                 )
-            if step.test_accuracy is not None:
-                result[step.phase] = f"test {step.test_accuracy:.2%}"
+            for what, value in (("test", step.test_accuracy), ("validation", step.validation_accuracy)):
+                if value is not None:
+                    result[step.phase] = f"{what} {value:.2%}"
             progress.update(
                 tasks[step.phase],
                 completed=(step.epoch - 1) * step.batches + step.batch,

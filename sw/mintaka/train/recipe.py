@@ -215,7 +215,10 @@ def _advice(key: str, known: list[str], prefix: str) -> str:
 
 def _sentence(error: ValidationError) -> str:
     """The first complaint as one sentence with the full name of the key."""
-    first = error.errors(include_url=False)[0]
+    first, *others = error.errors(include_url=False)
+    # Where several kinds of values are possible, the one that came nearest says most.
+    alike = [each for each in others if each["loc"][: len(first["loc"]) - 1] == first["loc"][:-1]]
+    first = max(first, *alike, key=lambda each: len(each["loc"])) if alike else first
     name = ""
     for part in first["loc"]:
         if isinstance(part, int):

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
 
-from mintaka.artifact.encoding import encoded
+from mintaka.artifact import Input
 from mintaka.compress import Phase
 from mintaka.data import Dataset
 from mintaka.snn.network import SNN
 from mintaka.train.checkpoint import Checkpoint
 from mintaka.train.errors import TrainError
+from mintaka.train.evaluate import batch_of
 from mintaka.train.form import from_form
 from mintaka.train.inputs import network_input
 from mintaka.train.keys import Recipe
@@ -31,12 +33,30 @@ def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
         if checkpoint.done:
             place.stage.attach(snn)
         snn.load_state_dict(checkpoint.model)
-        sample = torch.from_numpy(encoded(snn.source, snn.time_steps, dataset.train_x[:1])).float()
         with torch.no_grad():
-            logits = deepcopy(snn).eval()(sample)
+            logits = deepcopy(snn).eval()(batch_of(dataset.train_x[:1], snn))
         if logits.shape[1] < dataset.classes:
             raise ValueError(f"{logits.shape[1]} outputs")
+        if checkpoint.confusion is not None:
+            counts = np.array(checkpoint.confusion, np.int64)
+            if counts.shape != (dataset.classes, logits.shape[1]) or (counts.sum(1) != _samples(dataset)).any():
+                raise ValueError("other test samples")
+        if checkpoint.float_network is not None:
+            network_of(checkpoint.float_network, snn.source)
     return snn
+
+
+def network_of(form: dict[str, Any], source: Input) -> SNN:
+    """The network that a checkpoint keeps beside its own. form : its `network` and `model`."""
+    with _of_this_recipe():
+        snn = from_form(form["network"], source)
+        snn.load_state_dict(form["model"])
+    return snn
+
+
+def _samples(dataset: Dataset) -> np.ndarray:
+    """Test samples of each class."""
+    return np.bincount(dataset.test_y, minlength=dataset.classes)
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -70,6 +90,8 @@ def _place(wanted: list[Phase], checkpoint: Checkpoint) -> Phase:
 def _of_this_recipe() -> Iterator[None]:
     try:
         yield
+    except TrainError:
+        raise
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TrainError(

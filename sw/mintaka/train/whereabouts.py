@@ -15,18 +15,23 @@ from pathlib import Path
 import numpy as np
 
 from mintaka.artifact.whole import write_whole
-from mintaka.data import DATASETS, DataError, Dataset, data_file, data_root, load_dataset, status
+from mintaka.data import DATASETS, DataError, Dataset, data_file, data_root, status
+from mintaka.train.data import load_data
 from mintaka.train.errors import TrainError
+from mintaka.train.keys import Recipe
 
 FILE = "data.json"
 
 
 def data_digest(dataset: Dataset) -> str:
-    """sha256 over the data set's arrays."""
+    """sha256 over the data set's arrays, and its classes where they have names."""
     digest = hashlib.sha256()
-    for values in (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y):
+    arrays = [dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y]
+    for values in arrays if dataset.train_groups is None else [*arrays, dataset.train_groups]:
         digest.update(f"{values.dtype.str}{values.shape}".encode())
         digest.update(np.ascontiguousarray(values).data)
+    if dataset.class_names is not None:
+        digest.update(json.dumps(dataset.class_names).encode())
     return digest.hexdigest()
 
 
@@ -63,22 +68,23 @@ def root_of(folder: Path, name: str, root: Path | str | None) -> Path | str | No
 
 
 def find_data(
-    folder: Path, name: str, digest: str, *, data: Path | str | None = None, root: Path | str | None = None
+    folder: Path, recipe: Recipe, digest: str, *, data: Path | str | None = None, root: Path | str | None = None
 ) -> Dataset:
-    """The data that the run in `folder` was trained with. name, digest : of them, as the run has recorded.
+    """The data that the run in `folder` was trained with, by its recipe. digest : of them, as the run has recorded.
 
     data : where they are; otherwise the note, the run's folder and the one around it, the current folder and the one
     for data sets (`root`) are searched.
 
     Raises TrainError where they are not found, or only others of that name; DataError where `data` cannot be read.
     """
+    name = recipe.dataset
     if data is not None:
-        found = load_dataset(str(data), root)
+        found = load_data(recipe, root, place=data)
         if data_digest(found) != digest:
             raise TrainError(f"{data} does not hold the data that {folder} was trained with: they have another digest")
         return replace(found, name=Path(name).stem)
     if data_file(name) is None:
-        found = load_dataset(name, root_of(folder, name, root))
+        found = load_data(recipe, root_of(folder, name, root))
         if data_digest(found) != digest:
             raise TrainError(f"the data set '{name}' is not the one that {folder} was trained with")
         return found
@@ -87,7 +93,7 @@ def find_data(
     there = [place for place in places if place.is_file()]
     for place in there:
         try:
-            found = load_dataset(str(place))
+            found = load_data(recipe, place=place)
         except DataError:
             continue
         if data_digest(found) == digest:

@@ -1,0 +1,46 @@
+"""What a network answers to samples, in eval mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mintaka.artifact.encoding import encoded
+from mintaka.snn.network import SNN
+
+BATCH = 1000
+
+
+def batch_of(x: np.ndarray, snn: SNN) -> Tensor:
+    """Samples of the data set as the network's input."""
+    return torch.from_numpy(encoded(snn.source, snn.time_steps, x).astype(np.float32))
+
+
+def batches_of(x: np.ndarray, y: np.ndarray, snn: SNN) -> Iterator[tuple[Tensor, Tensor]]:
+    """All samples in their order, as inputs and classes."""
+    for at in range(0, len(x), BATCH):
+        yield batch_of(x[at : at + BATCH], snn), torch.from_numpy(y[at : at + BATCH])
+
+
+def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray) -> float:
+    """Share of samples whose class is right (lowest index at ties)."""
+    return sum(int((logits.argmax(1) == truth).sum()) for logits, truth in _logits(snn, x, y)) / len(x)
+
+
+def confusion(snn: SNN, x: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
+    """How many samples of each class (rows) were answered by each output (columns): int64."""
+    parts = [(logits.shape[1], truth, logits.argmax(1)) for logits, truth in _logits(snn, x, y)]
+    found = np.zeros((classes, parts[0][0]), np.int64)
+    for _, truth, answers in parts:
+        np.add.at(found, (truth, answers), 1)
+    return found
+
+
+def _logits(snn: SNN, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    snn.eval()
+    with torch.no_grad():
+        for inputs, truth in batches_of(x, y, snn):
+            yield snn(inputs).numpy(), truth.numpy()
