@@ -125,7 +125,7 @@ def picture_network(*, kind: str = "spikes", bits: int = 1, time_steps: int = 2,
     return network
 
 
-def neuron_network(*, read: str = "count", time_steps: int = 4, seed: int = 0) -> Network:
+def neuron_network(*, read: str = "count", time_steps: int = 4, signed: bool = False, seed: int = 0) -> Network:
     """CUBA-LIF and refractory neurons, a direct input that three nodes read (one of them twice, beside a loop), and a
     head of 3 x 2 x 3 pixels that counts spikes, integrates or accumulates."""
     rng = np.random.default_rng(seed)
@@ -163,9 +163,17 @@ def neuron_network(*, read: str = "count", time_steps: int = 4, seed: int = 0) -
             integrator=integrates if read == "membrane" else None,
         ),
     )
-    network = Network("neurons", time_steps, Input("input", (2, 3, 4), "direct", 3), nodes, Output("head", read))
+    source = Input("input", (2, 3, 4), "direct", 3, signed)
+    network = Network("neurons", time_steps, source, nodes, Output("head", read))
     check(network)
     return network
+
+
+def signed(network: Network) -> Network:
+    """The network with its direct input signed, without test vectors."""
+    found = replace(network, input=replace(network.input, signed=True), vectors=None)
+    check(found)
+    return found
 
 
 def conv_network(

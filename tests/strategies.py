@@ -56,10 +56,11 @@ FEATURES = (
     "refractory",
     "codebook",
     "exit",
+    "signed",
     "encoding",
 )  # what came behind format 1.0
 MARGINS = (None, 0, 1, 3, 10, 30, 100, 1000)  # of early exit
-UNBUILT = ("boundaries", "signed")  # what there is no hardware for
+UNBUILT = ("boundaries",)  # what there is no hardware for
 EVERYTHING = (*FEATURES, *UNBUILT)
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 SCALES = (1.0, 0.5, 2.0**-7, 0.1, 1 / 3, 1e-30, 1e30)
@@ -359,7 +360,7 @@ def _draw_later_inputs(draw: st.DrawFn, plans: list[Plan]) -> None:
     """Delayed edges from later spiking nodes of the same shape into joins that take any number of inputs."""
     for index, plan in enumerate(plans):
         later = [p.name for p in plans[index + 1 : -1] if p.op in ("dense", "conv2d") and p.shape_out == plan.shape_out]
-        if plan.join in ("or", "and", "add") and later and draw(st.booleans()):
+        if plan.join in ("or", "and", "add") and later and draw(st.integers(0, 3)):
             plan.others += ((draw(st.sampled_from(later)), 1),)
 
 

@@ -12,7 +12,7 @@ import fuzz_case
 import numpy as np
 import pytest
 from fuzz import Chunk, Tally
-from fuzz_case import Case, DifferError, cases, check, fast_engine, kept, shrink, torch_forward
+from fuzz_case import Case, DifferError, alone, cases, check, fast_engine, kept, shrink, torch_forward
 from handmade import graph_network
 from hypothesis import given, settings
 from strategies import random_inputs
@@ -105,6 +105,13 @@ def test_a_thousand_through_the_software(case: Case) -> None:
     torch_forward(case, expected)
 
 
+@settings(max_examples=100, database=None)
+@given(cases())
+def test_a_sample_hangs_on_no_other(case: Case) -> None:
+    """In the reference and the fast engine: subsets, orders, duplicates and batches of numbers, encoded."""
+    alone(case, run(case.network, case.inputs))
+
+
 def test_generated_networks_through_the_hardware(tmp_path: Path) -> None:
     """Through the whole chain, the generated Verilog included: networks born in torch and as artifacts."""
     tally = fuzz.run_chunk(Chunk(rtl=True, seed=1, index=0, size=4), tmp_path)
@@ -119,7 +126,8 @@ def test_hardware_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     right = fuzz_case.native.run
     monkeypatch.setattr(fuzz_case, "STRANGER_WORK", 10**9)
     monkeypatch.setattr(fuzz_case, "AMARANTH_CYCLES", 10**9)
-    assert check(case, rtl=True).stages == ("fast engine", "stranger", "amaranth", "verilator", "verilator, stalled")
+    software = ("fast engine", "batching", "stranger")
+    assert check(case, rtl=True).stages == (*software, "amaranth", "verilator", "verilator, stalled")
     monkeypatch.setattr(fuzz_case, "AMARANTH_CYCLES", 0)
 
     def tampered(what: str) -> Iterator[None]:

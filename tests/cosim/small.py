@@ -27,8 +27,8 @@ class Case:
         rng = np.random.default_rng(seed)
         source = self.network.input
         planes = rng.random((*self.network.input_shape(samples), source.bits)) < self.density
-        values = (planes << np.arange(source.bits)).sum(-1)
-        return values.astype(source.dtype)
+        patterns = (planes << np.arange(source.bits)).sum(-1)
+        return (patterns - 2**source.bits * (patterns > source.high)).astype(source.dtype)
 
 
 DIRECT = Case(
@@ -57,7 +57,7 @@ COUNTS = Case(
 )
 PICTURES = Case(picture_network(seed=4), {"conv1": 4, "conv2": 3, "head": 2}, 0.3)
 GRAPH = Case(graph_network(seed=5), {"conv1": 3, "conv2": 2, "loop": 4, "late": 2, "head": 3}, 0.2)
-NEURONS = Case(neuron_network(seed=6), {"conv1": 3, "conv2": 4, "head": 2}, 0.5)
+NEURONS = Case(neuron_network(signed=True, seed=6), {"conv1": 3, "conv2": 4, "head": 2}, 0.5)
 MEMBRANE = Case(neuron_network(read="membrane", time_steps=1, seed=7), {"conv1": 2, "conv2": 3, "head": 1}, 0.4)
 CODED = Case(
     with_codebook(dense_network((20, 13, 6), weight_bits=8, threshold=40, membrane_bits=8, seed=8), (-77, -9, 30, 101)),

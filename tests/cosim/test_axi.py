@@ -13,7 +13,7 @@ from cosim import tb_axi
 from cosim.small import Case, call
 from cosim.test_lint import lint
 from cosim.test_no_multiplier import FORBIDDEN, cells
-from handmade import conv_network, dense_network, with_margins
+from handmade import conv_network, dense_network, signed, with_margins
 
 from mintaka.artifact import run, save
 from mintaka_cosim.bench.build import build_cocotb
@@ -28,9 +28,9 @@ SPIKES = Case(dense_network((41, 13, 6), time_steps=3, threshold=3, seed=3), {"h
 CASES = {
     # a packet has a frame per step, words of 32 bits, the last of 9; samples may stop early
     "exits": Case(with_margins(SPIKES.network, SPIKES.inputs(64)), SPIKES.lanes, SPIKES.density),
-    # pixels of three bytes, in beats of four
+    # pixels of three bytes, signed, in beats of four
     "pixels": Case(
-        conv_network((3, 4, 5), picture=(3, 3), kind="direct", bits=8, time_steps=3, threshold=200, seed=5),
+        signed(conv_network((3, 4, 5), picture=(3, 3), kind="direct", bits=8, time_steps=3, threshold=200, seed=5)),
         {"conv1": 4, "head": 5},
         0.3,
     ),
@@ -108,6 +108,8 @@ def test_c_header(made: Made) -> None:
     checks = [f"{prefix}_REG_{name.upper()} == {offset}" for name, offset in info["registers"].items()]
     checks += [f"{prefix}_{name.upper()} == {info[name]}" for name in ("beat_bytes", "frame_bytes", "result_bytes")]
     checks += [f"{prefix}_REG_CONTROL_SNAPSHOT_MASK == 1U << {prefix}_REG_CONTROL_SNAPSHOT_SHIFT"]
+    source = made.design.info["input"]
+    checks += [f"{prefix}_INPUT_BITS == {source['bits']}", f"{prefix}_INPUT_SIGNED == {int(source['signed'])}"]
     checks += [f"{prefix}_HASH == 0x{made.design.info['artifact_hash'][7:23]}ULL"]
     lines = [f'#include "{top}_regs.h"'] * 2 + [f'_Static_assert({check}, "{check}");' for check in checks]
     command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-xc", "-"]

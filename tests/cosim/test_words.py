@@ -40,6 +40,13 @@ def test_static_input_makes_one_list_per_sample() -> None:
     assert pack_beats(x, 4, 4, static=True).tolist() == [[[0x3210], [0x0054]], [[0x9876], [0x00BA]]]
 
 
+def test_negative_numbers_are_twos_complement() -> None:
+    x = np.array([[-1, 2, -3, -4]], np.int8)
+    assert pack_beats(x, 4, 3, static=True).tolist() == [[[0b100_101_010_111]]]
+    wide = np.array([[-(2**15), -1]], np.int16)
+    assert pack_beats(wide, 2, 16, static=True).tolist() == [[[0xFFFF8000]]]
+
+
 @given(
     values=st.lists(st.lists(st.integers(-(2**40), 2**40), min_size=3, max_size=3), min_size=1, max_size=4),
     width=st.integers(1, 40),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value, signed
-from formal.kit import Inside, free, property_module
+from formal.kit import Inside, free, mutated, property_module
 from formal.lif import Lane, any_slots, narrower, with_other
 from formal.prove import Proof
 from handmade import HALF, dense_network
+from handmade import signed as with_sign
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -28,6 +29,7 @@ from mintaka.artifact import (
 )
 from mintaka.artifact.bounds import leak_range
 from mintaka_hw.plan import LayerPlan, make_plan
+from mintaka_hw.rtl import arithmetic
 from mintaka_hw.rtl.lif import LIFCore, LIFParameters
 
 
@@ -160,11 +162,29 @@ def sums_stay_in_their_intervals(kind: Any, layer: LayerPlan) -> Module:
     return m
 
 
+def signs_turn_weights(kind: Any, bits: int) -> Module:
+    """A weight of so many bits that is not the least of them, and its opposite where asked for."""
+    m = property_module()
+    weight, on, found = Signal(signed(bits)), Signal(), Signal(signed(bits))
+    free(m, weight, "weight")
+    free(m, on, "on")
+    m.d.comb += [
+        found.eq(kind(weight, on)),
+        Assume(weight != -(2 ** (bits - 1))),
+        Assert(found == Mux(on, -weight, weight)),
+    ]
+    return m
+
+
 # ---- the layers, of one lane
 
 
 def dense(sizes: tuple[int, ...], layer: int = 0, kind: str = "spikes", bits: int = 1) -> LayerPlan:
     return make_plan(dense_network(sizes, kind=kind, bits=bits), 1).layers[layer]
+
+
+def of_signed(sizes: tuple[int, ...], bits: int) -> LayerPlan:
+    return make_plan(with_sign(dense_network(sizes, kind="direct", bits=bits)), 1).layers[0]
 
 
 def weights(*shape: int) -> IntTensor:
@@ -219,6 +239,7 @@ def _width(name: str, what: str, layer: LayerPlan, faults: dict[str, Any], fault
     return Proof(f"width-{name}", claim, build, LIFCore, faults, depth, fault_depth=fault_depth)
 
 
+BELOW = mutated(arithmetic.negated, "value[:place].any()", "value[place - 1]")
 MNIST = (784, 128, 10)
 NARROWER = {"a narrower accumulator": narrower}
 OF_5_BITS = {"an accumulator of 5 bits": with_other(accumulator_width=5)}
@@ -227,6 +248,7 @@ PROOFS = [
     _width("small", "6-4-2 W4U4 on spikes", dense((6, 4, 2)), NARROWER, 10),
     _width("spikes", "784-128-10 W4U4 on spikes", dense(MNIST), OF_5_BITS, 8),
     _width("direct", "784-128-10 W4U4 on numbers of 8 bits", dense(MNIST, kind="direct", bits=8), NARROWER, 3),
+    _width("signed", "784-128-10 W4U4 on signed numbers of 8 bits", of_signed(MNIST, 8), NARROWER, 3),
     _width("head", "the head of 784-128-10 W4, which sums over 4 steps", dense(MNIST, 1), OF_10_BITS, 3),
     _width("conv", "a convolution 3x3 of 16 to 16 channels, W4U4", planned((16, 7, 7), residual()[0]), OF_5_BITS, 8),
     _width(
@@ -240,5 +262,13 @@ PROOFS = [
         OF_5_BITS | {"a K of 4 bits": with_other(k_width=4)},
         8,
         depth=4,  # K comes cycles behind its sum
+    ),
+    Proof(
+        "negated",
+        "where the sign's bit-plane of an input is set, a weight of 9 bits counts negative",
+        partial(signs_turn_weights, bits=9),
+        arithmetic.negated,
+        {"a bit looks at its neighbour only": BELOW},
+        depth=1,
     ),
 ]

@@ -10,7 +10,7 @@ import pytest
 from handmade import conv_network, dense_network, neuron_network
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, networks, random_inputs
+from strategies import FEATURES, networks, numbers_for, random_inputs
 from taken import within
 
 from mintaka.artifact import (
@@ -24,6 +24,7 @@ from mintaka.artifact import (
     Node,
     Output,
     check,
+    encode,
     run,
 )
 from mintaka_cosim.bench.amaranth_sim import SimulationTimeoutError, simulate_amaranth
@@ -111,6 +112,10 @@ def test_variety() -> None:
             seen["short silence"] += 0 < refractory < plan.network.time_steps
             seen["long silence"] += refractory >= plan.network.time_steps > 1
             seen["deep"] += layer.state_is_deep
+            seen["signed"] += layer.subtracts
+            seen["signed, grouped"] += layer.subtracts and layer.is_grouped
+            seen["signed codebook"] += layer.subtracts and layer.codebook is not None
+            seen["signed beside others"] += layer.subtracts and len(layer.phases.step_edges) > layer.phases.merged
         seen["exits", head.windows > 1] += plan.exits
 
     look()
@@ -118,6 +123,7 @@ def test_variety() -> None:
     wanted |= {("passes", number) for number in range(3)} | {"merged", "short silence", "long silence", "deep"}
     wanted |= {(what, kind) for what in ("one step", "beside others") for kind in ("lif", "cuba")}
     wanted |= {"silence beside others", ("exits", False), ("exits", True)}
+    wanted |= {"signed", "signed, grouped", "signed codebook", "signed beside others"}
     assert {name for name in wanted if not seen[name]} == set()
 
 
@@ -126,6 +132,21 @@ def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -
     plan = draw_plan(data, network)
     inputs = random_inputs(network, samples=3, seed=seed)
     assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+@given(
+    data=st.data(),
+    network=networks(features=FEATURES, max_hidden=1, max_size=6, max_steps=3, max_input_bits=4).filter(buildable),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=6)
+def test_a_sample_hangs_on_no_other(data: st.DataObject, network: Network, seed: int) -> None:
+    """Numbers of samples in any order, some twice, in one stream: each gives what it gives alone."""
+    numbers = numbers_for(network, 2, seed)
+    order = data.draw(st.lists(st.integers(0, 1), min_size=2, max_size=4))
+    seen = simulate_amaranth(draw_plan(data, network), encode(network, numbers[order]))
+    singles = [run(network, encode(network, numbers[n : n + 1])).logits[0].tolist() for n in range(2)]
+    assert seen.logits.tolist() == [singles[n] for n in order]
 
 
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))

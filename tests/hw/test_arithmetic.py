@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 
 from mintaka.artifact import LeakTerm
 from mintaka.artifact.reference import leaked as reference_leaked
-from mintaka_hw.rtl.arithmetic import clipped, greater, leaked, shifted_right
+from mintaka_hw.rtl.arithmetic import clipped, greater, leaked, negated, shifted_right
 
 WIDTH = 6
 VALUES = range(-(2 ** (WIDTH - 1)), 2 ** (WIDTH - 1))
@@ -54,6 +54,16 @@ def test_shift_is_floor(amount: int) -> None:
 @pytest.mark.parametrize("leak", LEAKS)
 def test_leak(leak: tuple[LeakTerm, ...]) -> None:
     assert evaluate(lambda x: leaked(x, leak), VALUES) == reference_leaked(np.array(VALUES), leak).tolist()
+
+
+@pytest.mark.parametrize("width", [2, 3, WIDTH])
+def test_negated(width: int) -> None:
+    most = 2 ** (width - 1) - 1
+    values = range(-most, most + 1)
+    assert evaluate(lambda x: negated(x[:width].as_signed(), C(1, 1)), values) == [-v for v in values]
+    assert evaluate(lambda x: negated(x[:width].as_signed(), C(0, 1)), values) == list(values)
+    twice = evaluate(lambda x: negated(negated(x, x[0]), x[0]), VALUES[1:])
+    assert twice == list(VALUES[1:])
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 15, 31, 32767])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
+from handmade import dense_network, signed
 from hw.test_accelerator import draw_plan, small_networks
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ from mintaka_hw.host.uart import cycles_per_bit
 from mintaka_hw.host.uart_buffers import SampleBuffer
 from mintaka_hw.host.uart_frame import FrameReader, FrameWriter
 from mintaka_hw.host.uart_line import UartReceiver, UartTransmitter
-from mintaka_hw.plan import PlanError
+from mintaka_hw.plan import PlanError, make_plan
 
 RUN_BYTES = 5
 BYTE = st.one_of(st.integers(0, 255), st.sampled_from([FLAG, ESCAPE, 0, 1, 2, RUN_BYTES]))
@@ -292,11 +293,22 @@ def test_a_design_says_what_it_is(data: st.DataObject, network: Network, hz: int
     plan = draw_plan(data, network)
     who = read_identity(design.identity(plan, hz))
     assert (who.artifact_hash, who.clock_hz, who.time_steps) == (plan.artifact_hash, hz, network.time_steps)
-    assert (who.shape, who.bits, who.input_kind) == (network.input.shape, network.input.bits, network.input.kind)
+    kind = "signed" if network.input.signed else network.input.kind
+    assert (who.shape, who.bits, who.input_kind) == (network.input.shape, network.input.bits, kind)
+    assert who.static == network.input.static
     assert (who.classes, who.layers, who.early_exit) == (network.classes, len(plan.layers), plan.exits)
-    payload = sample_payloads(np.zeros(network.input_shape(1), np.uint8), who)[0]
+    payload = sample_payloads(np.zeros(network.input_shape(1), network.input.dtype), who)[0]
     assert len(payload) == who.sample_bytes == design.beats_per_sample(plan) * design.beat_bytes(plan)
     assert 8 * who.logit_bytes >= plan.logit_width > 8 * (who.logit_bytes - 1)
+
+
+def test_the_samples_of_the_page() -> None:
+    """docs/host-uart.md: 20 elements of 3 bits in beats of 10."""
+    network = dense_network((20, 4), kind="direct", bits=3)
+    for each, x, first in ((network, [1, 2, 3], "D1 00 00 00"), (signed(network), [-1, 2, -3], "57 01 00 00")):
+        who = read_identity(design.identity(make_plan(each), 10**6))
+        (payload,) = sample_payloads(np.array([[*x, *[0] * 17]], each.input.dtype), who)
+        assert payload.hex(" ").upper() == f"{first} 00 00 00 00"
 
 
 def test_a_clock_that_cannot_make_the_baud_rate_is_refused() -> None:

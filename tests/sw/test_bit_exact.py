@@ -113,16 +113,16 @@ def test_variety() -> None:
 
 
 @pytest.mark.parametrize("weight_bits", [1, 2, 4, 8])
-@pytest.mark.parametrize("bits", [8, 16])
-def test_wide_direct_inputs_stay_exact(weight_bits: int, bits: int) -> None:
+@pytest.mark.parametrize(("bits", "signed"), [(8, False), (16, False), (8, True), (16, True)])
+def test_wide_direct_inputs_stay_exact(weight_bits: int, bits: int, signed: bool) -> None:
     """784 inputs of 8 or 16 bits: beyond 2^24, the product is computed in float64."""
     neuron = NeuronSpec(8, (LeakTerm(1, 0), LeakTerm(-1, 3)), "subtract")
     specs: list[Spec] = [DenseSpec("hidden", 40, weight_bits, neuron), DenseSpec("head", 10, 8, None)]
-    snn = SNN(Input("input", (784,), "direct", bits), 5, specs)
+    snn = SNN(Input("input", (784,), "direct", bits, signed), 5, specs)
     snn.quantize()
     rng = np.random.default_rng(0)
-    inputs = rng.integers(0, 2**bits, (16, 784)).astype(np.uint8 if bits <= 8 else np.uint16)
-    inputs[0] = 2**bits - 1
+    inputs = rng.integers(snn.source.low, snn.source.high + 1, (16, 784)).astype(snn.source.dtype)
+    inputs[0], inputs[1] = snn.source.high, snn.source.low
     x = torch.from_numpy(inputs.astype(np.float32))
     snn.train()
     snn(x)

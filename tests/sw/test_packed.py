@@ -18,17 +18,32 @@ def _exact(x: torch.Tensor, W: torch.Tensor) -> np.ndarray:
     return x.to(torch.int64).numpy() @ W.to(torch.int64).numpy().T
 
 
-@given(st.integers(1, 8), st.integers(1, 60), st.integers(1, 70), st.integers(1, 3), st.integers(0, 2**31))
-def test_equals_the_plain_product(bits: int, inputs: int, outputs: int, input_bits: int, seed: int) -> None:
+@given(
+    st.integers(1, 8),
+    st.integers(1, 60),
+    st.integers(1, 70),
+    st.integers(1, 3),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_equals_the_plain_product(
+    bits: int, inputs: int, outputs: int, input_bits: int, signed: bool, seed: int
+) -> None:
     rng = torch.Generator().manual_seed(seed)
     Q, most = max(1, 2 ** (bits - 1) - 1), 2**input_bits - 1
+    least = -most - 1 if signed else 0
     W = torch.randint(-Q, Q + 1, (outputs, inputs), generator=rng).float()
-    x = torch.randint(0, most + 1, (7, inputs), generator=rng).float()
-    x[0] = most
-    x[1], x[2] = (W[0] > 0) * most, (W[-1] < 0) * most  # the largest and the smallest sum of a row
-    bound = largest_sum(W, most)
-    positive, negative = W.clamp(min=0).sum(1).max(), (-W).clamp(min=0).sum(1).max()
-    assert bound == int(max(positive, negative)) * most
+    x = torch.randint(least, most + 1, (7, inputs), generator=rng).float()
+    x[0], x[3] = most, least
+    # the largest and the smallest sum of a row
+    x[1], x[2] = torch.where(W[0] > 0, most, least), torch.where(W[-1] < 0, most, least)
+    bound = largest_sum(W, most, least)
+    positive, negative = W.clamp(min=0).sum(1), (-W).clamp(min=0).sum(1)
+    if signed:
+        assert bound == int((positive + negative).max()) * -least
+    else:
+        assert bound == int(max(positive.max(), negative.max())) * most
+    assert int((x @ W.T).abs().max()) <= bound
     packed = pack(W, bound)
     if outputs >= 2 * LEAST_ROWS and bound <= 2047:
         assert packed is not None

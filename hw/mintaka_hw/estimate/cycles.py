@@ -9,6 +9,7 @@ import numpy as np
 
 from mintaka.artifact import Result, run
 from mintaka.artifact.reference import join, pool2d
+from mintaka.artifact.signals import bit_pattern
 from mintaka_hw.estimate.layer import LayerModel
 from mintaka_hw.estimate.lists import event_lists, parts_of, windows_of
 from mintaka_hw.estimate.models import (
@@ -67,7 +68,10 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     if result is None:
         result = run(network, inputs, trace=True)
     N = len(inputs)
-    frames = stage_frames(plan, np.asarray(inputs).astype(np.int64), result)
+    values = np.asarray(inputs).astype(np.int64)
+    if network.input.signed:  # a number is the bits that travel
+        values = bit_pattern(values, network.input.bits).astype(np.int64)
+    frames = stage_frames(plan, values, result)
     if plan.exits:
         return _with_exits(plan, frames, result.steps)
     outs, layers = _components(plan, frames, Wire())

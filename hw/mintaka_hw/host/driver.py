@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from mintaka.artifact.numbers import NumbersError, input_of_numbers
+
 DESIGN: dict[str, Any] = {}
 
 POLLS = 100_000
@@ -157,12 +159,23 @@ class Driver:
 
     # ---- samples
 
-    def run(self, x: np.ndarray) -> Result:
-        """One sample: of the input's shape, or where every time step has its own input, (steps, *shape)."""
-        return self.unpack(self._exchange(self.pack(x), self.design["result_bytes"]))
+    def run(self, x: Any) -> Result:
+        """One sample: numbers as the network was trained with, which `encode` takes."""
+        return self.unpack(self._exchange(self.pack(self.encode(x)), self.design["result_bytes"]))
+
+    def encode(self, x: Any) -> np.ndarray:
+        """A sample as the design's input: of numbers of the input's shape, or where every time step has its own input,
+        (steps, *shape). How, the artifact says: by its scales and offsets, by a thermometer, or as they are."""
+        form = self.design["input"]["numbers"]
+        steps = None if form["steps"] is None else self._steps
+        try:
+            found: np.ndarray = input_of_numbers({**form, "steps": steps}, [x])[0]
+        except NumbersError as error:
+            raise DriverError(str(error)) from None
+        return found.astype(np.int64)
 
     def pack(self, x: np.ndarray) -> bytes:
-        """The packet of a sample."""
+        """The packet of a sample that is encoded: integers, negative ones as two's complement."""
         source = self.design["input"]
         shape: tuple[int, ...] = tuple(source["shape"])
         if source["per_step"]:
@@ -170,16 +183,15 @@ class Driver:
         x = np.asarray(x)
         if x.shape != shape or x.dtype.kind not in "biu":
             raise DriverError(f"a sample has shape {x.shape} and dtype {x.dtype}; integers of shape {shape} are wanted")
-        if x.min() < 0 or int(x.max()) >= 1 << source["bits"]:
-            raise DriverError(
-                f"a sample holds values from {x.min()} to {x.max()}; 0 to {(1 << source['bits']) - 1} are possible"
-            )
+        low, high = source["numbers"]["low"], source["numbers"]["high"]
+        if x.min() < low or x.max() > high:
+            raise DriverError(f"a sample holds values from {x.min()} to {x.max()}; {low} to {high} are possible")
         if source["order"] == "hwc":
             x = np.moveaxis(x, -3, -1)
         frames, words = (self._steps if source["per_step"] else 1), source["words"]
         elements = np.zeros((frames, words * source["elements"]), np.uint16)
         flat = x.reshape(frames, -1)
-        elements[:, : flat.shape[1]] = flat
+        elements[:, : flat.shape[1]] = flat.astype(np.uint16)
         planes = (elements[..., None] >> np.arange(source["bits"], dtype=np.uint16)) & 1
         bits = np.zeros((frames, words, 8 * source["word_bytes"]), np.uint8)
         used = planes.reshape(frames, words, -1)

@@ -11,7 +11,7 @@ VERSION = 1
 FLAG, ESCAPE, FLIP = 0x7E, 0x7D, 0x20
 REPLY = 0x80  # set in the kind of a reply
 HEADER_BYTES = 6  # kind, tag, four bytes of length
-INPUT_KINDS = ("spikes", "direct", "counts")
+INPUT_KINDS = ("spikes", "direct", "counts", "signed")  # the last one: direct, of two's complement
 ORDERS = ("chw", "hwc")
 
 
@@ -52,7 +52,7 @@ def identity(plan: Plan, clock_hz: int) -> bytes:
     numbers = [
         (VERSION, 1),
         (int(plan.exits), 1),
-        (INPUT_KINDS.index(source.kind), 1),
+        (INPUT_KINDS.index("signed" if source.signed else source.kind), 1),
         (ORDERS.index(plan.input_order), 1),
         (source.bits, 1),
         (logit_bytes(plan), 1),

@@ -188,6 +188,11 @@ class EdgePlan:
         return self.incoming.element_bits
 
     @property
+    def sign_plane(self) -> int | None:
+        """The bit-plane that is subtracted: the highest of a signed source, else none."""
+        return self.element_bits - 1 if self.source.signed else None
+
+    @property
     def chunk_elements(self) -> int:
         """Elements in one entry of the event list: some spikes, or one multi-bit number or masked element."""
         most = CHUNK_ELEMENTS if self.blocks is None else BLOCK_ELEMENTS

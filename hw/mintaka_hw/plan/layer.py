@@ -227,7 +227,14 @@ class LayerPlan:
     @property
     def weight_width(self) -> int:
         """Two's complement width of a weight as the lanes add it."""
-        return max(2, self.stored_weight_bits) if self.codebook is None else table_width(self.codebook)
+        if self.codebook is None:
+            return max(2, self.stored_weight_bits)
+        return table_width(np.concatenate([self.codebook, -self.codebook]) if self.subtracts else self.codebook)
+
+    @property
+    def subtracts(self) -> bool:
+        """True where an event's weight may count negative: an edge is from a signed input."""
+        return any(edge.sign_plane is not None for edge in self.edges)
 
     @property
     def codebook(self) -> np.ndarray | None:

@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-import numpy as np
-
 from mintaka.artifact import (
     Edge,
     Network,
@@ -277,8 +275,6 @@ def _buildable(network: Network) -> list[Node]:
                 f"node '{node.name}' stores its membranes by boundaries, for which there is no hardware: each lane "
                 f'would need {2 * node.neuron.membrane_max} comparators; train it with membrane_rule = "shift"'
             )
-    if network.input.signed:
-        raise PlanError("the input is signed, for which there is no hardware yet")
     if network.input.name not in read:
         raise PlanError(f"the input '{network.input.name}' is read by nothing{within}: let a node read it")
     if _delays(network).get(network.output.node, network.time_steps) >= network.time_steps:
@@ -358,8 +354,7 @@ class _Events:
     def __init__(self, network: Network):
         self.source = signals(network)
         self.bits = {  # per element of what each node reads, how many bits come in a sample
-            name: signal.max_value.bit_length() * (1 if signal.static else network.time_steps)
-            for name, signal in self.source.items()
+            name: signal.bits * (1 if signal.static else network.time_steps) for name, signal in self.source.items()
         }
         self.rates = dict.fromkeys(self.source, ASSUMED_RATE)  # the share of them that is set
         vectors = network.vectors
@@ -367,7 +362,7 @@ class _Events:
         if vectors is not None and len(vectors.inputs) * network.time_steps * connections(network) <= MOST_WORK:
             x, result = vectors.inputs, run(network, vectors.inputs)
             counts = {name: float(spikes.mean()) for name, spikes in result.spikes.items()}
-            counts[network.input.name] = float(np.bitwise_count(x).sum()) / len(x)
+            counts[network.input.name] = float(self.source[network.input.name].operations(x).sum()) / len(x)
             self.rates |= {n: count / (self.source[n].size * self.bits[n]) for n, count in counts.items()}
 
     def per_group(self, node: Node, edges: tuple[Edge, ...], lanes: int) -> float:

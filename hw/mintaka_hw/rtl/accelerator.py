@@ -80,11 +80,12 @@ class Accelerator(wiring.Component):
         super().__init__(ports_of(plan, taps=taps))
 
     def describe(self) -> dict[str, Any]:
-        network = self.plan.network
+        network, source = self.plan.network, self.plan.network.input
+        kind = source.kind + ", signed" * source.signed
         layers = {f"layer {layer.name}": f"{layer.node.op}, {layer.lanes} lanes" for layer in self.plan.layers}
         return {
             "network": network.name,
-            "input": f"{network.input.kind}, {'x'.join(map(str, network.input.shape))}, {network.input.bits} bits",
+            "input": f"{kind}, {'x'.join(map(str, source.shape))}, {source.bits} bits",
             "time steps": f"up to {network.time_steps}" if self.plan.run_time else network.time_steps,
             **layers,
             "memory bits": self.plan.memory_bits,

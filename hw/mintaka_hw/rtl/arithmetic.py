@@ -75,6 +75,15 @@ def _compared(a: Value, b: Value) -> tuple[Value, Value]:
     return above | (same & below), same & equal
 
 
+def negated(value: Value, on: Value) -> Value:
+    """A signed `value`, or where `on` its opposite, in as many bits: it must not be the least of them.
+
+    A bit is inverted where one below it is set: gates instead of an adder, which few bits do not need.
+    """
+    below = [value[:place].any() if place else C(0, 1) for place in range(len(value))]
+    return Cat(bit ^ (on & flips) for bit, flips in zip(value, below, strict=True)).as_signed()
+
+
 def popcount(bits: Value) -> Value:
     """How many bits are set, as a tree of additions."""
     if len(bits) <= 1:

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import COUNTER_WIDTH, DECODE, table_width
-from mintaka_hw.rtl.arithmetic import leaked, popcount
+from mintaka_hw.rtl.arithmetic import leaked, negated, popcount
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
 from mintaka_hw.rtl.replay import Replay
@@ -147,6 +147,8 @@ class LayerCore(wiring.Component):
         within = at.event if layer.stores_zero else at.event & (at.group != layer.groups - 1)
         for lane in range(layer.lanes):
             weight = self._decoded(m, weight_word, lane)
+            if layer.subtracts:
+                weight = negated(weight, at.negative)
             if layer.planes > 1:  # in two steps, around the register: within a nibble, and to a nibble
                 shifted = [weight << plane for plane in range(min(layer.planes, PLANES_PER_NIBBLE))]
                 weight = Array(shifted)[at.plane[:2]]

@@ -26,6 +26,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     weight, among : their sum is the row of the weight memory: group * fan_in + element, or where it is sparse as its
         index says; `among` tells the chunk's events apart.
     plane : the weight counts 2^plane times (bit-plane of a multi-bit element, shift of an edge).
+    negative : it counts negative (highest bit-plane of a signed element); not there where none does.
     units : the event stands for 2^units spikes (bit-plane of a pooled count).
     state : where its group's state is kept, window * groups + group.
     first, last : of its group and window.
@@ -40,6 +41,7 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
             "weight": max(1, (layer.weight_depth - 1).bit_length()),
             "among": (layer.chunk_fields - 1).bit_length(),
             "plane": (layer.planes - 1).bit_length(),
+            "negative": int(layer.subtracts),
             "units": (max((e.element_bits for e in layer.edges if e.counts_units), default=1) - 1).bit_length(),
             "group": max(1, (layer.groups - 1).bit_length()),
             "state": max(1, (layer.states - 1).bit_length()),
@@ -217,11 +219,14 @@ class Replay(wiring.Component):
             number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
         ]
         units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
+        signs = [Const(0, 1) if e.sign_plane is None else lowest[e.sign_plane] for e in layer.edges]
         m.d.comb += [
             self.slot.among.eq(of_edge(edge, rows)),
             self.slot.plane.eq(of_edge(edge, planes)),
             self.slot.units.eq(of_edge(edge, units)),
         ]
+        if layer.subtracts:
+            m.d.comb += self.slot.negative.eq(of_edge(edge, signs))
 
         if layer.is_grouped:
             masks = [

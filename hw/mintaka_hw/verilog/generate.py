@@ -173,6 +173,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
             "kind": source.kind,
             "shape": list(source.shape),
             "bits": source.bits,
+            "signed": source.signed,
             "order": plan.input_order,
             "elements": plan.input.word_elements,
             "beats": plan.input.words,

@@ -1,4 +1,4 @@
-"""How the numbers that a user has become a network's input: the only place where they do.
+"""How the numbers that a user has become a network's input: the only way by which they do.
 
 Every sample is encoded by what the artifact says and by nothing else: not by the samples beside it, nor by the dtype
 in which its numbers come. `docs/semantics.md` ("The input") defines it, in IEEE float64 and integers.
@@ -6,12 +6,14 @@ in which its numbers come. `docs/semantics.md` ("The input") defines it, in IEEE
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mintaka.artifact.errors import ArtifactError
-from mintaka.artifact.schema import Encoding, Input, Network, Quantizer, Shape
+from mintaka.artifact.numbers import NumbersError, beyond, input_of_numbers
+from mintaka.artifact.schema import Encoding, Input, Network
 
 ADVICE = "export it again, or state their levels: --input-levels 16 (in Python levels=16) for numbers from 0 to 15"
 
@@ -32,35 +34,44 @@ def encode(network: Network, x: Any, *, levels: int | None = None) -> np.ndarray
 
 def clipped(network: Network, x: Any) -> int:
     """How many of the numbers in `x`, as `encode` takes them, saturate in the artifact's quantizer."""
-    source = network.input
-    if source.encoding is None or source.encoding.quantizer is None:
+    encoding = network.input.encoding
+    if encoding is None or encoding.quantizer is None:
         return 0
-    found, code = _samples(source, network.time_steps, x, source.encoding)
-    if code is None or code.quantizer is None:
-        return 0
-    q, (low, high) = quantized(code.quantizer, found, source.shape), _range(source, code)
-    return int(((q < low) | (q > high)).sum())
+    try:
+        return beyond(input_form(network.input, network.time_steps), x)
+    except NumbersError as error:
+        raise ArtifactError(str(error)) from None
 
 
 def encoded(source: Input, time_steps: int, x: Any, levels: int | None = None) -> np.ndarray:
     """What `encode` does, for an input that need not belong to an artifact yet."""
-    encoding = source.encoding
     if levels is not None:
-        encoding = _of_levels(source, levels)
-    found, code = _samples(source, time_steps, x, encoding)
-    if code is None:
-        return _integers(found, source.low, source.high).astype(source.dtype)
-    low, high = _range(source, code)
-    if code.quantizer is None:
-        q = _integers(found, low, high)
-    else:
-        q = quantized(code.quantizer, found, source.shape).clip(low, high)
-    if code.code == "none":
-        return q.astype(source.dtype)
-    if code.code == "repeat":
-        return np.repeat(q[:, None].astype(source.dtype), time_steps, axis=1)
-    assert code.levels is not None
-    return thermometer(q, code.levels, time_steps)
+        source = _with_levels(source, levels)
+    try:
+        return input_of_numbers(input_form(source, time_steps), x).astype(source.dtype)
+    except NumbersError as error:
+        raise ArtifactError(str(error)) from None
+
+
+def input_form(source: Input, time_steps: int) -> dict[str, Any]:
+    """An input as `mintaka.artifact.numbers` wants it."""
+    encoding = source.encoding
+    quantizer = None if encoding is None else encoding.quantizer
+    refusal = None
+    if source.kind == "spikes" and (encoding is None or encoding.code == "none"):
+        takes = f"the network takes spikes of {time_steps} steps"
+        refusal = f"{takes}, and its artifact does not say how numbers become spikes: {ADVICE}"
+    return {
+        "shape": list(source.shape),
+        "steps": None if source.static else time_steps,
+        "low": source.low,
+        "high": source.high,
+        "code": None if encoding is None else encoding.code,
+        "levels": None if encoding is None else encoding.levels,
+        "scale": None if quantizer is None else list(quantizer.scale),
+        "offset": None if quantizer is None else list(quantizer.offset),
+        "refusal": refusal,
+    }
 
 
 def encoding_of(levels: int) -> Encoding:
@@ -68,91 +79,11 @@ def encoding_of(levels: int) -> Encoding:
     return Encoding("repeat") if levels == 2 else Encoding("thermometer", levels)
 
 
-def quantized(quantizer: Quantizer, x: np.ndarray, shape: Shape) -> np.ndarray:
-    """rint((x - offset) / scale) before it saturates, float64 (..., *shape), for x (..., *shape)."""
-    per_index = (-1, *[1] * (len(shape) - 1))
-    offset, scale = (np.array(v, np.float64).reshape(per_index) for v in (quantizer.offset, quantizer.scale))
-    with np.errstate(over="ignore"):  # beyond the largest float64 is beyond every range, too
-        return np.rint((x.astype(np.float64) - offset) / scale)
-
-
-def thermometer(x: np.ndarray, levels: int, time_steps: int) -> np.ndarray:
-    """Spikes of integers from 0 to `levels` - 1: x (N, ...) -> (N, T, ...) of 0 and 1, uint8.
-
-    A number spikes in the step t = 0..T-1 where `x * (T + 1) >= (t + 1) * levels`: the larger, the more steps, always
-    from the first one on.
-    """
-    least = [-(-(t + 1) * levels // (time_steps + 1)) for t in range(time_steps)]  # that spike in step t
-    return np.stack([x >= bound for bound in least], axis=1).astype(np.uint8)
-
-
-def _of_levels(source: Input, levels: int) -> Encoding:
+def _with_levels(source: Input, levels: int) -> Input:
     if source.kind != "spikes":
         raise ArtifactError(f"levels are for an input of spikes, but this one is {source.kind}")
     if source.encoding is not None:
         raise ArtifactError("the artifact says itself how numbers become its input: leave the levels out")
     if not 2 <= levels <= 2**16:
         raise ArtifactError(f"numbers have 2 to {2**16} levels, not {levels}")
-    return encoding_of(levels)
-
-
-def _range(source: Input, encoding: Encoding) -> tuple[int, int]:
-    """Least and largest of the integers that are encoded."""
-    if encoding.code == "thermometer":
-        assert encoding.levels is not None
-        return 0, encoding.levels - 1
-    return source.low, source.high
-
-
-def _samples(source: Input, time_steps: int, x: Any, encoding: Encoding | None) -> tuple[np.ndarray, Encoding | None]:
-    """x as an array of one sample or more that are numbers, and the encoding that they need: None for spikes that have
-    their steps."""
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        raise ArtifactError("the samples are no array: they differ in shape") from None
-    if x.dtype.kind not in "biuf":
-        raise ArtifactError(f"the samples have the dtype {x.dtype}; they must be numbers")
-    if len(source.shape) == x.ndim == 3 and (1, *x.shape[1:]) == source.shape:
-        x = x[:, None]
-    own = source.shape if source.static else (time_steps, *source.shape)
-    makes_spikes = encoding is not None and encoding.code != "none"
-    if x.ndim and x.shape[1:] == source.shape and source.kind == "spikes":
-        if not makes_spikes:
-            raise ArtifactError(
-                f"the network takes spikes of {time_steps} steps, and its artifact does not say how numbers become "
-                f"spikes: {ADVICE}"
-            )
-    elif not x.ndim or x.shape[1:] != own:
-        possible = f"{['N', *own]}" + f" or {['N', *source.shape]}" * makes_spikes
-        raise ArtifactError(f"the samples have the shape {list(x.shape)}, but the network takes {possible}")
-    elif makes_spikes:
-        encoding = None
-    if not len(x):
-        raise ArtifactError("there is no sample")
-    if x.dtype.kind == "b":
-        x = x.astype(np.uint8)
-    if x.dtype.kind == "f":
-        _check_finite(x)
-    return x, encoding
-
-
-def _check_finite(x: np.ndarray) -> None:
-    bad = ~np.isfinite(x)
-    if bad.any():
-        where = tuple(int(n) for n in np.argwhere(bad)[0])
-        raise ArtifactError(f"sample {where[0]} holds {x[where]}; numbers must be finite")
-
-
-def _integers(x: np.ndarray, low: int, high: int) -> np.ndarray:
-    """x, which must hold integers from `low` to `high`."""
-    wanted = f"the network takes integers from {low} to {high}"
-    if x.dtype.kind == "f" and (x != np.rint(x)).any():
-        where = tuple(int(n) for n in np.argwhere(x != np.rint(x))[0])
-        raise ArtifactError(f"sample {where[0]} holds {x[where]}, but {wanted}, and its artifact quantizes nothing")
-    least, most = x.min(), x.max()
-    if least < low or most > high:
-        bad = most if most > high else least
-        where = tuple(int(n) for n in np.argwhere(x == bad)[0])
-        raise ArtifactError(f"sample {where[0]} holds {bad}, but {wanted}")
-    return x
+    return replace(source, encoding=encoding_of(levels))

@@ -17,7 +17,7 @@ VERSION = 1
 FLAG, ESCAPE, FLIP = 0x7E, 0x7D, 0x20
 REPLY = 0x80
 HEADER = struct.Struct("<BBI")  # kind, tag, length of the payload
-INPUT_KINDS = ("spikes", "direct", "counts")
+INPUT_KINDS = ("spikes", "direct", "counts", "signed")  # the last one: direct, of two's complement
 ORDERS = ("chw", "hwc")
 IDENTITY = struct.Struct("<BBBBBBHIIIIIIII32s")
 CRC_START, CRC_BYTES = 0xFFFF, 2
@@ -115,7 +115,7 @@ class Identity:
 
     @property
     def static(self) -> bool:
-        return self.input_kind == "direct"
+        return self.input_kind in ("direct", "signed")
 
     @property
     def sample_bytes(self) -> int:

@@ -15,9 +15,9 @@ def word_count(width: int) -> int:
 def pack_beats(inputs: np.ndarray, elements: int, bits: int, *, static: bool, order: str = "chw") -> np.ndarray:
     """A batch as beats of the input stream.
 
-    inputs : unsigned, (N, *shape) where `static`, else (N, T, *shape); elements go in C order, or for "hwc" with the
-        channels innermost, `elements` of `bits` bits per beat, element e at bit e * bits; missing elements of a
-        list's last beat are zero.
+    inputs : integers, negative ones as two's complement, (N, *shape) where `static`, else (N, T, *shape); elements go
+        in C order, or for "hwc" with the channels innermost, `elements` of `bits` bits per beat, element e at bit e *
+        bits; missing elements of a list's last beat are zero.
     Returns uint32, (N, beats per sample, words per beat), least significant word first.
     """
     if order == "hwc":
@@ -25,7 +25,7 @@ def pack_beats(inputs: np.ndarray, elements: int, bits: int, *, static: bool, or
     lists = inputs.reshape(len(inputs), 1 if static else inputs.shape[1], -1)
     beats = -(-lists.shape[2] // elements)
     padded = np.zeros((*lists.shape[:2], beats * elements), np.uint16)
-    padded[:, :, : lists.shape[2]] = lists
+    padded[:, :, : lists.shape[2]] = lists.astype(np.uint16)
     bit = (padded[..., None] >> np.arange(bits, dtype=np.uint16)) & 1
     planes = bit.astype(np.uint8).reshape(len(inputs), -1, elements * bits)
     words = word_count(elements * bits)
