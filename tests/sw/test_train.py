@@ -32,6 +32,7 @@ from mintaka.train import (
     to_toml,
     train,
 )
+from mintaka.train.holdout import parts_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -194,6 +195,23 @@ def test_other_inputs_and_widths_learn(kind: str, weight_bits: int, tmp_path: Pa
     data = load_dataset(tmp_path / "own.npz")
     right = run(network, encode(network, data.test_x)).classes == data.test_y
     assert np.mean(right) == result.integer_accuracy
+
+
+def test_offsets_come_from_what_is_trained_with(tmp_path: Path) -> None:
+    """Neither from the test split nor from the validation."""
+    form = {
+        "name": "held",
+        "dataset": "wdbc",
+        "network": {"time_steps": 1, "input_bits": 6, "input_offset": "mean"},
+        "train": {"float_epochs": 0, "epochs": 1, "validation": 0.5},
+        "layers": [{"name": "out", "op": "dense", "units": 2}],
+    }
+    train(parse_recipe(form), tmp_path)
+    encoding = export(tmp_path).input.encoding
+    assert encoding is not None
+    assert encoding.quantizer is not None
+    used = parts_of(parse_recipe(form), load_dataset("wdbc")).train.train_x
+    assert encoding.quantizer.offset == tuple(used.mean(0).tolist())
 
 
 @pytest.mark.parametrize("read", ["count", "membrane"])

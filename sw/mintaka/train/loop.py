@@ -148,7 +148,7 @@ class _Run:
         self.recipe, self.dataset, self.folder, self.keep = recipe, parts.train, folder, keep
         self.validation = parts.validation
         self.class_weights = class_weights(recipe, parts.train)
-        self.snn = build(recipe, dataset)
+        self.snn = build(recipe, parts.train)
         self.phases = phases(recipe)
         self.task = Task(self._batches, recipe.seed, temporal=dataset.train_x.ndim in (3, 5))
         check_methods(recipe, self.snn, self.task)
