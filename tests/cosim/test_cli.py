@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract.samples import coded, newer, signed, stepped, warm
-from cosim.small import DIRECT, call
+from cosim.small import DIRECT, NEURONS, call
 from strategies import with_zeros
 from sw.test_runs import RECIPE, write_data
 
-from mintaka.artifact import encode, run, save
+from mintaka.artifact import Network, Result, encode, run, save
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = ["demo", "doctor", "train", "export", "show", "run", "generate", "cosim", "build", "report"]
@@ -176,6 +176,7 @@ def test_run_gives_the_same_arrays_on_every_backend(
         done = call(capsys, *words, "--lanes", "hidden1=4,head=6", "--json")
         assert done.status == 0, done.err
         assert json.loads(done.out)["samples"] == 40
+        assert json.loads(done.out).get("differences") == (0 if backend == "rtl" else None)
         with np.load(out) as arrays:
             found[backend] = dict(arrays)
     wanted = found["reference"]
@@ -188,6 +189,37 @@ def test_run_gives_the_same_arrays_on_every_backend(
         assert set(found[backend]) == set(wanted)
         for name, values in wanted.items():
             assert np.array_equal(found[backend][name], values), (backend, name)
+
+
+def test_a_trace_has_synaptic_currents(capsys: Capture, tmp_path: Path) -> None:
+    """As far as a layer's neurons have them."""
+    save(NEURONS.network, tmp_path / "neurons.safetensors")
+    np.savez(tmp_path / "x.npz", x=NEURONS.inputs(2))
+    words = ("run", tmp_path / "neurons.safetensors", "--input", tmp_path / "x.npz", "--out", tmp_path / "y.npz")
+    assert call(capsys, *words, "--trace").status == 0
+    wanted = run(NEURONS.network, NEURONS.inputs(2), trace=True).trace
+    with np.load(tmp_path / "y.npz") as arrays:
+        assert {name for name in arrays if name.startswith("currents/")} == {"currents/conv2"}
+        assert np.array_equal(arrays["currents/conv2"], wanted["conv2"].j)
+
+
+def test_verilog_that_differs_is_told(
+    capsys: Capture, artifact: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(network: Network, inputs: np.ndarray, **_: object) -> Result:
+        found = run(network, inputs, trace=True)
+        found.trace["hidden1"].k[7, 1, 2] += 1
+        return found
+
+    monkeypatch.setattr("mintaka_cosim.bench.simulate", wrong)
+    words = ("run", artifact, "--input", samples, "--backend", "rtl", "--out", tmp_path / "y.npz")
+    assert call(capsys, *words).status == 0  # nothing of it was asked for
+    done = call(capsys, *words, "--trace")
+    assert done.status == 1
+    said = (
+        "mintaka: the Verilog differs from the reference in 1 values, first sample 7, step 1, layer 'hidden1', neuron 2"
+    )
+    assert said in done.err
 
 
 def test_generate_is_deterministic(capsys: Capture, artifact: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_difference_is_counted_and_named(tmp_path: Path, dataset: Dataset, mon
     assert not found.verified
     assert found.differences == 1
     assert found.first_difference is not None
-    assert found.first_difference.startswith("sample 3, membrane of 'hidden1' at (1, 2): ")
+    assert found.first_difference.startswith("sample 3, step 1, layer 'hidden1', neuron 2: expected K = ")
     assert found.first_difference in render([found], [])
 
 

@@ -168,6 +168,15 @@ def test_one_wrong_value_is_named(job: Job, field: str) -> None:
     assert {name for name in found.expected if found.expected[name] != found.actual[name]} == {symbol}
 
 
+def test_a_tap_that_is_missing_is_noticed(job: Job) -> None:
+    values = group(job, 0, 0, 0)
+    for field in ("s", "u"):
+        with pytest.raises(MismatchError, match="sample 10, step 0, layer 'hidden1', neuron 0: expected K = "):
+            Scoreboard(job, 2).tap("hidden1", {name: row for name, row in values.items() if name != field})
+    with pytest.raises(MismatchError, match=r"the hardware has K = .*, Js = 0$"):
+        Scoreboard(job, 2).tap("hidden1", {**values, "j": [0] * len(values["k"])})
+
+
 def test_wrong_counters_logits_classes_and_ends_are_named(job: Job) -> None:
     right = int(job.sops["hidden1"][0])
     with pytest.raises(

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import random_inputs
 
-from mintaka.artifact import Network, Trace
+from mintaka.artifact import Network
+from mintaka.artifact.compare import shown, trace_of
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_cosim.bench.recording import Recording
 from mintaka_hw.plan import Plan, PlanError, make_plan, packed_margins
@@ -36,11 +37,6 @@ def runs(steps: Sequence[int]) -> Iterator[tuple[int, slice]]:
 
 def part_of(seen: Recording, part: slice, steps: int) -> Recording:
     """Samples of so many steps, with cycles from the first beat of theirs."""
-
-    def values(trace: Trace, name: str) -> np.ndarray | None:
-        found: np.ndarray | None = getattr(trace, name)
-        return None if found is None else found[part, :steps]
-
     start = seen.accepted[part][0]
     return replace(
         seen,
@@ -51,7 +47,7 @@ def part_of(seen: Recording, part: slice, steps: int) -> Recording:
         cycles=seen.cycles[part] - (start - seen.accepted[0]),
         counters={name: rows[part] for name, rows in seen.counters.items()},
         steps=seen.steps[part],
-        traces={n: Trace(*(values(t, name) for name in ("k", "s", "u", "j"))) for n, t in seen.traces.items()},
+        traces={n: trace_of({f: v[part, :steps] for f, v in shown(t).items()}) for n, t in seen.traces.items()},
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mintaka.artifact import Result
+from mintaka.artifact.compare import FIELDS
 
 
 def assert_same(expected: Result, actual: Result) -> None:
@@ -15,7 +16,7 @@ def assert_same(expected: Result, actual: Result) -> None:
     assert list(expected.trace) == list(actual.trace)
     for name, a in expected.trace.items():
         b = actual.trace[name]
-        pairs += [(f"{field} of {name}", getattr(a, field), getattr(b, field)) for field in ("k", "s", "u", "j")]
+        pairs += [(f"{field} of {name}", getattr(a, field), getattr(b, field)) for field in FIELDS]
     for what, x, y in pairs:
         if x is None:
             assert y is None, what

@@ -11,7 +11,7 @@ import numpy as np
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.sim import Simulator
 
-from mintaka.artifact import Trace
+from mintaka.artifact.compare import trace_of
 from mintaka_cosim.bench.recording import COUNTERS, Recording, in_samples, per_sample
 from mintaka_cosim.bench.words import WORD, arrange, pack_beats, split_fields
 from mintaka_hw.plan import LayerPlan, Plan, packed_margins
@@ -158,7 +158,7 @@ def _recording(plan: Plan, steps: list[int], seen: _Seen, cycles: int) -> Record
         taps = in_samples(taps, ends, words)
         shape = network.time_steps, layer.windows, layer.groups, layer.node.shape_out
         found = {name: arrange(taps[:, field], *shape) for field, name in enumerate(tapped(layer))}
-        traces[layer.name] = Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))
+        traces[layer.name] = trace_of(found)
     return Recording(
         logits=out[:, :, 0],
         classes=out[:, -1, 1],

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 
 from mintaka.artifact import Result, check_inputs
 from mintaka.artifact import run as run_reference
+from mintaka.artifact.compare import Counts, Difference, compare
 from mintaka.artifact.schema import Network
 from mintaka_cosim.bench import native, verify
 from mintaka_cosim.bench.build import Build
 from mintaka_cosim.bench.errors import CosimError
-from mintaka_cosim.bench.job import NO_STALLS, Counts, Difference, Job, Stalls
+from mintaka_cosim.bench.job import NO_STALLS, Job, Stalls
 from mintaka_cosim.bench.layout import layout_of
 from mintaka_cosim.bench.processes import Processes, Progress, run_parallel
 from mintaka_cosim.bench.recording import Recording, join
@@ -157,12 +158,8 @@ def simulate(
             for index, part in enumerate(chunks)
         ]
         found = join(run_parallel(jobs, runner, [sim / "progress" for sim in sims], len(inputs), progress))
-    taken = np.arange(network.time_steps) < found.steps[:, None]
-    spikes = {
-        n: (t.s.reshape(*taken.shape, -1).sum(2) * taken).sum(1) for n, t in found.traces.items() if t.s is not None
-    }
-    sops = {name: rows[:, 0] for name, rows in found.counters.items()}
-    return Result(found.logits, found.classes, sops, spikes, found.steps, found.traces if trace else {})
+    result = found.result
+    return result if trace else replace(result, trace={})
 
 
 def _is_long(plan: Plan, inputs: np.ndarray) -> bool:
@@ -218,47 +215,14 @@ class _Chunk:
         beats = _beats(self.design, self.inputs)
         found = native.run(built, layout, beats, self.stalls, self.seed, self.folder, self.processes)
         expected, predicted = self._expected()
-        differences = compare(result_of(found), expected, self.plan.head.name, self.first)
-        wrong = {d.sample for d in differences}
-        right = len(self.inputs) - len(wrong)
-        counts = Counts(samples=right, logits=right * layout.classes)
-        return _Outcome(counts, len(differences), min(differences, key=_order, default=None), 0, found, predicted)
+        same = compare(found.result, expected, self.plan.head.name, traces=False, first=self.first)
+        return _Outcome(same.counts, same.differences, same.first, 0, found, predicted)
 
     def _expected(self) -> tuple[Result, np.ndarray]:
         expected = run_reference(self.plan.network, self.inputs, trace=True)
         if self.stalls.any:
             return expected, np.zeros(0, np.int64)
         return expected, predict_cycles(self.plan, self.inputs, expected).result
-
-
-def result_of(recording: Recording) -> Result:
-    """What was recorded, but the spikes, which only taps give."""
-    sops = {name: rows[:, 0] for name, rows in recording.counters.items()}
-    return Result(recording.logits, recording.classes, sops, {}, recording.steps)
-
-
-def compare(found: Result, expected: Result, head: str, first: int = 0) -> list[Difference]:
-    """Every logit, class, number of steps and SOP count that differs. `first`: number of the first sample."""
-    differences = []
-    for sample, klass in np.argwhere(found.logits != expected.logits).tolist():
-        wanted, actual = ({"logit": int(a[sample, klass])} for a in (expected.logits, found.logits))
-        differences.append(Difference(first + sample, head, wanted, actual, neuron=klass))
-    for sample in np.flatnonzero(found.classes != expected.classes).tolist():
-        wanted, actual = ({"class": int(a[sample])} for a in (expected.classes, found.classes))
-        differences.append(Difference(first + sample, head, wanted, actual))
-    for sample in np.flatnonzero(found.steps != expected.steps).tolist():
-        wanted, actual = ({"steps": int(a[sample])} for a in (expected.steps, found.steps))
-        differences.append(Difference(first + sample, head, wanted, actual))
-    for name, sops in found.sops.items():
-        for sample in np.flatnonzero(sops != expected.sops[name]).tolist():
-            wanted, actual = {"SOPs": int(expected.sops[name][sample])}, {"SOPs": int(sops[sample])}
-            differences.append(Difference(first + sample, name, wanted, actual))
-    return differences
-
-
-def _order(difference: Difference) -> tuple[int, int]:
-    """By sample; a logit before what follows from it."""
-    return difference.sample, 2**32 if difference.neuron is None else difference.neuron
 
 
 def _beats(design: Design, inputs: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mintaka.artifact import Network, Trace
+from mintaka.artifact.compare import FIELDS, shown, trace_of
 from mintaka_cosim.bench.layout import LayerPorts, Layout, layout_of
 
 VARIABLE = "MINTAKA_JOB"
@@ -54,49 +55,6 @@ NO_STALLS = Stalls()
 RANDOM_STALLS = Stalls(25, 25, 256)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The first value that differed. `step` and `neuron` are None where the value has none.
-
-    expected, actual : values by symbol, for example {"K": 5, "s": 1, "U": 0}.
-    """
-
-    sample: int
-    layer: str
-    expected: dict[str, int]
-    actual: dict[str, int]
-    step: int | None = None
-    neuron: int | None = None
-
-    def __str__(self) -> str:
-        where = f"sample {self.sample}"
-        where += "" if self.step is None else f", step {self.step}"
-        where += f", layer '{self.layer}'"
-        where += "" if self.neuron is None else f", neuron {self.neuron}"
-
-        def listed(values: dict[str, int]) -> str:
-            return ", ".join(f"{name} = {value}" for name, value in values.items())
-
-        return f"{where}: expected {listed(self.expected)}; the hardware has {listed(self.actual)}"
-
-
-@dataclass
-class Counts:
-    """Values compared and found equal: spikes s, membranes U, synaptic currents Js, sums K (of a head that accumulates
-    the running sums), logits."""
-
-    samples: int = 0
-    spikes: int = 0
-    membranes: int = 0
-    currents: int = 0
-    sums: int = 0
-    logits: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        mine, more = asdict(self), asdict(other)
-        return Counts(**{name: mine[name] + more[name] for name in mine})
-
-
 @dataclass(frozen=True, eq=False)
 class Job:
     """A chunk of samples for one simulation. `first` is the number of its first sample in the caller's batch."""
@@ -125,8 +83,7 @@ class Job:
         (self.folder / "job.json").write_text(json.dumps(text))
         arrays = {"beats": self.beats, "logits": self.logits, "steps": self.steps}
         for name, trace in self.traces.items():
-            parts = {"k": trace.k, "s": trace.s, "u": trace.u, "j": trace.j}
-            arrays |= {f"{part}/{name}": values for part, values in parts.items() if values is not None}
+            arrays |= {f"{field}/{name}": values for field, values in shown(trace).items()}
         arrays |= {f"sops/{name}": values for name, values in self.sops.items()}
         np.savez(self.folder / "job.npz", **arrays)  # type: ignore[arg-type]
 
@@ -139,7 +96,7 @@ def read_job() -> Job:
         found = dict(arrays)
     layers = [layer["name"] for layer in text["info"]["layers"]]
     traces = {
-        name: Trace(found[f"k/{name}"], *(found.get(f"{part}/{name}") for part in ("s", "u", "j")))
+        name: trace_of({field: found[f"{field}/{name}"] for field in FIELDS if f"{field}/{name}" in found})
         for name in layers
         if f"k/{name}" in found
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mintaka.artifact import Trace
+from mintaka.artifact.compare import trace_of
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.build import Build, build_native
 from mintaka_cosim.bench.errors import CosimError
@@ -157,4 +158,4 @@ def _read_taps(folder: Path, layout: Layout, layer: LayerPorts, steps: np.ndarra
         begin += counts[name]
         lanes = unpack_fields(part, layer.lanes, width, signed=signed)
         found[name] = arrange(lanes, layout.time_steps, layer.windows, layer.groups, layer.shape_out)
-    return Trace(found["k"], *(found.get(name) for name in ("s", "u", "j")))
+    return trace_of(found)

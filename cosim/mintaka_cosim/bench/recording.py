@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from mintaka.artifact import Trace
+from mintaka.artifact import Result, Trace
+from mintaka.artifact.compare import shown, trace_of
 from mintaka_hw.plan.layer import COUNTER_WIDTH
 
 COUNTERS = ("sops", "events", "busy")
@@ -41,6 +42,17 @@ class Recording:
     total_cycles: int
     traces: dict[str, Trace] = field(default_factory=dict)
 
+    @property
+    def result(self) -> Result:
+        """In the reference's form; spikes are counted in the traces, so without taps there are none."""
+        spikes = {}
+        for name, trace in self.traces.items():
+            if trace.s is not None:
+                taken = np.arange(trace.s.shape[1]) < self.steps[:, None]
+                spikes[name] = (trace.s.reshape(*taken.shape, -1).sum(2) * taken).sum(1)
+        sops = {name: rows[:, COUNTERS.index("sops")] for name, rows in self.counters.items()}
+        return Result(self.logits, self.classes, sops, spikes, self.steps, self.traces)
+
 
 def join(parts: list[Recording]) -> Recording:
     """One recording of consecutive chunks; cycles stay relative to each chunk's own reset."""
@@ -70,8 +82,4 @@ def in_samples(rows: np.ndarray, ends: list[int], words: int) -> np.ndarray:
 
 
 def _joined(parts: list[Trace]) -> Trace:
-    def values(field: str) -> np.ndarray | None:
-        found = [getattr(part, field) for part in parts]
-        return None if found[0] is None else np.concatenate(found)
-
-    return Trace(np.concatenate([part.k for part in parts]), values("s"), values("u"), values("j"))
+    return trace_of({name: np.concatenate([shown(part)[name] for part in parts]) for name in shown(parts[0])})

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mintaka_cosim.bench.job import Counts, Difference, Stalls
+from mintaka.artifact.compare import Counts, Difference
+from mintaka_cosim.bench.job import Stalls
 from mintaka_cosim.bench.recording import COUNTERS, Recording
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mintaka.artifact import Trace
-from mintaka_cosim.bench.job import Counts, Difference, Job
-
-SYMBOLS = {"k": "K", "s": "s", "u": "U", "j": "Js"}
+from mintaka.artifact.compare import SYMBOLS, Counts, Difference, shown, unequal
+from mintaka_cosim.bench.job import Job
 
 
 class MismatchError(AssertionError):
@@ -32,6 +30,10 @@ class Scoreboard:
         self._taps = dict.fromkeys((layer.name for layer in job.layout.tapped), 0)
         self._done = dict.fromkeys(self._layers, 0)
         self._logits: list[int] = []
+        self._traces = {  # (N, T, neurons), by layer and field
+            name: {field: values.reshape(*values.shape[:2], -1) for field, values in shown(trace).items()}
+            for name, trace in job.traces.items()
+        }
         self._received = self._restarts = 0
         self.counts = Counts()
 
@@ -69,23 +71,17 @@ class Scoreboard:
         self._taps[name] += 1
         begin = group * layer.lanes
         end = min(begin + layer.lanes, layer.shape_out[0])
-        neurons = range(begin * layer.windows + window, end * layer.windows + window, layer.windows)
-        expected = {
-            field: _row(self._job.traces[name], field)[
-                sample, step, neurons.start : neurons.stop : neurons.step
-            ].tolist()
-            for field in values
-        }
-        for lane in range(end - begin):
-            for field, wanted in expected.items():
-                if values[field][lane] != wanted[lane]:
-                    self._differs(sample, step, name, neurons[lane], lane, expected, values)
-        if step >= self._job.steps[sample]:
-            return  # equal, but behind the sample's last step
-        self.counts.sums += end - begin
-        self.counts.spikes += (end - begin) * ("s" in values)
-        self.counts.membranes += (end - begin) * ("u" in values)
-        self.counts.currents += (end - begin) * ("j" in values)
+        neurons = slice(begin * layer.windows + window, end * layer.windows + window, layer.windows)
+        expected = {field: rows[sample, step, neurons] for field, rows in self._traces[name].items()}
+        actual = {field: np.array(row[: end - begin]) for field, row in values.items()}
+        lanes = np.flatnonzero(unequal(actual, expected))
+        if len(lanes):
+            lane = int(lanes[0])
+            wanted, found = ({SYMBOLS[f]: int(row[lane]) for f, row in side.items()} for side in (expected, actual))
+            neuron = neurons.start + lane * layer.windows
+            raise MismatchError(Difference(self._job.first + sample, name, wanted, found, step=step, neuron=neuron))
+        if step < self._job.steps[sample]:  # else it is equal, but behind the sample's last step
+            self.counts.count(dict.fromkeys(values, end - begin))
 
     def restarted(self) -> None:
         """The end of a sample of a design with early exit: all layers have done its steps."""
@@ -106,28 +102,6 @@ class Scoreboard:
         wanted = int(self._job.steps[sample])
         if steps != wanted:
             raise MismatchError(self._difference(sample, self._head, {"steps": wanted}, {"steps": steps}))
-
-    def _differs(
-        self,
-        sample: int,
-        step: int,
-        name: str,
-        neuron: int,
-        lane: int,
-        expected: dict[str, list[int]],
-        actual: dict[str, list[int]],
-    ) -> None:
-        pick = {field: SYMBOLS[field] for field in expected}
-        raise MismatchError(
-            Difference(
-                sample=self._job.first + sample,
-                step=step,
-                layer=name,
-                neuron=neuron,
-                expected={symbol: expected[field][lane] for field, symbol in pick.items()},
-                actual={symbol: actual[field][lane] for field, symbol in pick.items()},
-            )
-        )
 
     def counted(self, name: str, sops: int) -> None:
         """A layer finished a sample with that many synaptic operations."""
@@ -171,8 +145,3 @@ class Scoreboard:
         self, sample: int, layer: str, expected: dict[str, int], actual: dict[str, int], neuron: int | None = None
     ) -> Difference:
         return Difference(self._job.first + sample, layer, expected, actual, neuron=neuron)
-
-
-def _row(trace: Trace, field: str) -> np.ndarray:
-    values: np.ndarray = getattr(trace, field)
-    return values.reshape(*values.shape[:2], -1)

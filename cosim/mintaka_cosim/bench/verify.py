@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from mintaka.artifact.compare import Counts, Difference
 from mintaka_cosim.bench.build import BenchRunner, Build, build_cocotb
 from mintaka_cosim.bench.errors import CosimError
-from mintaka_cosim.bench.job import VARIABLE, Counts, Difference, Job
+from mintaka_cosim.bench.job import VARIABLE, Job
 from mintaka_cosim.bench.layout import Layout
 from mintaka_cosim.bench.processes import Processes
 from mintaka_cosim.bench.recording import Recording, per_sample

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mintaka.artifact import Network, Result
+    from mintaka.artifact.compare import Compared
     from mintaka.host import BoardResult, Identity
-    from mintaka_cosim.bench import Difference
 
 
 class Backend(StrEnum):
@@ -54,7 +54,9 @@ def run(
         ),
     ] = Backend.REFERENCE,
     levels: LevelsOption = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Also every layer's K, spikes and membranes.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Also every layer's K, spikes, membranes and synaptic currents.")
+    ] = False,
     lanes: LanesOption = "auto",
     sparse: SparseOption = "none",
     port: Annotated[
@@ -71,9 +73,10 @@ def run(
     [b]mintaka show[/b]), each sample on its own. Where that is spikes, x may also hold the spikes, (N, T, ...).
 
     OUT.npz holds int64 arrays: logits (N, classes), classes (N,), steps (N,), the time steps that each sample took,
-    sops (N,) and sops/LAYER (N,). With --trace, per layer, k/LAYER (of the head the running sums), spikes/LAYER and
-    membranes/LAYER, each (N, T, ...). From a board also cycles (N,); what it gives is compared with the reference, and
-    the exit status is 1 where they differ. Where X.npz has an array y of classes, the accuracy is said.
+    sops (N,) and sops/LAYER (N,). With --trace, per layer and as far as its neurons have them, k/LAYER (of the head the
+    running sums), spikes/LAYER, membranes/LAYER and currents/LAYER, each (N, T, ...). From a board also cycles (N,).
+    What a board and the Verilog give is compared with the reference, every value, and the exit status is 1 where they
+    differ. Where X.npz has an array y of classes, the accuracy is said.
 
     Example: [b]mintaka run runs/demo/network.safetensors --input x.npz --backend rtl --out y.npz[/b]
     """
@@ -100,15 +103,17 @@ def run(
         "out": str(out),
         "arrays": {name: list(values.shape) for name, values in arrays.items()},
     }
-    differences = []
-    if found is not None:
-        differences = _differences(network, inputs, result)
+    same = None
+    if backend in (Backend.BOARD, Backend.RTL):
+        same = _compared(network, inputs, result, traces=trace)
+        facts["differences"] = same.differences
+    if found is not None and same is not None:
         facts["board"] = {
             "port": port,
             "clock_hz": identity.clock_hz,
             "cycles_per_sample": float(found.cycles.mean()),
             "retries": found.retries,
-            "differences": len(differences),
+            "differences": same.differences,
         }
     if json:
         emit_json(facts)
@@ -123,10 +128,12 @@ def run(
             again = f", {found.retries} requests sent again" if found.retries else ""
             at = f"{1e6 * cycles / clock:,.1f} µs at {clock / 1e6:g} MHz"
             say.print(f"  {cycles:,.1f} cycles per sample, {at}{again}")
-            if not differences:
-                say.print("  equal to the reference: all logits, classes, steps and SOPs")
-    if differences:
-        raise RequestError(f"the board differs from the reference in {len(differences)} values, first {differences[0]}")
+        if same is not None and same.first is None:
+            more = ", and every traced value" if trace else ""
+            say.print(f"  equal to the reference: all logits, classes, steps and SOPs{more}")
+    if same is not None and same.first is not None:
+        who = "board" if found is not None else "Verilog"
+        raise RequestError(f"the {who} differs from the reference in {same.differences} values, first {same.first}")
 
 
 def _on_board(
@@ -142,11 +149,11 @@ def _on_board(
         return board.run(network, inputs, progress), board.identity
 
 
-def _differences(network: Network, inputs: np.ndarray, found: Result) -> list[Difference]:
+def _compared(network: Network, inputs: np.ndarray, found: Result, *, traces: bool) -> Compared:
     from mintaka.artifact import run as run_reference
-    from mintaka_cosim.bench.cosim import compare
+    from mintaka.artifact.compare import compare
 
-    return compare(found, run_reference(network, inputs), network.output.node)
+    return compare(found, run_reference(network, inputs, trace=traces), network.output.node, traces=traces)
 
 
 def _compute(
@@ -168,13 +175,17 @@ def _compute(
         return simulate(network, inputs, lanes=plan, trace=trace, progress=progress)
 
 
+ARRAYS = {"k": "k", "s": "spikes", "u": "membranes", "j": "currents"}  # names in OUT.npz
+
+
 def result_arrays(result: Result) -> dict[str, np.ndarray]:
     """What OUT.npz holds."""
+    from mintaka.artifact.compare import shown as fields_of
+
     arrays = {"logits": result.logits, "classes": result.classes, "steps": result.steps, "sops": result.total_sops}
     arrays |= {f"sops/{name}": values for name, values in result.sops.items()}
     for name, values in result.trace.items():
-        parts = {"k": values.k, "spikes": values.s, "membranes": values.u}
-        arrays |= {f"{part}/{name}": array for part, array in parts.items() if array is not None}
+        arrays |= {f"{ARRAYS[field]}/{name}": array for field, array in fields_of(values).items()}
     return arrays
 
 

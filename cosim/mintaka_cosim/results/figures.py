@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from mintaka.artifact import Network, content_hash, encode, load, run
+from mintaka.artifact.compare import Compared, Counts, compare
 from mintaka.artifact.whole import write_whole
 from mintaka.data import Dataset
 from mintaka.snn.fast import run_fast
 from mintaka_cosim.bench import native
 from mintaka_cosim.bench.build import Build
-from mintaka_cosim.bench.job import NO_STALLS, Counts
+from mintaka_cosim.bench.job import NO_STALLS
 from mintaka_cosim.bench.layout import layout_of
 from mintaka_cosim.bench.processes import Processes
 from mintaka_cosim.bench.recording import COUNTERS, Recording, join
@@ -31,7 +32,7 @@ from mintaka_hw.verilog import Design, generate
 
 STREAM_SAMPLES = 100  # per stream from reset: the taps of more would not fit into memory for the largest networks
 PREDICTED_SAMPLES = 100  # the cycle model takes 0.05 to 0.3 s per sample of a convolutional network
-FORMAT = 1
+FORMAT = 2
 
 Say = Callable[[str], None]
 
@@ -102,8 +103,7 @@ class _Part:
     """One stream. `spikes`: by layer."""
 
     recording: Recording
-    counts: Counts
-    differences: list[str]
+    compared: Compared
     spikes: dict[str, int]
     predicted: int
     cycles_differ: int
@@ -196,34 +196,15 @@ def _stream(
     beats = pack_beats(inputs, layout.elements, layout.bits, static=layout.static, order=layout.order)
     found = native.run(built, layout, beats, NO_STALLS, 0, folder, processes)
     expected = run(plan.network, inputs, trace=True)
-    differences: list[str] = []
-
-    def equal(what: str, wanted: np.ndarray, actual: np.ndarray) -> int:
-        """How many are equal; the first other one is noted, once per difference."""
-        wrong = np.argwhere(wanted != actual)
-        for place in wrong.tolist():
-            at = tuple(place)
-            differences.append(f"sample {first + at[0]}, {what} at {at[1:]}: {actual[at]} instead of {wanted[at]}")
-        return wanted.size - len(wrong)
-
-    counts, spikes = Counts(samples=len(inputs)), {}
-    for layer in plan.layers:
-        wanted, actual = expected.trace[layer.name], found.traces[layer.name]
-        counts.sums += equal(f"K of '{layer.name}'", wanted.k, actual.k)
-        equal(f"SOPs of '{layer.name}'", expected.sops[layer.name], found.counters[layer.name][:, 0])
-        if wanted.s is not None and wanted.u is not None and actual.s is not None and actual.u is not None:
-            counts.spikes += equal(f"spike of '{layer.name}'", wanted.s, actual.s)
-            counts.membranes += equal(f"membrane of '{layer.name}'", wanted.u, actual.u)
-            spikes[layer.name] = int(actual.s.sum())
-    counts.logits += equal("logit", expected.logits, found.logits)
-    equal("class", expected.classes, found.classes)
+    same = compare(found.result, expected, plan.head.name, traces=True, first=first)
+    spikes = {name: int(counts.sum()) for name, counts in found.result.spikes.items()}
     late = 0
     if predicted:
         # What comes later cannot make an earlier sample later: a shorter stream has the same cycles.
         few = predict_cycles(plan, inputs[:predicted]).result
         late = int((few != found.cycles[:predicted]).sum())
     found.traces = {}
-    return _Part(found, counts, differences, spikes, predicted, late)
+    return _Part(found, same, spikes, predicted, late)
 
 
 def _figures(name: str, plan: Plan, dataset: Dataset, classes: np.ndarray, parts: list[_Part]) -> RunFigures:
@@ -248,7 +229,7 @@ def _figures(name: str, plan: Plan, dataset: Dataset, classes: np.ndarray, parts
             )
         )
     network = plan.network
-    differences = [text for part in parts for text in part.differences]
+    firsts = [part.compared.first for part in parts if part.compared.first is not None]
     stated = network.provenance.get("float_accuracy")
     return RunFigures(
         name=name,
@@ -268,9 +249,9 @@ def _figures(name: str, plan: Plan, dataset: Dataset, classes: np.ndarray, parts
         interval_cycles=float(gaps.mean()) if len(gaps) else float(found.finished[0] + 1),
         latency_cycles=int(parts[0].recording.finished[0]),
         layers=tuple(layers),
-        compared=sum((part.counts for part in parts), Counts()),
-        differences=len(differences),
-        first_difference=differences[0] if differences else None,
+        compared=sum((part.compared.counts for part in parts), Counts()),
+        differences=sum(part.compared.differences for part in parts),
+        first_difference=str(firsts[0]) if firsts else None,
         predicted=sum(part.predicted for part in parts),
         cycles_differ=sum(part.cycles_differ for part in parts),
     )

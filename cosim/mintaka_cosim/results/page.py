@@ -91,13 +91,25 @@ def _hardware(runs: Sequence[RunFigures]) -> str:
 
 
 def _exactness(runs: Sequence[RunFigures]) -> str:
-    columns = ["run", "samples", "spikes", "membranes", "sums K", "logits", "differ", "cycles predicted for", "differ"]
+    columns = [
+        "run",
+        "samples",
+        "spikes",
+        "membranes",
+        "currents",
+        "sums K",
+        "logits",
+        "differ",
+        "cycles predicted for",
+        "differ",
+    ]
     rows = [
         [
             f"`{r.name}`",
             f"{r.compared.samples:,}",
             f"{r.compared.spikes:,}",
             f"{r.compared.membranes:,}",
+            f"{r.compared.currents:,}",
             f"{r.compared.sums:,}",
             f"{r.compared.logits:,}",
             f"{r.differences:,}" + (f" ({r.first_difference})" if r.first_difference else ""),
@@ -107,10 +119,11 @@ def _exactness(runs: Sequence[RunFigures]) -> str:
         for r in runs
     ]
     text = (
-        "Every value that the taps of the simulated Verilog show, in every layer and step, against the reference; also"
-        " each layer's SOPs, and every class. The fast C++ bench with taps, no stalls. Samples: the first of the test"
-        " split, all of it where it is smaller than asked for. The cycle model is slow Python, so it predicts only the"
-        " first samples; the cycles of those are compared one by one.\n\n"
+        "Every value that the taps of the simulated Verilog show (K, spikes, membranes and synaptic currents), in every"
+        " layer and step, against the reference; also each layer's SOPs and spikes, every class and number of steps."
+        " The fast C++ bench with taps, no stalls. Samples: the first of the test split, all of it where it is smaller"
+        " than asked for. The cycle model is slow Python, so it predicts only the first samples; the cycles of those"
+        " are compared one by one.\n\n"
     )
     return "## Bit-exactness\n\n" + text + _table(columns, rows)
 
