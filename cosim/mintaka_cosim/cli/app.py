@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, synth, train
-from mintaka_cosim.cli.support import INTERRUPTED, command, end_on_signals, user_sentence, warn
+from mintaka_cosim.cli.support import INTERRUPTED, begin, command, user_sentence, warn
 
 
 class Group(TyperGroup):
@@ -80,5 +80,5 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """Entry point of the program `mintaka`."""
-    end_on_signals()
+    begin()
     app()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mintaka_cosim.cli.support import RequestError, check_file, check_folder, command, shown, warn
+from mintaka_cosim.cli.support import RequestError, check_file, check_folder, command, say, shown, warn
 from mintaka_cosim.cli.tasks import task_display
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def methods(
         load_dataset(data, data_root)  # or say now that it is missing
         failed = _measure(wanted, chosen, numbers, jobs, folder, recipes, data_root, synthesis)
     _write(chosen, folder, recipes, out)
-    print(f"{shown(out)}: written", file=sys.stderr)
+    say(f"{shown(out)}: written")
     for task, sentence in failed.items():
         warn(f"{task}: {sentence}")
     if failed:
@@ -113,7 +112,7 @@ def _measure(
                 synthesized = Task(name("synthesis", entry.name, seed), partial(synthesize, job), (trained,))
                 parts["synthesis"].append(synthesized)
     tasks = [task for part in parts.values() for task in part]
-    print(f"{data.name}: {len(wanted)} methods, seeds {', '.join(map(str, seeds))}, {jobs} at a time", file=sys.stderr)
+    say(f"{data.name}: {len(wanted)} methods, seeds {', '.join(map(str, seeds))}, {jobs} at a time")
     with task_display(len(tasks)) as listen:
         return run_tasks(tasks, jobs, listen)
 

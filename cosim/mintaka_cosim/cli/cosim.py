@@ -147,12 +147,14 @@ def save_figures(result: CosimResult, path: Path, dataset: Dataset, samples: int
 
 
 def _print(figures: dict[str, Any], path: Path) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
+
+    from mintaka_cosim.terminal import print_whole
 
     out = console()
     colour = "green" if figures["bit_exact"] else "red"
-    out.print(f"[b {colour}]{escape(figures['verdict'])}[/b {colour}]")
+    out.print(Text(figures["verdict"], f"bold {colour}"))
     if "waves" in figures:
         found = figures["waves"]
         layouts = " or ".join(shown(Path(each)) for each in found["layouts"])
@@ -161,11 +163,14 @@ def _print(figures: dict[str, Any], path: Path) -> None:
     if "layers" not in figures:
         out.print(f"figures: {shown(path)}")
         return
-    model = {True: "exactly as predicted", False: "[red]not as predicted[/red]", None: "stalled: no prediction applies"}
+    models: dict[bool | None, str | tuple[str, str]] = {
+        True: "exactly as predicted",
+        False: ("not as predicted", "red"),
+        None: "stalled: no prediction applies",
+    }
+    model = models[figures["cycles_as_predicted"]]
     interval, latency = figures["interval_cycles"], figures["latency_cycles"]
-    out.print(
-        f"{interval:,.1f} cycles per sample, latency {latency:,} (simulated; {model[figures['cycles_as_predicted']]})"
-    )
+    out.print(Text.assemble(f"{interval:,.1f} cycles per sample, latency {latency:,} (simulated; ", model, ")"))
     out.print(f"{figures['sops_per_sample']:,.1f} SOPs per sample (counted by the hardware)")
     if figures["early_exit"]:
         out.print(f"{figures['steps_per_sample']:.2f} steps per sample: early exit")
@@ -177,7 +182,7 @@ def _print(figures: dict[str, Any], path: Path) -> None:
     for name, row in figures["layers"].items():
         cells = (f"{row['sops_per_sample']:,.1f}", f"{row['busy_per_sample']:,.1f}", f"{row['utilisation']:.1%}")
         table.add_row(name, str(figures["lanes"][name]), *cells)
-    out.print(table)
+    print_whole(out, table)
     out.print(
         f"accuracy {figures['accuracy']:.2%} of {figures['requested']:,} samples of {figures['data']} (test split)"
     )

@@ -37,12 +37,13 @@ def list_(root: RootOption = None, json: JsonOption = False) -> None:
         emit_json([asdict(each) for each in found])
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for column in ("name", "what", "there", "where, or how to get it"):
         table.add_column(column, overflow="fold")
     for each in found:
-        there = "[green]yes[/green]" if each.available else "no"
+        there = Text("yes", "green") if each.available else Text("no")
         table.add_row(each.name, each.title, there, each.where if each.available else each.advice)
     console().print(table)
 
@@ -116,16 +117,15 @@ def described(found: Look, *, of_recipe: bool = False) -> str:
 
 
 def _print(found: Look) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     out = console()
-    out.print(escape(described(found)), soft_wrap=True)
+    out.print(described(found), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in ("class", "training", "test"):
         table.add_column(column, justify="left" if column == "class" else "right")
     for each in found.classes[:MOST_ROWS]:
-        table.add_row(escape(printable(each.name)), f"{each.train:,}", f"{each.test:,}")
+        table.add_row(printable(each.name), f"{each.train:,}", f"{each.test:,}")
     out.print(table)
     if len(found.classes) > MOST_ROWS:
         out.print(f"and {len(found.classes) - MOST_ROWS:,} classes more (--json shows all)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ from mintaka_cosim.cli.support import (
     emit_json,
     encoded_samples,
     progress_bar,
+    say,
     warn,
 )
 
@@ -61,18 +61,16 @@ def demo(
 
 def _say(text: str, *, quiet: bool) -> None:
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
 
 def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
-    from rich.console import Console
-
     from mintaka.train import export, find_recipe, load_recipe, progress_bar, train
     from mintaka.train.data import load_data
 
     loaded = load_recipe(find_recipe(str(recipe)))
     _say(f"1/4  training {loaded.name}", quiet=quiet)
-    with progress_bar(Console(stderr=True, quiet=quiet)) as progress:
+    with progress_bar(console(stderr=True, quiet=quiet)) as progress:
         train(loaded, run, resume=False, progress=progress)
     for name in OUT_NAMES:  # figures of an earlier artifact
         (run / name).unlink(missing_ok=True)

@@ -49,12 +49,13 @@ def doctor(json: JsonOption = False) -> None:
 
 def _print(found: list[Tool], gate: dict[str, object]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for column in ("", "tool", "version", "what for", "where"):
         table.add_column(column, overflow="fold")
     for tool in found:
-        mark = "[green]ok[/green]" if tool.ok else "[red]missing[/red]"
+        mark = Text("ok", "green") if tool.ok else Text("missing", "red")
         table.add_row(
             mark, tool.name, tool.version or "-", tool.purpose, "-" if tool.where is None else shown(Path(tool.where))
         )
@@ -62,6 +63,7 @@ def _print(found: list[Tool], gate: dict[str, object]) -> None:
     out.print(table)
     if gate["ok"]:
         note = ", built before" if gate.get("cached") else ""
-        out.print(f"[green]ok[/green]  one gate simulated in Verilator under cocotb ({gate['seconds']} s{note})")
+        about = f"  one gate simulated in Verilator under cocotb ({gate['seconds']} s{note})"
+        out.print(Text.assemble(("ok", "green"), about))
     else:
-        out.print("[red]failed[/red]  one-gate simulation")
+        out.print(Text.assemble(("failed", "red"), "  one-gate simulation"))

@@ -93,13 +93,14 @@ def _hardware(plan: Plan | None, problem: str | None) -> dict[str, Any]:
 
 
 def _print(path: str, network: Network, summary: Summary, hardware: dict[str, Any], *, whole: bool) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from mintaka_cosim.summary import encoding_text, flat
+    from mintaka_cosim.terminal import print_whole
 
     out = console()
-    out.print(f"[b]{escape(summary.name)}[/b]  {escape(path)}")
+    out.print(Text.assemble((summary.name, "bold"), f"  {path}"))
     out.print(f"{summary.hash}")
     kind = {"direct": "direct (the same at every step)", "spikes": "spikes", "counts": "counts per step"}
     out.print(
@@ -122,7 +123,7 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
         bits += "" if layer.place_bits is None else f" as places of {layer.place_bits}"
         shape = _shape(layer.shape_out)
         table.add_row(layer.name, layer.op, ", ".join(layer.inputs), shape, weights, bits, f"{layer.max_sops:,}")
-    out.print(table)
+    print_whole(out, table)
     table = Table(box=None, pad_edge=False)
     for name in ("neurons", "K bits", "U bits", "threshold", "reset", "leak"):
         table.add_column(name, justify="right" if name.endswith("bits") else "left")
@@ -135,13 +136,13 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
         elif layer.k_bits is not None:
             table.add_row(layer.name, str(layer.k_bits), "-", "none: sums over the steps")
     out.print()
-    out.print(table)
+    print_whole(out, table)
     out.print(
         f"\nartifact: {summary.weight_memory_bits:,} weight bits, {summary.membrane_memory_bits:,} membrane bits, "
         f"at most {summary.max_sops:,} SOPs per sample"
     )
     if hardware["plan"] is None:
-        out.print(f"hardware: none, because {escape(hardware['problem'])}")
+        out.print(f"hardware: none, because {hardware['problem']}")
     else:
         lanes = ", ".join(f"{name} {number}" for name, number in hardware["plan"].items())
         sparse = f"; sparse weights in {', '.join(hardware['sparse'])}" if hardware["sparse"] else ""
@@ -151,12 +152,14 @@ def _print(path: str, network: Network, summary: Summary, hardware: dict[str, An
     if network.provenance:
         out.print()
     for key, value in flat(network.provenance).items():
-        out.print(f"{escape(key)}: {escape(value)}", soft_wrap=True)
+        out.print(f"{key}: {value}", soft_wrap=True)
 
 
 def _print_plan(hardware: dict[str, Any]) -> None:
     """Folding and widths, then every memory, both by stage."""
     from rich.table import Table
+
+    from mintaka_cosim.terminal import print_whole
 
     out = console()
     table = Table(box=None, pad_edge=False)
@@ -167,7 +170,7 @@ def _print_plan(hardware: dict[str, Any]) -> None:
         widths = ", ".join(f"{name} {bits}" for name, bits in stage["widths"].items())
         table.add_row(stage["name"], stage["op"], *folding, widths)
     out.print()
-    out.print(table)
+    print_whole(out, table)
     table = Table(box=None, pad_edge=False)
     for name in ("stage", "memory", "words", "bits each", "bits"):
         table.add_column(name, justify="left" if name in ("stage", "memory") else "right")
@@ -179,7 +182,7 @@ def _print_plan(hardware: dict[str, Any]) -> None:
             table.add_row("", f"all of {stage['name']}", "", "", f"{stage['memory_bits']:,}", style="bold")
     table.add_row("", "all stages", "", "", f"{hardware['memory_bits']:,}", style="bold")
     out.print()
-    out.print(table)
+    print_whole(out, table)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mintaka.errors import MintakaError
+from mintaka.errors import MintakaError, printable
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.console import Console
 
     from mintaka.artifact import Network
     from mintaka.data.labels import Labels
+    from mintaka_cosim.terminal import SafeConsole
     from mintaka_hw.plan import Lanes, Sparse
 
 INTERRUPTED = 130
@@ -112,18 +112,26 @@ def _memory_sentence(error: BaseException) -> str | None:
 def finish(program: str, stopped: str, work: Callable[[], int]) -> int:
     """Exit status of a program beside the command line: what `work` returns, `INTERRUPTED` where it was stopped (and
     `stopped` is said), 2 where the request is wrong, in one sentence."""
-    end_on_signals()
+    begin()
     try:
         return work()
     except KeyboardInterrupt:
-        print(f"{program}: stopped; {stopped}", file=sys.stderr)
+        say(f"{program}: stopped; {stopped}")
         return INTERRUPTED
     except Exception as error:
         sentence = user_sentence(error)
         if sentence is None:
             raise
-        print(f"{program}: {sentence}", file=sys.stderr)
+        say(f"{program}: {sentence}")
         return 2
+
+
+def begin() -> None:
+    """What a program does first: it ends cleanly on signals, and its streams take every text."""
+    from mintaka_cosim.terminal import safe_streams
+
+    end_on_signals()
+    safe_streams()
 
 
 def end_on_signals() -> None:
@@ -145,14 +153,19 @@ def _leave(number: int, frame: object) -> None:  # noqa: ARG001
 
 def warn(sentence: str) -> None:
     """One sentence on stderr."""
-    print(f"mintaka: {sentence}", file=sys.stderr)
+    say(f"mintaka: {sentence}")
 
 
-def console() -> Console:
-    """For people, on stdout."""
-    from rich.console import Console
+def say(line: str) -> None:
+    """A line on stderr, at once."""
+    print(printable(line), file=sys.stderr, flush=True)
 
-    return Console(highlight=False, soft_wrap=False)
+
+def console(*, stderr: bool = False, quiet: bool = False) -> SafeConsole:
+    """For people, on stdout unless `stderr`."""
+    from mintaka_cosim.terminal import SafeConsole
+
+    return SafeConsole(stderr=stderr, quiet=quiet)
 
 
 def emit_json(value: Any) -> None:
@@ -165,16 +178,15 @@ def emit_json(value: Any) -> None:
 def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr, as a function of (done, total). Without a terminal it says in a line that it begins, and every
     `LINE_SECONDS` how far it is."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    error = Console(stderr=True)
+    error = console(stderr=True)
     if quiet or not error.is_terminal:
         if not quiet:
-            print(f"{what} ...", file=sys.stderr, flush=True)
+            say(f"{what} ...")
         yield _no_progress if quiet else _lines(what)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=error) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -192,7 +204,7 @@ def _lines(what: str) -> Callable[[int, int], None]:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            say(f"{what}: {done:,} of {total:,}")
 
     return show
 
@@ -303,7 +315,7 @@ def _check_folder(option: str, path: Path, folder: Path) -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as the user would write it: relative where it lies below the current folder."""
+    """A path as the user would write it, on one line: relative where it lies below the current folder."""
     absolute = path.absolute()
     here = Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path)
+    return printable(str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path))

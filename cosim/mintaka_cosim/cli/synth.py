@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +20,7 @@ from mintaka_cosim.cli.support import (
     emit_json,
     parse_lanes,
     parse_sparse,
+    say,
     shown,
     warn,
 )
@@ -192,4 +192,4 @@ def _print(report: SynthReport, out: Path | None) -> None:
 
     print_report(report, console())
     if out is not None:
-        print(f"{shown(out / 'report.html')}: written", file=sys.stderr)
+        say(f"{shown(out / 'report.html')}: written")

@@ -19,11 +19,11 @@ AGAIN_SECONDS = 60  # without a terminal: where only numbers of a line have chan
 def task_display(total: int) -> Iterator[Callable[[Event], None]]:
     """A line per task that ends, and where one waits for a tool's first call. What is going on is a bar on a terminal,
     elsewhere a line for each stage of a task, and now and then how far it is."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    from mintaka_cosim.terminal import SafeConsole
+
+    console = SafeConsole(stderr=True, soft_wrap=True)
     begun: dict[str, tuple[float, TaskID]] = {}
     said_last: dict[str, tuple[str, float]] = {}  # by task: a stage, and when
 
@@ -37,7 +37,7 @@ def task_display(total: int) -> Iterator[Callable[[Event], None]]:
         said_last[event.task] = stage, now
         return True
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         whole = bar.add_task("all", total=total)
 
@@ -46,7 +46,7 @@ def task_display(total: int) -> Iterator[Callable[[Event], None]]:
                 begun[event.task] = time.monotonic(), bar.add_task(event.task, total=1)
             elif event.kind == "at":
                 if is_news(event):
-                    console.print(f"{event.task}: {escape(event.text)}")
+                    console.print(f"{event.task}: {event.text}")
                 bar.update(begun[event.task][1], description=f"{event.task}: {event.text}")
             else:
                 bar.advance(whole)
@@ -56,6 +56,6 @@ def task_display(total: int) -> Iterator[Callable[[Event], None]]:
                     seconds = time.monotonic() - since
                     bar.remove_task(line)
                 said = event.text.splitlines()[-1] if event.text else "done"
-                console.print(f"{event.task}: {escape(said)} ({seconds:,.0f} s)")
+                console.print(f"{event.task}: {said} ({seconds:,.0f} s)")
 
         yield listen

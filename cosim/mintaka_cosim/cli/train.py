@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mintaka_cosim.cli.data import described
-from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown, warn
+from mintaka_cosim.cli.support import JsonOption, console, emit_json, say, shown, warn
 
 if TYPE_CHECKING:
     from mintaka.data import Look
@@ -34,8 +33,6 @@ def train(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from mintaka.data.recall import never_predicted
     from mintaka.train import find_recipe, load_recipe, progress_bar
     from mintaka.train import train as train_recipe
@@ -45,11 +42,11 @@ def train(
 
     def see(found: Look) -> None:
         if not json:
-            print(described(found, of_recipe=True), file=sys.stderr)
+            say(described(found, of_recipe=True))
         for note in found.notes(weighted=loaded.train.class_weights is not None):
             warn(f"{found.name}: {note}")
 
-    with progress_bar(Console(stderr=True, quiet=json)) as progress:
+    with progress_bar(console(stderr=True, quiet=json)) as progress:
         result = train_recipe(loaded, folder, resume=not fresh, progress=progress, see=see)
     facts: dict[str, Any] = {
         "run": str(folder),
@@ -75,7 +72,7 @@ def train(
         console().print(line)
     if silent is not None:
         warn(silent)
-    print(f"next: mintaka export {shown(folder)}", file=sys.stderr)
+    say(f"next: mintaka export {shown(folder)}")
 
 
 def export(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
-from mintaka_cosim.cli.support import finish
+from mintaka_cosim.cli.support import console, finish, say
 
 WANTED = (  # runs of the page, each named as the recipe that trains it
     "digits",
@@ -44,9 +44,6 @@ def _write(chosen: argparse.Namespace) -> int:
     from mintaka.train.data import load_data
     from mintaka_cosim.results import measure, render
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
     found, missing = [], []
     for run in WANTED:
         if run not in chosen.only:
@@ -71,12 +68,10 @@ def _write(chosen: argparse.Namespace) -> int:
 
 
 def _train(recipe: Path, folder: Path) -> None:
-    from rich.console import Console
-
     from mintaka.train import export, load_recipe, progress_bar, train
 
     loaded = load_recipe(recipe)
-    with progress_bar(Console(stderr=True)) as progress:
+    with progress_bar(console(stderr=True)) as progress:
         train(loaded, folder, progress=progress)
     export(folder)
 

@@ -35,9 +35,9 @@ TITLES = {"float": "float baseline", "qat": "quantized"}
 def progress_bar(console: Console | None = None) -> Iterator[Callback]:
     """A bar per phase on the terminal; yields the callback that `train` wants."""
     columns = (
-        TextColumn("{task.description:<15}"),
+        TextColumn("{task.description:<15}", markup=False),
         BarColumn(),
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}  {task.fields[result]}"),
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}  {task.fields[result]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
