@@ -53,6 +53,21 @@ def earlier(folder: Path) -> None:
     (folder / "build.json").write_text(json.dumps({"bitstream": "eye.bit", "scripts": []}))
 
 
+def test_only_products_are_removed(tmp_path: Path) -> None:
+    """A folder's build.json may be anybody's."""
+    for name in ("eye.bit", "thesis.pdf", "project.tcl", "x.bit.txt"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "eye.bit").write_text("mine")
+    names = ["thesis.pdf", "project.tcl", "x.bit.txt", "sub/eye.bit", "..", "", 5, None, ["eye.bit"]]
+    (tmp_path / "build.json").write_text(json.dumps({"bitstream": "eye.bit", "scripts": names}))
+    module_build._remove_products(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["eye.bit", "sub", "thesis.pdf", "x.bit.txt"]
+    for content in ("{", "[]", '{"bitstream": null, "scripts": 5}', "[" * 10**5):
+        (tmp_path / "build.json").write_text(content)
+        module_build._remove_products(tmp_path)
+
+
 def test_what_does_not_fit_is_refused_with_the_lanes_that_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = load_board("colorlight-i5")
     earlier(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -48,10 +49,17 @@ def cosim_json(**changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    save(NETWORK, folder / "network.safetensors")
+    generate(make_plan(NETWORK, DIRECT.lanes), folder / "verilog")
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    save(NETWORK, tmp_path / "network.safetensors")
-    generate(make_plan(NETWORK, DIRECT.lanes), tmp_path / "verilog")
+def run(generated: Path, tmp_path: Path) -> Path:
+    shutil.copytree(generated, tmp_path, dirs_exist_ok=True)
     (tmp_path / "cosim-taps.json").write_text(json.dumps(cosim_json()))
     epochs = [
         {"phase": phase, "epoch": n, "loss": 1 / n, "train_accuracy": 0.8 + n / 100, "test_accuracy": 0.8}
@@ -169,7 +177,7 @@ def test_a_design_of_another_version_is_refused(run: Path) -> None:
     design = json.loads((run / "verilog" / "design.json").read_text())
     del design["stages"]
     (run / "verilog" / "design.json").write_text(json.dumps(design))
-    with pytest.raises(ReportError, match=r"design\.json is of another version of Mintaka: run mintaka generate again"):
+    with pytest.raises(ReportError, match=r"design\.json is not what .* \(stages: field required\): run mintaka gen"):
         build_report(run)
 
 
@@ -220,3 +228,57 @@ def test_chart_scales_are_round_and_hold_the_data() -> None:
     flat = line_chart([1, 2], [Series("a", "first", [0.5, 0.5])], x_label="epoch", percent=False)
     assert "NaN" not in flat
     assert "nan" not in flat
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"verdict": 5}, "verdict: input should be a valid string"),
+        ({"compared": {}}, "compared.samples: field required"),
+        ({"compared": None}, "compared: input should be a valid dictionary"),
+        ({"interval_cycles": -1}, "interval_cycles: input should be greater than or equal to 0"),
+        ({"seed": 10**400}, "seed: "),
+        ({"lanes": {"hidden1": 4}}, "lacks lanes of 'head'"),
+        ({"lanes": []}, "lanes: input should be a valid dictionary"),
+        ({"sops_per_sample": None}, "lacks sops_per_sample"),
+        ({"layers": {"hidden1": {}}}, "layers.hidden1.sops_per_sample: field required"),
+        ({"bit_exact": "yes"}, "bit_exact: input should be a valid boolean"),
+    ],
+    ids=str,
+)
+def test_verdicts_of_other_forms_are_refused(changes: dict[str, Any], said: str, run: Path) -> None:
+    (run / "cosim-taps.json").write_text(json.dumps(cosim_json() | changes))
+    with pytest.raises(ReportError, match=rf"cosim-taps\.json .*{re.escape(said)}.*: run mintaka cosim again$"):
+        build_report(run)
+
+
+def test_a_verdict_that_holds_only_a_hash(run: Path) -> None:
+    (run / "cosim.json").write_text(json.dumps({"artifact_hash": content_hash(NETWORK)}))
+    with pytest.raises(ReportError, match=r"cosim\.json is not what this version of Mintaka w.* \(verdict: field req"):
+        build_report(run)
+
+
+def test_verdicts_without_figures_may_say_so(run: Path) -> None:
+    (run / "cosim-taps.json").write_text(json.dumps(cosim_json() | {"layers": None, "accuracy": None}))
+    assert build_report(run).figure("cycles_per_sample") is None
+
+
+@pytest.mark.parametrize("name", ["cosim.json", "history.json", "verilog/design.json"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 2**17, "not readable JSON"),
+        (
+            b"[" * 2**19,
+            "not readable JSON (its JSON has 524288 brackets; at most 262144 objects",
+        ),
+        (b"\xff\xfe", "not readable JSON"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "not readable JSON"),
+        (b" " * (2**24 + 1), "has more than 16,777,216 bytes"),
+    ],
+    ids=["deep", "many", "binary", "long", "large"],
+)
+def test_files_without_end_are_refused(name: str, content: bytes, said: str, run: Path) -> None:
+    (run / name).write_bytes(content)
+    with pytest.raises(ReportError, match=re.escape(said)):
+        build_report(run)

@@ -96,7 +96,7 @@ def stored(path: Path, key: str) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text())
         return dict(found["values"]) if found["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from mintaka.artifact import Network, load
 from mintaka.data.recall import ClassResult, never_predicted
+from mintaka_cosim.report.files import read_design, read_json, read_verdict
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
 from mintaka_cosim.summary import LayerSummary, Summary, summarize
 
@@ -30,11 +29,8 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
     folder = Path(run_dir)
     network = load(folder / ARTIFACT)
     summary = summarize(network)
-    design = _read(folder / DESIGN, summary.hash)
-    if design is not None and not {"stages", "memory_bits", "top"} <= design.keys():
-        raise ReportError(f"{folder / DESIGN} is of another version of Mintaka: run mintaka generate again")
-    runs = [_read(path, summary.hash) for path in sorted(folder.glob(COSIM_PATTERN))]
-    found = [run for run in runs if run is not None]
+    design = read_design(folder / DESIGN, summary.hash)
+    found = [read_verdict(path, summary.hash) for path in sorted(folder.glob(COSIM_PATTERN)) if path.is_file()]
     found.sort(key=lambda run: (not run["taps"], -run["compared"]["samples"]))
     figures_of = _figures_of(found)
     bit_exact, verdict = _verdict(found)
@@ -206,7 +202,7 @@ def _history(path: Path) -> tuple[list[dict[str, Any]], tuple[ClassResult, ...]]
     """Epochs, and results by class where the training is finished."""
     if not path.is_file():
         return [], ()
-    found = _parse(path)
+    found = read_json(path)
     rows, classes = found.get("epochs"), found.get("classes", [])
     if not (isinstance(rows, list) and all(map(_is_epoch, rows))):
         raise ReportError(f"{path} holds no list of epochs: delete it, or train again")
@@ -230,34 +226,3 @@ def _is_epoch(row: Any) -> bool:
         value is None or isinstance(value, str) or (_is_number(value) and abs(value) <= LARGEST)
         for value in row.values()
     )
-
-
-def _read(path: Path, digest: str) -> dict[str, Any] | None:
-    """A JSON file that belongs to the artifact with that hash; None where there is none."""
-    if not path.is_file():
-        return None
-    found = _parse(path)
-    if found.get("artifact_hash") != digest:
-        again = "mintaka generate" if path.name == "design.json" else "mintaka cosim"
-        raise ReportError(f"{path} belongs to another artifact than the run's: run {again} again")
-    return found
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number in JSON")
-
-
-def _number(text: str) -> float:
-    """A number so large that it becomes infinite could not be written again."""
-    value = float(text)
-    return value if isfinite(value) else _no_number(text)
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_number)
-    except (OSError, ValueError, RecursionError):
-        raise ReportError(f"{path} is not readable JSON: make it again") from None
-    if not isinstance(found, dict):
-        raise ReportError(f"{path} is not a JSON object: make it again")
-    return found

@@ -149,7 +149,7 @@ def _stored(store: Path, key: str) -> RunFigures | None:
     try:
         stored = json.loads(store.read_text())
         return RunFigures.from_json(stored["figures"]) if stored["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

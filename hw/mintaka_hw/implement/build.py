@@ -32,6 +32,7 @@ from mintaka_hw.quoting import shell_word
 from mintaka_hw.verilog import generate
 
 REPORT = "build.json"
+PRODUCT = re.compile(r"[A-Za-z0-9_]+\.(?:bit|bin|fs)|project\.tcl|ip\.tcl")  # that a build made
 BAUD = 115200
 
 
@@ -162,11 +163,11 @@ def _remove_products(out_dir: Path) -> None:
     try:
         earlier = json.loads((out_dir / REPORT).read_text())
         names = [earlier["bitstream"], *earlier["scripts"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
-    for name in names:
-        if name is not None:
-            (out_dir / Path(name).name).unlink(missing_ok=True)
+    for name in names:  # and nothing else that such a file may name
+        if isinstance(name, str) and PRODUCT.fullmatch(name):
+            (out_dir / name).unlink(missing_ok=True)
     (out_dir / REPORT).unlink()
 
 

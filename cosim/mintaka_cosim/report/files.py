@@ -1,0 +1,156 @@
+"""The JSON files of a run folder, read as if somebody else had written them: bounded, and with every type checked."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mintaka.artifact import ArtifactError
+from mintaka.artifact.strict_json import check_containers
+from mintaka_cosim.report.model import ReportError
+
+MAX_BYTES = 2**24
+MAX_CONTAINERS = 2**18
+LARGEST = 1e15  # number of a file
+
+Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Line = Annotated[str, Field(max_length=2000)]
+
+
+class _Part(BaseModel):
+    """What is not used here is not looked at."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Stalls(_Part):
+    """How a simulation's streams paused."""
+
+    input_percent: Count
+    output_percent: Count
+
+
+class Compared(_Part):
+    """How many values were compared and found equal."""
+
+    samples: Count
+    spikes: Count
+    membranes: Count
+    sums: Count
+    logits: Count
+
+
+class LayerCounts(_Part):
+    """Of one layer, per sample."""
+
+    sops_per_sample: Amount
+    events_per_sample: Amount
+    busy_per_sample: Amount
+    utilisation: Amount
+
+
+class Verdict(_Part):
+    """What `mintaka cosim` writes, as far as a report uses it. The figures are there together, or none of them is."""
+
+    artifact_hash: str
+    verdict: Line
+    bit_exact: bool
+    cycles_as_predicted: bool | None
+    compared: Compared
+    differences: Count
+    resets: Count
+    taps: bool
+    stalls: Stalls
+    seed: Count
+    lanes: dict[str, Count]
+    accuracy: Amount | None = None
+    interval_cycles: Amount | None = None
+    latency_cycles: Amount | None = None
+    sops_per_sample: Amount | None = None
+    layers: dict[str, LayerCounts] | None = None
+
+
+class Stage(_Part):
+    """One stage of a design."""
+
+    name: str
+    lanes: Count | None
+    memory_bits: Count
+
+
+class DesignFile(_Part):
+    """What `mintaka generate` writes, as far as a report uses it."""
+
+    artifact_hash: str
+    top: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,199}$")]
+    memory_bits: Count
+    stages: list[Stage]
+
+
+FIGURES = ("interval_cycles", "latency_cycles", "sops_per_sample")
+
+
+def read_verdict(path: Path, digest: str) -> dict[str, Any]:
+    """A co-simulation of the artifact with that hash. Raises ReportError where it is damaged or of another one."""
+    again = "run mintaka cosim again"
+    found = _checked(path, digest, Verdict, again)
+    found = {key: value for key, value in found.items() if value is not None or key == "cycles_as_predicted"}
+    if "layers" in found:
+        missing = [name for name in FIGURES if name not in found]
+        missing += [f"lanes of '{name}'" for name in found["layers"] if name not in found["lanes"]]
+        if missing:
+            raise ReportError(f"{path} lacks {missing[0]}: {again}")
+    return found
+
+
+def read_design(path: Path, digest: str) -> dict[str, Any] | None:
+    """The design of the artifact with that hash; None where there is none. Raises ReportError as `read_verdict`."""
+    return _checked(path, digest, DesignFile, "run mintaka generate again") if path.is_file() else None
+
+
+def _checked(path: Path, digest: str, form: type[_Part], again: str) -> dict[str, Any]:
+    found = read_json(path)
+    if found.get("artifact_hash") != digest:
+        raise ReportError(f"{path} belongs to another artifact than the run's: {again}")
+    try:
+        return form.model_validate(found).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        said = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        raise ReportError(f"{path} is not what this version of Mintaka writes ({said}): {again}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object with finite numbers, of at most MAX_BYTES. Raises ReportError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ReportError(f"{path} has more than {MAX_BYTES:,} bytes: make it again")
+        check_containers(data, MAX_CONTAINERS)
+        found = json.loads(data.decode("utf-8"), parse_constant=_refused, parse_float=_finite)
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, ReportError):
+            raise
+        reason = f" ({error})" if isinstance(error, ArtifactError) else ""
+        raise ReportError(f"{path} is not readable JSON{reason}: make it again") from None
+    if not isinstance(found, dict):
+        raise ReportError(f"{path} is not a JSON object: make it again")
+    return found
+
+
+def _refused(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _finite(text: str) -> float:
+    """A number so large that it becomes infinite could not be written again."""
+    value = float(text)
+    return value if isfinite(value) else _refused(text)
