@@ -106,7 +106,10 @@ def _memory_sentence(error: BaseException) -> str | None:
     in_units = re.search(r"Unable to allocate ([\d.]+ \w+)", said)  # numpy
     wanted = f"{int(in_bytes[1]) / 2**30:,.1f} GiB" if in_bytes else in_units[1] if in_units else ""
     needed = f" ({wanted} more were needed)" if wanted else ""
-    return f"there is not enough memory{needed}: lower the number of samples or time steps, or 'batch' of the recipe"
+    return (
+        f"there is not enough memory{needed}: lower the number of samples, or in a recipe 'train.batch', "
+        "'network.time_steps' or the size of the layers"
+    )
 
 
 def finish(program: str, stopped: str, work: Callable[[], int]) -> int:

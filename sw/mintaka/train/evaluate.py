@@ -12,6 +12,7 @@ from mintaka.artifact.encoding import encoded
 from mintaka.snn.network import SNN
 
 BATCH = 1000
+MOST_BYTES = 2**28  # of what the largest layer emits in all steps; a batch takes some times as much
 
 
 def batch_of(x: np.ndarray, snn: SNN) -> Tensor:
@@ -21,8 +22,10 @@ def batch_of(x: np.ndarray, snn: SNN) -> Tensor:
 
 def batches_of(x: np.ndarray, y: np.ndarray, snn: SNN) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples in their order, as inputs and classes."""
-    for at in range(0, len(x), BATCH):
-        yield batch_of(x[at : at + BATCH], snn), torch.from_numpy(y[at : at + BATCH])
+    largest = max(signal.size for signal in snn.signals.values())
+    batch = max(1, min(BATCH, MOST_BYTES // (4 * snn.time_steps * largest)))
+    for at in range(0, len(x), batch):
+        yield batch_of(x[at : at + batch], snn), torch.from_numpy(y[at : at + batch])
 
 
 def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray) -> float:
