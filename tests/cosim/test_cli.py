@@ -288,10 +288,15 @@ def test_cosim_and_report(capsys: Capture, artifact: Path, samples: Path) -> Non
     assert figures["compared"]["samples"] == 40
     assert figures["accuracy"] == 1.0  # the labels are the reference's classes
     assert figures["cycles_as_predicted"] is True
-    assert {path.name for path in artifact.parent.glob("cosim*.json")} == {"cosim.json", "cosim-taps-stalls.json"}
+    names = sorted(re.sub("[0-9a-f]{8}", "#", path.name) for path in artifact.parent.glob("cosim*.json"))
+    assert names == ["cosim-#.json", "cosim-taps-stalls-#.json"]
+    few = call(capsys, *words, "--samples", "12")  # says less, and takes no other's place
+    assert few.status == 0, few.err
     done = call(capsys, "report", artifact.parent, "--json")
     assert done.status == 0, done.err
     report = json.loads(done.out)
+    assert [each["samples"] for each in report["comparisons"]] == [12, 40, 12]
+    assert report["comparisons"][0]["title"].startswith("every value (cocotb), random stalls")
     assert report["bit_exact"] is True
     assert json.loads((artifact.parent / "report.json").read_text()) == report
     assert "bit-exact" in (artifact.parent / "report.html").read_text()

