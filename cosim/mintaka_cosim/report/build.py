@@ -103,9 +103,7 @@ def _comparison(verdict: Simulated, *, is_strongest: bool) -> Comparison:
     )
 
 
-def _figures(
-    network: Network, summary: Summary, design: dict[str, Any] | None, best: Simulated | None
-) -> list[Figure]:
+def _figures(network: Network, summary: Summary, design: dict[str, Any] | None, best: Simulated | None) -> list[Figure]:
     found = []
     about = network.provenance
     split = "test split"
