@@ -325,9 +325,7 @@ def test_chart_scales_are_round_and_hold_the_data() -> None:
 )
 def test_verdicts_of_other_forms_are_refused(changes: dict[str, Any], said: str, run: Path) -> None:
     (run / "cosim-taps.json").write_text(json.dumps(cosim_json() | changes))
-    with pytest.raises(
-        ReportError, match=rf"cosim-taps\.json .*{re.escape(said)}.*: delete it, or run mintaka cosi.*"
-    ):
+    with pytest.raises(ReportError, match=rf"cosim-taps\.json .*{re.escape(said)}.*: delete it, or run mintaka cosi.*"):
         build_report(run)
 
 
