@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import serial
 from cosim.small import DIRECT, SPIKES, Called, Case, call
-from handmade import with_margins
+from handmade import signed, with_margins
 
-from mintaka.artifact import run, save
+from mintaka.artifact import Encoding, Quantizer, run, save
 from mintaka.host import Board, HostError
 from mintaka.host.protocol import ESCAPE, FLAG, REPLY, Fault, Frame, FrameDecoder, Kind, sample_payloads
 from mintaka_cosim.bench.board import virtual_board
@@ -25,6 +25,10 @@ from mintaka_hw.implement import BoardDesign, generate_board, load_board
 from mintaka_hw.plan import Plan, make_plan
 
 SKEW = 0.02  # of the other end of the line
+SCALE, OFFSET = 0.25, -1.0
+SENSOR = replace(
+    signed(DIRECT.network).input, encoding=Encoding("none", None, Quantizer((SCALE,), (OFFSET,)))
+)  # takes real numbers
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ def made(case: Case, board: BoardFiles, folder: Path) -> Made:
 
 @pytest.fixture(scope="module")
 def direct(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return made(DIRECT, load_board("icebreaker"), tmp_path_factory.mktemp("board"))
+    case = replace(DIRECT, network=replace(DIRECT.network, input=SENSOR))
+    return made(case, load_board("icebreaker"), tmp_path_factory.mktemp("board"))
 
 
 @pytest.fixture
@@ -73,6 +78,7 @@ def test_a_board_gives_what_the_reference_gives(port: str, direct: Made) -> None
     with Board(port) as board:
         who = board.identity
     assert (who.shape, who.time_steps, who.classes, who.clock_hz) == ((20,), 3, 6, 1_000_000)
+    assert (who.input_kind, who.bits) == ("signed", 3)
     check(port, direct, 6)
 
 
@@ -138,7 +144,8 @@ def test_faults_are_answered_by_name(port: str) -> None:
 def run_on(capsys: pytest.CaptureFixture[str], folder: Path, case: Case, *words: str) -> Called:
     save(case.network, folder / "network.safetensors")
     x = case.inputs(5, seed=2)
-    np.savez(folder / "x.npz", x=x, y=run(case.network, x).classes)
+    numbers = x if case.network.input.encoding is None else x * SCALE + OFFSET
+    np.savez(folder / "x.npz", x=numbers, y=run(case.network, x).classes)
     files = ["--input", folder / "x.npz", "--out", folder / "y.npz"]
     return call(capsys, "run", folder / "network.safetensors", *files, "--backend", "board", *words)
 
