@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cosim.small import call
-from handmade import conv_network, dense_network, with_margins
+from handmade import conv_network, dense_network, signed, with_margins
 from strategies import random_inputs
 
 from mintaka.artifact import Network, TestVectors, run, save
@@ -34,8 +34,8 @@ def with_vectors(network: Network) -> Network:
 
 
 def dense() -> Network:
-    """A direct input of several words, and early exit."""
-    network = dense_network([21, 6, 3], kind="direct", bits=4, time_steps=4, threshold=9)
+    """A signed direct input of several words, and early exit."""
+    network = signed(dense_network([21, 6, 3], kind="direct", bits=4, time_steps=4, threshold=9))
     return with_vectors(with_margins(network, random_inputs(network, 24, seed=3)))
 
 

@@ -65,7 +65,7 @@ def port_names(text: str, module: str) -> set[str]:
 
 def test_description_of_a_dense_network(tmp_path: Path) -> None:
     info = generate(make_plan(NETWORK, {"hidden1": 5, "head": 2}), tmp_path).info
-    source = {"kind": "direct", "shape": [20], "bits": 8, "signed": False}
+    source = {"kind": "direct", "shape": [20], "bits": 8, "signed": False, "encoding": None}
     assert info["input"] == source | {"order": "chw", "elements": 4, "beats": 5}
     assert (info["output"]["node"], info["output"]["read"], info["output"]["classes"]) == ("head", "accumulate", 3)
     assert info["layers"][0]["groups"] == 3

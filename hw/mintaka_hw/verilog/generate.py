@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,7 @@ def describe(plan: Plan, top: str, taps: bool) -> dict[str, Any]:
             "shape": list(source.shape),
             "bits": source.bits,
             "signed": source.signed,
+            "encoding": None if source.encoding is None else asdict(source.encoding),
             "order": plan.input_order,
             "elements": plan.input.word_elements,
             "beats": plan.input.words,
