@@ -11,7 +11,7 @@ import pytest
 
 from mintaka.data import DATASETS, DataError, fetch, load_dataset, status, stratified_split
 from mintaka.data import sources as source_module
-from mintaka.data.idx import parse
+from mintaka.data.idx import parse, read_checked
 from mintaka.data.sources import FILES, MNIST_PACK, SOURCES
 
 IMAGES = ("mnist", "fashion-mnist")
@@ -167,9 +167,32 @@ def test_unknown_names_are_refused() -> None:
     assert list(DATASETS) == ["digits", "wdbc", "mnist", "fashion-mnist", "watch"]
 
 
-def test_no_idx() -> None:
-    with pytest.raises(ValueError, match="no IDX"):
-        parse(b"hello")
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "no IDX file of unsigned bytes"),
+        (b"hello", "no IDX file of unsigned bytes"),
+        (b"\0\0\x08", "no IDX file"),
+        (b"\0\0\x08\x01", "no IDX file"),
+        (b"\0\0\x08\0", "no IDX file"),
+        (b"\0\0\x08\xff" + bytes(2000), "no IDX file"),
+        (b"\0\0\x09\x01" + bytes(4), "no IDX file"),
+        (b"\0\0\x08\x04" + b"\xff" * 16, r"holds 0 bytes, not those of \[4294967295, "),
+        (b"\0\0\x08\x01\0\0\0\x02abc", r"holds 3 bytes, not those of \[2\]"),
+    ],
+)
+def test_no_idx(data: bytes, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        parse(data)
+
+
+def test_files_that_unpack_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mintaka.data.idx.MAX_BYTES", 1000)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(bytes(10**6)))
+    (tmp_path / "x").write_bytes(bytes(10**6))
+    for name in ("x.gz", "x"):
+        with pytest.raises(DataError, match="has more than 1,000 bytes, unpacked: delete it and fetch again"):
+            read_checked(tmp_path / name, "0" * 64)
 
 
 def save(path: Path, **arrays: np.ndarray) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +20,19 @@ from hypothesis import strategies as st
 
 from mintaka.artifact import ArtifactError, content_hash, run
 from mintaka.host import Board, HostError
-from mintaka.host.protocol import ANSWER, ESCAPE, FLAG, IDENTITY, REPLY, Fault, Frame, FrameDecoder, Kind
+from mintaka.host.protocol import (
+    ANSWER,
+    ESCAPE,
+    FLAG,
+    HEADER,
+    IDENTITY,
+    REPLY,
+    Fault,
+    Frame,
+    FrameDecoder,
+    Kind,
+    read_identity,
+)
 
 BYTE = st.one_of(st.integers(0, 255), st.sampled_from([FLAG, ESCAPE, 0, 1]))
 BYTES = st.lists(BYTE, max_size=30).map(bytes)
@@ -151,6 +166,79 @@ def test_every_failure_is_one_sentence() -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(HostError, match="the port /dev/none cannot be opened: no such file or directory"):
         Board("/dev/none")
+
+
+def packed(**changes: int) -> bytes:
+    """The identity with other numbers in it."""
+    names = ("version", "exits", "kind", "order", "bits", "logit_bytes", "layers", "clock", "steps", "classes")
+    values = dict(zip((*names, "c", "h", "w", "elements", "beats", "digest"), IDENTITY.unpack(WHO), strict=True))
+    return IDENTITY.pack(*(values | changes).values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"classes": 2**32 - 1}, "its classes is 4294967295; 1 to 4194304 are possible"),
+        ({"classes": 2**20}, "names this network, but its classes: 1048576 instead of 3"),
+        ({"classes": 2}, "its classes: 2 instead of 3"),
+        ({"layers": 0}, "its layers is 0"),
+        ({"layers": 3}, "its layers: 3 instead of 2"),
+        ({"steps": 0}, "its time_steps is 0"),
+        ({"steps": 3}, "its time steps: 3 instead of 2"),
+        ({"clock": 0}, "its clock_hz is 0"),
+        ({"logit_bytes": 0}, "its logit_bytes is 0"),
+        ({"logit_bytes": 9}, "its logit_bytes is 9"),
+        ({"bits": 0}, "its bits is 0"),
+        ({"bits": 4}, "its bits per element: 4 instead of 3"),
+        ({"elements": 0}, "its elements is 0"),
+        ({"beats": 2**32 - 1}, "its beats is 4294967295"),
+        ({"beats": 3}, "an input of 6 does not come in 3 beats of 4 elements"),
+        ({"c": 0}, "an input of nothing does not come in 2 beats"),
+        ({"c": 8}, "its shape: (8,) instead of (6,)"),
+        ({"kind": 0}, "its kind of input: spikes instead of direct"),
+    ],
+    ids=str,
+)
+def test_what_a_board_claims_is_bounded_before_it_is_waited_for(changes: dict[str, int], sentence: str) -> None:
+    """Then it is silent: no program waits for that."""
+
+    def answers(frame: Frame) -> bytes:
+        return reply(frame, packed(**changes)) if frame.kind == Kind.IDENTIFY else b""
+
+    begin = time.monotonic()
+    with (
+        board(answers) as port,
+        pytest.raises(HostError, match=re.escape(sentence)),
+        Board(port, timeout=0.05, tries=2) as found,
+    ):
+        found.run(NETWORK, INPUTS)
+    assert time.monotonic() - begin < 5
+
+
+def test_an_identity_of_zeros_is_no_board() -> None:
+    silence = bytes([1]) + bytes(IDENTITY.size - 1)
+    with (
+        board(lambda frame: reply(frame, silence)) as port,
+        pytest.raises(HostError, match="no board that this program knows: its bits is 0"),
+    ):
+        Board(port, timeout=0.05, tries=2)
+
+
+@given(st.binary(min_size=IDENTITY.size - 1, max_size=IDENTITY.size - 1))
+def test_identities_are_read_or_refused(rest: bytes) -> None:
+    with contextlib.suppress(HostError):
+        found = read_identity(bytes([1]) + rest)
+        assert found.answer_bytes < 2**27
+        assert found.sample_bytes < 2**27
+
+
+def test_frames_without_end_are_passed_over() -> None:
+    """A board that claims 4 GB in a frame holds nothing up: the next frame is read."""
+    long = bytes([FLAG]) + HEADER.pack(Kind.RUN | REPLY, 1, 2**32 - 1)
+    frame = Frame(Kind.RUN, 5, b"abc")
+    assert list(FrameDecoder().feed(long + bytes(1000) + frame.encoded())) == [frame]
+    assert list(FrameDecoder(most=2).feed(frame.encoded())) == []
+    assert list(FrameDecoder(most=3).feed(frame.encoded())) == [frame]
 
 
 def test_a_board_that_is_gone_is_said_so() -> None:

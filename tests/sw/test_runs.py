@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -272,7 +274,15 @@ def changed_spec(**changes: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-WEIGHT = "stages.hidden.synapses.edges.0.weight"
+def doubled(times: int) -> list[Any]:
+    """Small in a pickle, endless for who walks through it."""
+    found: list[Any] = []
+    for _ in range(times):
+        found = [found, found]
+    return found
+
+
+WEIGHT = "layers.0.synapses.weight"
 STRANGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no key": (lambda form: form.pop("model"), "is no checkpoint of this version of Mintaka"),
     "a key too many": (put("more", value=1), "unknown keys"),
@@ -298,6 +308,11 @@ STRANGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "network of no known part": (changed_spec(**{"is": "Popen"}), "does not hold a network of its recipe"),
     "network with more steps": (put("network", "time_steps", value=10**9), "other time steps"),
     "network with a text for steps": (put("network", "time_steps", value="2"), "does not hold a network of its recipe"),
+    "endless values": (lambda form: form["network"].update(more=doubled(40)), "is no intact checkpoint"),
+    "a tensor without end": (
+        lambda form: form["model"].update({WEIGHT: torch.zeros(1).expand(2**20, 2**20)}), "is not finite"
+    ),
+    "a wide network": (changed_spec(units=10**7), "layer 'hidden' has other weights"),
     "wider network": (changed_spec(units=7), "does not hold a network of its recipe"),
     "impossible network": (changed_spec(units=-7), "does not hold a network of its recipe"),
     "huge network": (changed_spec(units=2**60), "does not hold a network of its recipe"),
@@ -339,6 +354,34 @@ def test_a_strange_optimizer_is_one_sentence(place: Path, state: dict[str, Any])
     torch.save(form, path)
     with pytest.raises(TrainError, match="the checkpoint does not hold a network of its recipe"):
         train(load_recipe(place / "r.toml"), place / "half")
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return bytearray, (5 * 10**9,)
+
+
+def test_pickles_of_other_objects_are_not_made(place: Path) -> None:
+    """torch would make the 5 GB that this one asks for."""
+    path = place / "run" / "checkpoint.pt"
+    form = torch.load(path, weights_only=True)
+    torch.save({**form, "more": Bomb()}, path)
+    begin = time.process_time()
+    with pytest.raises(TrainError, match="is no intact checkpoint: delete it"):
+        export(place / "run")
+    assert time.process_time() - begin < 2
+
+
+def test_checkpoints_without_end(place: Path) -> None:
+    path = place / "run" / "checkpoint.pt"
+    with path.open("wb") as file:
+        file.truncate(20 * 10**9)
+    with pytest.raises(TrainError, match="is no checkpoint: it has more than 536,870,912 bytes: delete it"):
+        export(place / "run")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**24))
+    with pytest.raises(TrainError, match="is no intact checkpoint: delete it"):
+        export(place / "run")
 
 
 def test_damaged_checkpoints_are_refused_or_give_the_same_network(place: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from mintaka.data.errors import DataError
 
 UNSIGNED_BYTES = 0x08
+MAX_RANK = 4
+MAX_BYTES = 2**27  # the largest known file has 47 MB
 
 
 def read_checked(path: Path, sha256: str) -> bytes:
@@ -20,9 +23,12 @@ def read_checked(path: Path, sha256: str) -> bytes:
     Raises DataError where it cannot be read or its (uncompressed) sha256 is another.
     """
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): delete it and fetch the data set again") from None
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{path} has more than {MAX_BYTES:,} bytes, unpacked: delete it and fetch again")
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise DataError(f"{path} has the sha256 {found[:12]}..., not {sha256[:12]}...: delete it and fetch again")
@@ -30,9 +36,12 @@ def read_checked(path: Path, sha256: str) -> bytes:
 
 
 def parse(data: bytes) -> np.ndarray:
-    """An IDX file of unsigned bytes as a uint8 array; ValueError where it is none."""
-    if len(data) < 4 or data[0] or data[1] or data[2] != UNSIGNED_BYTES:
-        raise ValueError("no IDX file of unsigned bytes")
-    rank = data[3]
-    shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank))
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    """An IDX file of unsigned bytes as a uint8 array. Raises DataError where it is none."""
+    rank = data[3] if len(data) > 3 else 0
+    begin = 4 + 4 * rank
+    if len(data) < begin or data[:3] != bytes([0, 0, UNSIGNED_BYTES]) or not 1 <= rank <= MAX_RANK:
+        raise DataError("this is no IDX file of unsigned bytes")
+    shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, begin, 4))
+    if prod(shape) != len(data) - begin:
+        raise DataError(f"this IDX file holds {len(data) - begin} bytes, not those of {list(shape)}")
+    return np.frombuffer(data, np.uint8, offset=begin).reshape(shape)

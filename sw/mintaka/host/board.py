@@ -92,6 +92,21 @@ class Board:
                 f"the board on {self.port} holds another network ({self.identity.artifact_hash:.23}...) than"
                 f" the artifact '{network.name}' ({wanted:.23}...): build and load the bitstream of this artifact"
             )
+        # What is waited for follows from what the board says, so it must be what this network has.
+        found, source = self.identity, network.input
+        pairs = {
+            "time steps": (found.time_steps, network.time_steps),
+            "classes": (found.classes, network.classes),
+            "layers": (found.layers, sum(node.has_synapses for node in network.nodes)),
+            "bits per element": (found.bits, source.bits),
+            "shape": (found.shape, source.shape),
+            "kind of input": (found.input_kind, "signed" if source.signed else source.kind),
+        }
+        for what, (said, right) in pairs.items():
+            if said != right:
+                raise HostError(
+                    f"the board on {self.port} names this network, but its {what}: {said} instead of {right}"
+                )
 
     def run(
         self, network: Network, inputs: np.ndarray, progress: Callable[[int, int], None] | None = None
@@ -127,6 +142,7 @@ class Board:
     def _ask(self, kind: Kind, payload: bytes, reply_bytes: int, read: Callable[[bytes], T]) -> T:
         """Send a request until its reply comes, and read that."""
         request_bytes = len(Frame(kind, 0, payload).encoded())
+        self._decoder.most = max(reply_bytes, IDENTITY.size)
         on_line = BITS_PER_BYTE * (request_bytes + 2 * (HEADER.size + reply_bytes + 3)) / self.baud
         refused: Frame | None = None
         for attempt in range(self.tries):

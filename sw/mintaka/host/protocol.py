@@ -7,6 +7,7 @@ from binascii import crc_hqx
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from math import prod
 
 import numpy as np
 
@@ -20,6 +21,17 @@ HEADER = struct.Struct("<BBI")  # kind, tag, length of the payload
 INPUT_KINDS = ("spikes", "direct", "counts", "signed")  # the last one: direct, of two's complement
 ORDERS = ("chw", "hwc")
 IDENTITY = struct.Struct("<BBBBBBHIIIIIIII32s")
+MAX_PAYLOAD = 2**26
+POSSIBLE = {  # as the artifact's limits are
+    "bits": (1, 16),
+    "logit_bytes": (1, 8),
+    "clock_hz": (1, 2**32 - 1),
+    "time_steps": (1, 1024),
+    "classes": (1, 2**22),
+    "layers": (1, 1024),
+    "elements": (1, 2**22),
+    "beats": (1, 2**22),
+}
 CRC_START, CRC_BYTES = 0xFFFF, 2
 ANSWER = struct.Struct("<III")  # class, steps, cycles; then the SOPs per layer, then the logits
 
@@ -61,7 +73,8 @@ class Frame:
 class FrameDecoder:
     """Finds the whole frames in what comes over the line, in pieces of any size."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_PAYLOAD) -> None:
+        self.most = most  # bytes of a payload; frames that claim more are passed over at once
         self._body: bytearray | None = None  # of the frame that has begun, without the escapes
         self._escaped = False
 
@@ -83,6 +96,9 @@ class FrameDecoder:
         if len(body) < HEADER.size:
             return
         kind, tag, length = HEADER.unpack_from(body)
+        if length > self.most:
+            self._body = None
+            return
         if len(body) < HEADER.size + length + CRC_BYTES:
             return
         self._body = None
@@ -144,7 +160,7 @@ class Answer:
 
 
 def read_identity(payload: bytes) -> Identity:
-    """Raises HostError where it is of another version of the protocol, or makes no sense."""
+    """Raises HostError where it is of another version of the protocol, or no board could be so."""
     if payload[:1] != bytes([VERSION]):
         said = f"version {payload[0]}" if payload else "no version"
         raise HostError(f"it speaks {said} of the protocol, and version {VERSION} is known here")
@@ -155,7 +171,7 @@ def read_identity(payload: bytes) -> Identity:
     )
     if kind >= len(INPUT_KINDS) or order >= len(ORDERS):
         raise HostError(f"it has an input of kind {kind} in order {order}, which are not known here")
-    return Identity(
+    found = Identity(
         early_exit=bool(exits),
         input_kind=INPUT_KINDS[kind],
         order=ORDERS[order],
@@ -170,6 +186,22 @@ def read_identity(payload: bytes) -> Identity:
         beats=beats,
         artifact_hash=f"sha256:{digest.hex()}",
     )
+    _check(found)
+    return found
+
+
+def _check(identity: Identity) -> None:
+    """Numbers of no network would let a program wait for years, or divide by zero."""
+    for name, (least, most) in POSSIBLE.items():
+        value = getattr(identity, name)
+        if not least <= value <= most:
+            raise HostError(f"its {name} is {value}; {least} to {most} are possible")
+    size = prod(identity.shape)
+    if len(identity.shape) not in (1, 3) or -(-size // identity.elements) != identity.beats:
+        shape = "x".join(map(str, identity.shape)) or "nothing"
+        raise HostError(f"an input of {shape} does not come in {identity.beats} beats of {identity.elements} elements")
+    if identity.sample_bytes > MAX_PAYLOAD or identity.answer_bytes > MAX_PAYLOAD:
+        raise HostError(f"its samples have {identity.sample_bytes} bytes, its answers {identity.answer_bytes}")
 
 
 def sample_payloads(inputs: np.ndarray, identity: Identity) -> list[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import pickletools
+import re
 import tomllib
 import zipfile
 from dataclasses import asdict, dataclass, field, fields
@@ -13,7 +15,7 @@ from typing import Any
 import torch
 
 from mintaka.artifact.whole import write_whole
-from mintaka.train.errors import RecipeError, TrainError
+from mintaka.train.errors import TrainError
 from mintaka.train.history import Epoch, float_accuracy
 from mintaka.train.keys import Recipe
 from mintaka.train.recipe import parse_recipe, to_toml
@@ -21,6 +23,10 @@ from mintaka.train.whereabouts import recorded_name
 
 FILE = "checkpoint.pt"
 VERSION = 2
+MAX_BYTES = 2**29
+OBJECTS = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(?:tensor_v2|parameter)|torch \w+Storage")
+OTHER_OPCODES = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4")
+MAX_VALUES = 10**6
 ADVICE = "delete it, or train anew (--fresh)"
 
 
@@ -68,30 +74,63 @@ def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
     if not path.is_file():
         return None
     try:
-        data = path.read_bytes()
+        with path.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise TrainError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise TrainError(f"{path} is no checkpoint: it has more than {MAX_BYTES:,} bytes: {ADVICE}")
     try:
-        _check_sums(data)
+        _check_archive(data)
         form = torch.load(io.BytesIO(data), weights_only=True)
+        _check_size(form)
     except Exception:  # whatever torch's readers stumble upon in a damaged file
         raise TrainError(f"{path} is no intact checkpoint: {ADVICE}") from None
     if not isinstance(form, dict) or form.pop("version", None) != VERSION:
         raise TrainError(f"{path} was written by another version of Mintaka: {ADVICE}")
     try:
         return _checkpoint(form)
-    except (RecipeError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise TrainError(f"{path} is no checkpoint of this version of Mintaka ({error!s:.100}): {ADVICE}") from None
 
 
-def _check_sums(data: bytes) -> None:
-    """torch does not look at the check sums of its files: one changed byte would be another network without a word."""
+def _check_archive(data: bytes) -> None:
+    """Raise an exception where this is not what `save_checkpoint` wrote.
+
+    torch does not look at the check sums of its files: one changed byte would be another network without a word. And
+    it makes objects of any size that a pickle asks for, so every name and number of the pickle is looked at first.
+    """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         plain = (zipfile.ZIP_STORED, 0)  # torch takes a member for an empty folder where its attributes say so
         if any((member.compress_type, member.external_attr) != plain for member in archive.infolist()):
             raise ValueError("this is not how torch stores")
         if archive.testzip() is not None:
             raise ValueError("a check sum differs")
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        _check_pickle(archive.read(pickled))
+
+
+def _check_pickle(pickled: bytes) -> None:
+    """Its objects are those of state dictionaries, and nothing else that a pickle could make."""
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name == "GLOBAL" and not OBJECTS.fullmatch(str(argument)):
+            raise ValueError(f"it names {argument}")
+        if opcode.name in OTHER_OPCODES:
+            raise ValueError(f"it holds {opcode.name}")
+
+
+def _check_size(form: Any) -> None:
+    """A list that holds another one twice, and so on, is small in the file and endless for who walks through it."""
+    left, seen = [form], 0
+    while left:
+        value = left.pop()
+        seen += 1
+        if seen > MAX_VALUES:
+            raise ValueError(f"it holds more than {MAX_VALUES:,} values")
+        if isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            left += value
 
 
 def _checkpoint(form: dict[str, Any]) -> Checkpoint:
@@ -116,9 +155,14 @@ def _checkpoint(form: dict[str, Any]) -> Checkpoint:
         raise ValueError("unknown keys or values")
     models = [found.model, *([] if found.float_network is None else [found.float_network["model"]])]
     for name, value in (item for model in models for item in model.items()):
-        if not isinstance(value, torch.Tensor) or not bool(torch.isfinite(value).all()):
+        if not isinstance(value, torch.Tensor) or not _is_whole(value) or not bool(torch.isfinite(value).all()):
             raise ValueError(f"'{name}' is not finite")
     return found
+
+
+def _is_whole(value: torch.Tensor) -> bool:
+    """Whether the tensor's numbers are all there, and no view that repeats a few of them endlessly."""
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _typed(form: dict[str, Any], key: str, kind: type) -> Any:

@@ -29,6 +29,7 @@ def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
         place = _place(phases(recipe), checkpoint)
         if not 1 <= checkpoint.network["time_steps"] <= recipe.network.time_steps:
             raise ValueError("other time steps")
+        _check_widths(checkpoint.network, checkpoint.model)
         snn = from_form(checkpoint.network, network_input(recipe, dataset))
         if checkpoint.done:
             place.stage.attach(snn)
@@ -44,6 +45,16 @@ def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
         if checkpoint.float_network is not None:
             network_of(checkpoint.float_network, snn.source)
     return snn
+
+
+def _check_widths(network: dict[str, Any], model: dict[str, Any]) -> None:
+    """Raise ValueError where the structure wants other weights than there are: none are made of a size without end."""
+    for number, spec in enumerate(network["specs"]):
+        weight = model.get(f"layers.{number}.synapses.weight")
+        if weight is not None:
+            wanted = (spec.get("units", spec.get("channels")), *spec.get("kernel", ()))
+            if (weight.shape[0], *weight.shape[2:]) != wanted:
+                raise ValueError(f"layer '{spec['name']}' has other weights")
 
 
 def network_of(form: dict[str, Any], source: Input) -> SNN:
