@@ -176,22 +176,29 @@ async def back_to_back(dut: Any) -> None:
 
 @cocotb.test(**TIMEOUT)
 async def stalled(dut: Any) -> None:
-    """Random pauses on every channel, while registers are read and written."""
+    """Random pauses on every channel, while registers are read and, at the same time, written."""
     b = Bench(dut)
     driver = await b.start()
     b.stall(1)
-    polls = 0
+    done = {"reads": 0, "writes": 0}
 
-    async def poll() -> None:
-        nonlocal polls
+    async def read() -> None:
+        before = 0
         while True:
-            assert await b.write("control", 0b101)  # a snapshot
             value, okay = await b.read("samples_out")
             assert okay
-            assert value <= len(b.x)
-            polls += 1
+            assert before <= value <= len(b.x)
+            before = value
+            assert await b.read("id") == (0x4D4E544B, True)
+            done["reads"] += 1
 
-    polling = cocotb.start_soon(poll())
+    async def write() -> None:
+        while True:
+            assert await b.write("control", 0b101)  # a snapshot
+            assert await b.write("irq_enable", done["writes"] & 0x7F)
+            done["writes"] += 1
+
+    polling = [cocotb.start_soon(task) for task in (read(), write())]
     for sample in b.x:
         await b.send(driver.pack(sample))
     wanted = b.expected(b.x)
@@ -199,8 +206,9 @@ async def stalled(dut: Any) -> None:
         found = await b.receive(driver)
         assert_result(found, wanted, n, b.network.time_steps)
         assert found.errors == ()
-    polling.cancel()
-    assert polls > 3
+    for task in polling:
+        task.cancel()
+    assert min(done.values()) > 3
 
 
 @cocotb.test(**TIMEOUT)

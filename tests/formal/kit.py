@@ -70,8 +70,10 @@ class Inside:
     def value(self, name: str, *path: str) -> Value:
         """The component's port or attribute, or else the only one of `values`. Raises `LookupError` where there is none
         or more than one."""
-        owned = [getattr(owner, name, None) for owner in self._at(path).origins or ()]
-        found = [value for value in owned if isinstance(value, (Value, ValueCastable))] or self.values(name, *path)
+        owners = self._at(path).origins or ()  # the component, and what a transformation of it shows of it
+        owned = {id(value): value for owner in owners if (value := getattr(owner, name, None)) is not None}
+        found = [value for value in owned.values() if isinstance(value, (Value, ValueCastable))]
+        found = found or self.values(name, *path)
         if len(found) != 1:
             raise LookupError(f"{'.'.join(path) or 'the component'} has {len(found)} values named {name!r}, not 1")
         return found[0]

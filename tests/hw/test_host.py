@@ -400,6 +400,17 @@ def test_counters_are_copied_at_once_and_cycles_go_on_beyond_32_bits() -> None:
         await pulse("layer0_done")  # a layer may be ahead of its input
         assert ctx.get(counters.working) == 0
         assert (await copied())["samples_out"] == 2
+        await pulse("begins")
+        assert ctx.get(counters.working) == 1  # of the result
+        for names in (("begins", "leaves"), ("begins", "layer0_done"), ("begins", "comes", "leaves", "layer0_done")):
+            await pulse(*names)  # both in one cycle
+        states = []
+        for names in (("leaves",), ("leaves",), ("layer0_done",)):
+            states.append((ctx.get(counters.flying), ctx.get(counters.working)))
+            await pulse(*names)
+        assert states == [(1, 1), (1, 1), (0, 1)]
+        assert (ctx.get(counters.flying), ctx.get(counters.working)) == (0, 0)
+        assert (await copied())["samples_out"] == 6
 
     simulate(counters, bench)
 

@@ -13,14 +13,14 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
-from handmade import dense_network
+from handmade import dense_network, neuron_network
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mintaka_hw.plan import LayerPlan, StreamLayout, WindowPlan, make_plan
 from mintaka_hw.rtl.collector import ENTRY_LATENCY, Collector
 from mintaka_hw.rtl.link import Fork, Queue
-from mintaka_hw.rtl.logits import LogitSerializer
+from mintaka_hw.rtl.logits import LogitOrder, LogitSerializer
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.windows import WindowReader
 
@@ -161,6 +161,40 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
     simulator.run()
     assert logits == [v for sample in samples for v in sample]
     assert winners == np.argmax(samples, axis=1).tolist()
+
+
+@pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.7, 0.0), (0.0, 0.7), (0.5, 0.5)])
+def test_logits_of_several_pixels_come_in_order(stalls: tuple[float, float]) -> None:
+    """Window by window in, channel by channel out; one sample comes while another leaves, and two wait at most."""
+    head = make_plan(neuron_network(seed=1), 2).head
+    assert head.windows > 1
+    assert head.groups > 1
+    rng = np.random.default_rng(1)
+    width, lanes = head.logit_width, head.lanes
+    samples = rng.integers(0, 1 << width, (7, head.windows, head.groups * lanes))
+    words = [
+        sum(int(value) << (width * n) for n, value in enumerate(group))
+        for group in samples.reshape(-1, lanes)
+    ]  # fmt: skip
+    expected = samples[:, :, : head.channels].transpose(0, 2, 1).ravel().tolist()
+    order = LogitOrder(head)
+    found: list[int] = []
+
+    async def feed(ctx: Any) -> None:
+        await put(ctx, order.i, words, random.Random(1), stalls[0])
+
+    async def read(ctx: Any) -> None:
+        if not any(stalls):
+            await ctx.tick().repeat(3 * head.states)  # two samples are in, a third one waits
+            assert not ctx.get(order.i.ready)
+        found.extend(await get(ctx, order.o, len(expected), random.Random(2), stalls[1]))
+
+    simulator = Simulator(order)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(read)
+    simulator.run()
+    assert found == expected
 
 
 async def get(ctx: Any, stream: Any, count: int, rng: random.Random, stalls: float) -> list[Any]:
