@@ -157,7 +157,10 @@ def test_data_that_are_gone_are_asked_for(place: Path, tmp_path: Path, monkeypat
         export(place / "run")
     with pytest.raises(TrainError, match="does not hold the data that"):
         export(place / "run", data=tmp_path / "good.npz")
-    (place / "run" / "data.json").write_text('{"absolute": 3}')
+    for odd in ("[" * 100_000, '{"absolute": 3}'):
+        (place / "run" / "data.json").write_text(odd)
+        with pytest.raises(TrainError, match="is not the data that"):
+            export(place / "run")
     (tmp_path / "renamed.npz").rename(place / "good.npz")  # beside the run: taken by its digest
     assert content_hash(export(place / "run")) == whole
 
@@ -398,6 +401,13 @@ def test_damaged_checkpoints_are_refused_or_give_the_same_network(place: Path) -
     refused = "is no intact checkpoint: delete it, or train anew (--fresh)"
     assert set(found) == {wanted, refused}
     assert found.count(refused) > 50
+
+
+def test_a_file_of_holes_is_refused_at_once(place: Path) -> None:
+    with (place / "run" / "checkpoint.pt").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(TrainError, match=r"checkpoint\.pt is no checkpoint: it has more than"):
+        export(place / "run")
 
 
 def test_the_recipe_is_written_for_people(made: Path) -> None:

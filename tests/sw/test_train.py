@@ -332,7 +332,9 @@ def test_starting_anew_forgets_the_old_run(tmp_path: Path) -> None:
 
 def test_a_run_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(TrainError, match=r"the run folder .*file cannot be written: File exists"):
+    with pytest.raises(
+        TrainError, match=r"the run folder .*file cannot be written \(file exists\): choose another one \(--run"
+    ):
         train(small(), tmp_path / "file")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -32,15 +32,18 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _open(folder / FILE)
     except OSError as error:
-        raise TrainError(f"the run folder {folder} cannot be written: {error.strerror}") from None
+        raise TrainError(
+            f"the run folder {folder} cannot be written ({(error.strerror or '').lower()}): choose another one (--run)"
+        ) from None
     try:
         if handle is None:
             raise TrainError(
-                f"{folder} is in use by {_owner(folder / FILE)}: wait for its end, or choose another folder"
+                f"{folder} is in use by {_owner(folder / FILE)}: wait for its end, or choose another one (--run)"
             )
         about = {"pid": os.getpid(), "host": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
-        os.truncate(handle, 0)
-        os.write(handle, json.dumps({"what": what, **about}).encode())
+        with suppress(OSError):  # a full disk, where others are only told less
+            os.truncate(handle, 0)
+            os.write(handle, json.dumps({"what": what, **about}).encode())
         yield
     finally:
         if handle is not None:
@@ -70,5 +73,5 @@ def _owner(path: Path) -> str:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         return f"process {about['pid']} on {about['host']} ({about['what']}, since {about['since']})"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return "another process"

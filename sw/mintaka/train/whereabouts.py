@@ -56,7 +56,7 @@ def noted(folder: Path) -> list[Path]:
     try:
         form = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return [Path(form["absolute"]), folder.resolve() / form["relative"]]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
 
 
