@@ -122,14 +122,14 @@ def test_it_is_used_and_can_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_compiler_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MINTAKA_CACHE", str(tmp_path))
-    monkeypatch.setattr(native.shutil, "which", lambda _: None)
+    monkeypatch.setattr(native.children, "which", lambda _: None)
     assert native.library.__wrapped__() is None
     broken = tmp_path / "g++"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(native.shutil, "which", lambda _: str(broken))
+    monkeypatch.setattr(native.children, "which", lambda _: str(broken))
     assert native.library.__wrapped__() is None
     monkeypatch.undo()
     monkeypatch.setenv("MINTAKA_CACHE", str(tmp_path / "new"))
     assert native.library.__wrapped__() is not None
-    assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".so"]
+    assert [path.suffix for path in (tmp_path / "new" / "engine").glob("*/*") if path.suffix] == [".so"]

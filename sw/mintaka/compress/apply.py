@@ -9,13 +9,14 @@ from torch.nn import functional as F
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.scores import EMPTY
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, Seen, takes_snn
 
 # Of the gradient, where a layer reads itself. Ordinary ones are far below; through many steps of an extreme gain single
 # batches would outweigh all others.
 LARGEST_NORM = 10.0
 
 
+@takes_snn
 def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) -> SNN:
     """The network behind all phases of the method, trained with Adam on the task's batches; nothing is stored.
 

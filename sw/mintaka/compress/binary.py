@@ -28,9 +28,10 @@ from pydantic import Field
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.widths import weight_widths, with_widths
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 
 
+@takes_snn
 def binarize(snn: SNN, layers: Sequence[str] | None = None) -> SNN:
     """The same network with weights of 1 bit in these layers (None: in all); train on.
 

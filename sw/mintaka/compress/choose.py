@@ -12,7 +12,7 @@ from torch import Tensor
 from mintaka.compress.cut import keep_units
 from mintaka.compress.errors import CompressError
 from mintaka.compress.ties import Family, Unit, families
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 
 Multiple = Annotated[int, Field(ge=1)]
 Scores = Mapping[str, Tensor]
@@ -90,6 +90,7 @@ def check_removal(snn: SNN, target: Target) -> None:
     raise CompressError(f"removing {target.remove:.4g} of {whole} channels{up} would remove none: {advice}")
 
 
+@takes_snn
 def choose(snn: SNN, scores: Scores, target: Target) -> dict[str, list[int]]:
     """What stays, for `cut_channels` or `mask_channels`: the lowest scores go, of equal ones the first.
 

@@ -14,10 +14,11 @@ from mintaka.compress.ties import Family, families
 from mintaka.snn.codebook import Codebook
 from mintaka.snn.graph import kernel_of
 from mintaka.snn.layers import Head, Spiking
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, PoolSpec, Spec
 
 
+@takes_snn
 def cut_channels(snn: SNN, keep: Mapping[str, Sequence[int]]) -> SNN:
     """The network with only these channels of these layers (neurons of dense ones), everything else as it is.
 
@@ -41,6 +42,7 @@ def cut_channels(snn: SNN, keep: Mapping[str, Sequence[int]]) -> SNN:
     return new.train(snn.training)
 
 
+@takes_snn
 def mask_channels(snn: SNN, keep: Mapping[str, Sequence[int]]) -> None:
     """Let all other channels of these layers (and what is tied to them) never spike; take every earlier mask back.
 

@@ -42,7 +42,7 @@ from mintaka.compress.steps import check_alive, check_steps
 from mintaka.compress.widths import check_free, membrane_widths, restart, set_widths, weight_widths, with_widths
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 
 SCALES = tuple(2.0 ** (power / 2) for power in range(-8, 9))
 
@@ -169,6 +169,7 @@ def judge(snn: SNN, widths: Widths, batches: Batches, samples: int) -> Judged:
     return Judged(widths, loss, memory, bit_sops(result, widths.weight_bits))
 
 
+@takes_snn
 def search_widths(snn: SNN, space: Space, budget: Budget, batches: Batches, samples: int = 1000) -> Judged:
     """The widths for a quantized network within the budget.
 

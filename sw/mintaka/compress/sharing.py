@@ -28,7 +28,7 @@ from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.snn.codebook import Codebook
 from mintaka.snn.layers import Spiking
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.synapses import UNCHOSEN, Summing
 
 RESTARTS = 4
@@ -80,6 +80,7 @@ def sharing_layers(snn: SNN) -> dict[str, Summing]:
     return {spec.name: layer for spec, layer in pairs if isinstance(layer, Summing)}
 
 
+@takes_snn
 def share_weights(snn: SNN, bits: int | Mapping[str, int], seed: int = 0) -> SNN:
     """Share the weights of a quantized network in place, and return it; train on to fine-tune the centroids.
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
 from mintaka.compress.sharing import check_unshared
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.synapses import Summing, Synapses
 
 
@@ -85,6 +85,7 @@ def with_zeros(snn: SNN) -> SNN:
     return new
 
 
+@takes_snn
 def zero_share(snn: SNN) -> float:
     """Share of the weights of `sparse_edges` that are exactly 0: integers once quantized."""
     with torch.no_grad():

@@ -15,9 +15,10 @@ from pydantic import Field
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.scores import Samples, firing_rates
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 
 
+@takes_snn
 def with_steps(snn: SNN, time_steps: int) -> SNN:
     """The same network, run for another number of steps.
 

@@ -35,7 +35,7 @@ from mintaka.compress.scores import (
 )
 from mintaka.compress.sharing import check_unshared
 from mintaka.compress.ties import families
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, Seen, takes_snn
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
@@ -68,6 +68,7 @@ class Pruning(Method):
 # ---- network slimming
 
 
+@takes_snn
 def slim(snn: SNN, target: Target) -> SNN:
     """Cut off the channels of the lowest `gamma_scores`."""
     return cut_channels(snn, choose(snn, gamma_scores(snn), target))
@@ -109,6 +110,7 @@ class _Slimming(Stage):
 # ---- random, the control
 
 
+@takes_snn
 def prune_random(snn: SNN, target: Target, seed: int) -> SNN:
     """Cut off channels by lot."""
     return cut_channels(snn, choose(snn, random_scores(snn, seed), target))
@@ -135,6 +137,7 @@ class _Random(Stage):
 # ---- spike channel activity
 
 
+@takes_snn
 def prune_inactive(snn: SNN, target: Target, batches: Samples) -> SNN:
     """Cut off the channels that spike least."""
     return cut_channels(snn, choose(snn, firing_rates(snn, batches), target))
@@ -203,6 +206,7 @@ def _worth(snn: SNN, task: Task) -> dict[str, Tensor]:
 # ---- widths alone, with fresh weights
 
 
+@takes_snn
 def small(snn: SNN, widths: Mapping[str, int], seed: int) -> SNN:
     """An untrained network like this one, with these widths (of one layer of a family, or of all alike).
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from mintaka.snn.graph import kernel_of
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.specs import ConvSpec, JoinSpec, PoolSpec
 
 Unit = Mapping[str, tuple[int, ...]]
@@ -38,6 +38,7 @@ class Family:
         return units * len(self.units[0][layer])
 
 
+@takes_snn
 def families(snn: SNN) -> list[Family]:
     """Everything that may be pruned, in the network's order."""
     sets = _joined(snn)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mintaka.artifact import Integrator
 from mintaka.compress.errors import CompressError
 from mintaka.snn.layers import Head, Spiking
-from mintaka.snn.network import SNN, shift_target
+from mintaka.snn.network import SNN, shift_target, takes_snn
 from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, Spec
 from mintaka.snn.synapses import UNCHOSEN, Summing
 
@@ -25,6 +25,7 @@ def membrane_widths(snn: SNN) -> dict[str, int]:
     return {spec.name: spec.neuron.membrane_bits for spec in layers if spec.neuron is not None}
 
 
+@takes_snn
 def with_widths(
     snn: SNN,
     weight_bits: Mapping[str, int] | None = None,

@@ -22,12 +22,13 @@ from mintaka.artifact import (
 from mintaka.artifact.document import storage_dtype
 from mintaka.snn.errors import LayerError
 from mintaka.snn.layers import Head, Spiking
-from mintaka.snn.network import SNN
+from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.specs import EdgeSpec, JoinSpec, PoolSpec
 from mintaka.snn.staircase import boundaries
 from mintaka.snn.synapses import UNCHOSEN, Summing
 
 
+@takes_snn
 def to_artifact(snn: SNN, name: str, provenance: dict[str, Any] | None = None) -> Network:
     """The integer network as an artifact, checked.
 

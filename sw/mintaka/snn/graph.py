@@ -6,8 +6,16 @@ from difflib import get_close_matches
 from math import prod
 
 from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal
-from mintaka.artifact.checks import MAX_BOUNDARY_BITS, MAX_COUNT, MAX_EDGES, MAX_REFRACTORY
-from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS
+from mintaka.artifact.checks import (
+    MAX_BOUNDARY_BITS,
+    MAX_CONNECTIONS,
+    MAX_COUNT,
+    MAX_EDGES,
+    MAX_ELEMENTS,
+    MAX_REFRACTORY,
+)
+from mintaka.artifact.file import MAX_FILE_BYTES
+from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS, POOL_KINDS
 from mintaka.artifact.signals import input_signal
 from mintaka.snn.errors import LayerError
 from mintaka.snn.specs import (
@@ -20,6 +28,7 @@ from mintaka.snn.specs import (
     NeuronSpec,
     PoolSpec,
     Spec,
+    is_integer,
 )
 
 RESETS = ("zero", "subtract")
@@ -86,7 +95,35 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
     for name in names[1:]:
         if name not in read:
             raise LayerError(f"layer '{name}' is read by no other: name it in a later layer's edges, or remove it")
+    _check_size(source, specs, signals)
     return list(signals.values())
+
+
+def _check_size(source: Input, specs: list[Spec], signals: dict[str, Signal]) -> None:
+    """Before any tensor exists: an artifact could not hold it, nor a computer train it."""
+    total = 0
+    for index, spec in enumerate(specs):
+        where, shape = f"layer '{spec.name}'", signals[spec.name].shape
+        if prod(shape) > MAX_ELEMENTS:
+            raise LayerError(f"{where} has {prod(shape):,} elements; at most {MAX_ELEMENTS:,} are possible")
+        if isinstance(spec, PoolSpec | JoinSpec):
+            continue
+        for edge in edges_of(source, specs, index):
+            each, times = shape[0], 1
+            if edge.op is None and isinstance(spec, ConvSpec):
+                kernel, geometry = kernel_of(spec, edge)
+                each *= signals[edge.source].shape[0] // geometry.groups * prod(kernel)
+                times = prod(shape[1:])
+            elif edge.op is None:
+                each *= signals[edge.source].size
+            if each > MAX_FILE_BYTES:
+                raise LayerError(f"{where} has {each:,} weights; an artifact holds at most {MAX_FILE_BYTES:,}")
+            total += each * times
+            if total > MAX_CONNECTIONS:
+                raise LayerError(
+                    f"{where}: up to here the network has {total:,} connections per time step; at most"
+                    f" {MAX_CONNECTIONS:,} are possible"
+                )
 
 
 def _check_source(edge: EdgeSpec, name: str, names: list[str], earlier: list[str], where: str) -> None:
@@ -229,6 +266,10 @@ def _shape_out(spec: DenseSpec | ConvSpec, edge: EdgeSpec, signal: Signal, where
         raise LayerError(f"{where} convolves {list(signal.shape)}; (C, H, W) is wanted")
     kernel, g = kernel_of(spec, edge)
     c, h, w = signal.shape
+    if not all(map(is_integer, (*g.stride, *g.padding, g.groups))) or min(*g.stride, g.groups) < 1:
+        raise LayerError(
+            f"{where}: stride and groups must be integers from 1, got {g.stride!r:.40} and {g.groups!r:.40}"
+        )
     if spec.channels < 1 or c % g.groups or spec.channels % g.groups:
         raise LayerError(f"{where}: {g.groups} groups divide {c} or {spec.channels} channels unevenly")
     if any(not 0 <= p < k for p, k in zip(g.padding, kernel, strict=True)):
@@ -243,6 +284,11 @@ def _pooled(spec: PoolSpec, signal: Signal, where: str) -> Signal:
     pool = spec.pool
     if len(signal.shape) != 3:
         raise LayerError(f"{where} pools {list(signal.shape)}; (C, H, W) is wanted")
+    if pool.kind not in POOL_KINDS:
+        raise LayerError(f"{where}: the pool's kind must be one of {', '.join(POOL_KINDS)}, got {pool.kind!r:.40}")
+    if not all(map(is_integer, (*pool.kernel, *pool.stride))) or min(*pool.kernel, *pool.stride) < 1:
+        sizes = f"{pool.kernel!r:.40} and {pool.stride!r:.40}"
+        raise LayerError(f"{where}: kernel and stride of a pool must be integers from 1, got {sizes}")
     if pool.kind == "max" and signal.max_value > 1:
         raise LayerError(f"{where} takes the maximum of counts; max pooling is an OR of spikes")
     (c, h, w), (kh, kw) = signal.shape, pool.kernel

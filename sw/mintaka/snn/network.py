@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
+from inspect import signature
 from math import log2
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import Input, Integrator, Signal
+from mintaka.artifact.checks import MAX_TIME_STEPS
+from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
 from mintaka.snn.join import Joining
 from mintaka.snn.layers import Head, Pooling, Recorder, Spiking
 from mintaka.snn.norm import Norm
-from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, read_of
+from mintaka.snn.specs import (
+    ConvSpec,
+    DenseSpec,
+    EdgeSpec,
+    JoinSpec,
+    NeuronSpec,
+    PoolSpec,
+    Spec,
+    is_integer,
+    read_of,
+)
 from mintaka.snn.synapses import Summing, Synapses
 
 LEAST_SHIFT_TARGET = 8
@@ -47,6 +63,10 @@ class SNN(nn.Module):
 
     def __init__(self, source: Input, time_steps: int, specs: list[Spec], seed: int = 0) -> None:
         super().__init__()
+        if not isinstance(source, Input):
+            raise LayerError(f"the source of a network must be an Input of mintaka.artifact, got {source!r:.60}")
+        if not is_integer(time_steps) or not 1 <= time_steps <= MAX_TIME_STEPS:
+            raise LayerError(f"time_steps must be 1 to {MAX_TIME_STEPS}, got {time_steps!r:.60}")
         self.source, self.time_steps, self.specs = source, time_steps, list(specs)
         emitted = flow(source, self.specs)
         self.signals = dict(zip([source.name, *(spec.name for spec in self.specs)], emitted, strict=True))
@@ -108,7 +128,9 @@ class SNN(nn.Module):
 
         Returns the head's sums over the T steps, its numbers of spikes, or its last K, (N, classes): integer-valued
         logits once quantized.
+        Raises LayerError where x is no such batch.
         """
+        self._check_batch(x)
         values = {self.source.name: x if self.source.static else x.transpose(0, 1)}
         for spec, edges, layer in zip(self.specs, self.edges, self.layers, strict=True):
             if isinstance(layer, Pooling):
@@ -126,6 +148,13 @@ class SNN(nn.Module):
             seen.emitted.update((spec.name, values[spec.name]) for spec in self.specs)
         return (x.sum(0) if self.read == "count" else x).flatten(1)
 
+    def _check_batch(self, x: Tensor) -> None:
+        shape = (*(() if self.source.static else (self.time_steps,)), *self.source.shape)
+        if tuple(x.shape[1:]) != shape or x.ndim != len(shape) + 1:
+            raise LayerError(f"the batch has shape {list(x.shape)}; {['N', *shape]} is needed")
+        if not x.is_floating_point():
+            raise LayerError(f"the batch has dtype {x.dtype}; integers in float32 are needed")
+
     def scores(self, logits: Tensor) -> Tensor:
         """Logits in the units of the loss: the mean over the steps, times the head's step or, of spikes, a constant.
 
@@ -138,6 +167,37 @@ class SNN(nn.Module):
             return logits * (head.unit() / steps)
         kept = abs(slope(head.integrator.leak))
         return logits * (head.unit() / sum(kept**t for t in range(steps)))
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes_snn(function: Callable[P, R]) -> Callable[P, R]:
+    """Of a public function with an argument `snn`: refuse another module, and a network whose layers were replaced.
+
+    The function then raises LayerError before it does anything.
+    """
+    place = list(signature(function).parameters).index("snn")
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        _check_network(kwargs["snn"] if "snn" in kwargs else args[place])
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _check_network(snn: object) -> None:
+    if not isinstance(snn, SNN):
+        kind = type(snn).__name__
+        raise LayerError(f"a network of mintaka.snn (SNN) is needed, got {kind}: give its layers as specs")
+    for spec, layer in zip(snn.specs, snn.layers, strict=False):
+        kinds = {PoolSpec: (Pooling,), JoinSpec: (Joining,)}.get(type(spec), (Spiking, Head))
+        if not isinstance(layer, kinds):
+            raise LayerError(f"layer '{spec.name}' is a {type(layer).__name__}, which is no layer of mintaka.snn")
+    if len(snn.specs) != len(snn.layers):
+        raise LayerError(f"the network has {len(snn.layers)} layers, but specs of {len(snn.specs)}")
 
 
 def _seen(values: dict[str, Tensor], edge: EdgeSpec) -> Tensor:

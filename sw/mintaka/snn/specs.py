@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 from mintaka.artifact import ConvGeometry, Integrator, LeakTerm, Pool, SynapticCurrent
+from mintaka.snn.errors import LayerError
 
 MAX_LEAK_TERMS, MAX_LEAK_SHIFT = 4, 31
 LEAK_TERM = re.compile(r"([+-]?)(?:\(V>>(\d{1,2})\)|V>>(\d{1,2})|V)")
+
+
+def is_integer(value: object) -> bool:
+    """An int, or one of numpy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_integer, value))
+
+
+def _tuple_of(kind: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, tuple) and all(isinstance(each, kind) for each in value)
+
+
+def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _check(spec: object, **fields: tuple[Callable[[object], bool], str]) -> None:
+    """Refuse what is of no use as a field: later it would fail deep inside, or be taken for something else."""
+    for name, (fits, wanted) in fields.items():
+        value = getattr(spec, name)
+        if not fits(value):
+            raise LayerError(f"{type(spec).__name__}: {name} must be {wanted}, got {value!r:.60}")
+
+
+TEXT = (lambda value: isinstance(value, str), "a text")
+INTEGER = (is_integer, "an integer")
+MAYBE_INTEGER = (_or_none(is_integer), "an integer or None")
+PAIR = (_is_pair, "a pair of integers, (vertical, horizontal)")
+LEAK = (_tuple_of(LeakTerm), "terms as parse_leak('V>>1') gives them")
 
 
 @dataclass(frozen=True)
@@ -27,6 +62,12 @@ class NeuronSpec:
     refractory: int = 0
     current: SynapticCurrent | None = None
     membrane_rule: str = "shift"
+
+    def __post_init__(self) -> None:
+        current = (_or_none(lambda value: isinstance(value, SynapticCurrent)), "a SynapticCurrent or None")
+        texts = dict.fromkeys(("reset", "membrane_rule"), TEXT)
+        integers = dict.fromkeys(("membrane_bits", "refractory"), INTEGER)
+        _check(self, leak=LEAK, current=current, **integers, **texts)
 
     @property
     def plain(self) -> bool:
@@ -52,6 +93,25 @@ class EdgeSpec:
     shift: int | None = None
     op: str | None = None
 
+    def __post_init__(self) -> None:
+        geometry = (_or_none(lambda value: isinstance(value, ConvGeometry)), "a ConvGeometry or None")
+        op = (_or_none(lambda value: isinstance(value, str)), "a text or None")
+        kernel = (_or_none(_is_pair), f"{PAIR[1]}, or None")
+        _check(self, source=TEXT, delay=INTEGER, kernel=kernel, geometry=geometry, shift=MAYBE_INTEGER, op=op)
+
+
+SUMMING = {  # fields of all layers with synapses
+    "name": TEXT,
+    "weight_bits": INTEGER,
+    "neuron": (
+        lambda value: value is None or isinstance(value, NeuronSpec | Integrator),
+        "a NeuronSpec, an Integrator or None",
+    ),
+    "input_shift": MAYBE_INTEGER,
+    "edges": (_or_none(_tuple_of(EdgeSpec)), "a tuple of EdgeSpec, or None"),
+    "weight_scale": TEXT,
+}
+
 
 @dataclass(frozen=True)
 class DenseSpec:
@@ -75,6 +135,9 @@ class DenseSpec:
 
     op = "dense"
 
+    def __post_init__(self) -> None:
+        _check(self, units=INTEGER, **SUMMING)
+
 
 @dataclass(frozen=True)
 class ConvSpec:
@@ -92,6 +155,10 @@ class ConvSpec:
 
     op = "conv2d"
 
+    def __post_init__(self) -> None:
+        geometry = (lambda value: isinstance(value, ConvGeometry), "a ConvGeometry")
+        _check(self, channels=INTEGER, kernel=PAIR, geometry=geometry, **SUMMING)
+
 
 @dataclass(frozen=True)
 class PoolSpec:
@@ -102,6 +169,11 @@ class PoolSpec:
     source: str | None = None  # None: the layer before
 
     op = "pool2d"
+
+    def __post_init__(self) -> None:
+        pool = (lambda value: isinstance(value, Pool), "a Pool")
+        source = (_or_none(lambda value: isinstance(value, str)), "a text or None")
+        _check(self, name=TEXT, pool=pool, source=source)
 
 
 @dataclass(frozen=True)
@@ -114,6 +186,9 @@ class JoinSpec:
     edges: tuple[EdgeSpec, ...]
 
     op = "join"
+
+    def __post_init__(self) -> None:
+        _check(self, name=TEXT, kind=TEXT, edges=(_tuple_of(EdgeSpec), "a tuple of EdgeSpec"))
 
 
 Spec = DenseSpec | ConvSpec | PoolSpec | JoinSpec
