@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import conv_network, dense_network, neuron_network
+from handmade import conv_network, dense_network, neuron_network, signed, with_codebook
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, networks, numbers_for, random_inputs
+from strategies import FEATURES, networks, numbers_for, random_inputs, with_zeros
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -159,10 +159,37 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
 def test_every_neuron_and_head_by_hand(read: str, lanes: int) -> None:
     """CUBA-LIF, refractory steps, passes over a direct input with three readers, logits of several pixels."""
     for time_steps in (1, 4):
-        network = neuron_network(read=read, time_steps=time_steps, seed=lanes)
+        network = neuron_network(read=read, time_steps=time_steps, signed=lanes == 3, seed=lanes)
         plan = make_plan(network, lanes)
         inputs = random_inputs(network, samples=2, seed=lanes)
         assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
+
+
+def direct(bits: int, weight_bits: int) -> Network:
+    return dense_network((5, 3, 2), kind="direct", bits=bits, weight_bits=weight_bits, time_steps=2, threshold=2)
+
+
+GROUPED = conv_network((2, 4, 2), picture=(3, 3), groups=(2,), kind="direct", bits=3, time_steps=2, threshold=2)
+
+
+@pytest.mark.parametrize(
+    ("network", "sparse"),
+    [
+        (direct(2, 1), ()),
+        (direct(9, 3), ()),
+        (with_codebook(direct(3, 4), (-4, 1)), ()),  # 3 bits hold the integers, but not the opposite of -4
+        (with_zeros(direct(3, 4), 0.5, 1), ("hidden1",)),
+        (GROUPED, ()),
+    ],
+    ids=["1-bit weights", "planes", "codebook", "sparse", "grouped"],
+)
+def test_signed_inputs_by_hand(network: Network, sparse: tuple[str, ...]) -> None:
+    """Whatever stands between an input's bits and the lanes; samples at both ends of the range, too."""
+    network = signed(network)
+    plan = make_plan(network, 2, sparse)
+    parts = [random_inputs(network, 1, 7, style=style) for style in ("random", "min", "max", "ends")]
+    inputs = np.concatenate(parts)
+    assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
 @pytest.mark.parametrize(("bits", "codebook"), [(1, None), (1, (1,)), (3, (1, 3))])

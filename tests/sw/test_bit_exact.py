@@ -123,6 +123,8 @@ def test_wide_direct_inputs_stay_exact(weight_bits: int, bits: int, signed: bool
     rng = np.random.default_rng(0)
     inputs = rng.integers(snn.source.low, snn.source.high + 1, (16, 784)).astype(snn.source.dtype)
     inputs[0], inputs[1] = snn.source.high, snn.source.low
+    Q = max(1, 2 ** (weight_bits - 1) - 1)
+    assert snn.layers[0].synapses.most_sum == 784 * Q * max(snn.source.high, -snn.source.low)  # decides on the dtype
     x = torch.from_numpy(inputs.astype(np.float32))
     snn.train()
     snn(x)
