@@ -431,7 +431,7 @@ def test_what_is_too_large_to_be_generated_is_refused_by_name() -> None:
             conv_network([1] * 10 + [2], picture=(64, 64), kernel=63, time_steps=1),
             1,
         ),
-        r"[\d,]+ cores, buffers and links, 129 of them in 'join0'; at most 4,096": (wide_join(64, 70), 1),
+        r"[\d,]+ cores, buffers and links, 129 of them in 'join0'; at most 4,096": (wide_join(64, 60), 1),
     }
     for said, (network, lanes) in cases.items():
         with pytest.raises(PlanError, match=f"^the accelerator would have {said} are generated: "):
