@@ -44,7 +44,7 @@ def test_nothing_new_unless_asked(network: Network, chain: Network) -> None:
 def test_variety_of_what_came_later() -> None:
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=500, database=None)
+    @settings(max_examples=600, database=None)
     @given(st.data())
     def look(data: st.DataObject) -> None:
         network = data.draw(networks(features=FEATURES))
