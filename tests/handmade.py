@@ -125,6 +125,44 @@ def picture_network(*, kind: str = "spikes", bits: int = 1, time_steps: int = 2,
     return network
 
 
+def joins_network(*, time_steps: int = 3, seed: int = 0) -> Network:
+    """Joins of every kind, of inputs that come early and late, of this step and of the one before; pools behind two."""
+    rng = np.random.default_rng(seed)
+
+    def weight(*shape: int) -> IntTensor:
+        return IntTensor(rng.integers(-3, 4, shape).astype(np.int8), 3)
+
+    def conv(name: str, source: str, channels: int) -> Node:
+        T = IntTensor(rng.integers(1, 4, 3).astype(np.int8), 4)
+        edge = Edge(source, 0, weight(3, channels, 3, 3), conv=ConvGeometry((1, 1), (1, 1), 1))
+        return Node(name, "conv2d", (edge,), (channels, 4, 4), (3, 4, 4), None, Neuron(T, ">", "subtract", T, HALF, 4))
+
+    def joined(name: str, kind: str, *inputs: Edge) -> Node:
+        return Node(name, "join", inputs, (3, 4, 4), (3, 4, 4), join=kind)
+
+    def pooled(name: str, kind: str, source: str) -> Node:
+        pool = Pool(kind, (2, 2), (2, 2))
+        return Node(name, "pool2d", (Edge(source, 0),), (3, 4, 4), (3, 2, 2), pool=pool)
+
+    early, late, before = Edge("early", 0), Edge("late", 0), Edge("late", 1)
+    head = {"any": 12, "all": 48, "veto": 48, "count": 12}
+    nodes = (
+        conv("early", "input", 2),
+        conv("middle", "early", 3),
+        conv("late", "middle", 3),
+        joined("either", "or", early, late, before),
+        joined("all", "and", early, late),
+        joined("veto", "iand", early, late),
+        joined("sum", "add", early, late, Edge("middle", 0)),
+        pooled("any", "max", "either"),
+        pooled("count", "sum", "sum"),
+        Node("head", "dense", tuple(Edge(name, 0, weight(4, size)) for name, size in head.items()), (3, 2, 2), (4,)),
+    )
+    network = Network("joins", time_steps, Input("input", (2, 4, 4), "spikes", 1), nodes, Output("head"))
+    check(network)
+    return network
+
+
 def neuron_network(*, read: str = "count", time_steps: int = 4, signed: bool = False, seed: int = 0) -> Network:
     """CUBA-LIF and refractory neurons, a direct input that three nodes read (one of them twice, beside a loop), and a
     head of 3 x 2 x 3 pixels that counts spikes, integrates or accumulates."""
