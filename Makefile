@@ -54,6 +54,11 @@ SEED ?= 1
 fuzz: $(STAMP) ## N generated networks, RTL of them through the RTL (N=1000 RTL=30 SEED=1; REPLAY=file)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py $(if $(REPLAY),--replay $(REPLAY),-n $(N) $(if $(RTL),--rtl $(RTL)) --seed $(SEED) --jobs $(JOBS))
 
+BUGS ?=
+.PHONY: mutants
+mutants: $(STAMP) ## plant the bugs of tests/mutants, one at a time; a test must notice each (BUGS="rtl host"; can be stopped and resumed)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m mutants.run --jobs $(JOBS) $(BUGS)
+
 PROOFS ?=
 .PHONY: formal
 formal: $(STAMP) ## prove streams, queues and LIF lanes with SymbiYosys and Z3 (minutes; PROOFS="lif queue")
