@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
+from mintaka.errors import MintakaError
 from mintaka_cosim.cli.support import finish
-from mintaka_hw.implement import ImplementError
 from parts import cycles, fmax, hotspots, page, pairs, simulators, sparse, synthesis, timing
 from parts.store import ROOT, Store, say
 
@@ -102,7 +102,7 @@ def write(chosen: argparse.Namespace) -> int:
     store = Store(chosen.store, chosen.fresh)
     try:
         measure(chosen, store)
-    except (ImplementError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
+    except (MintakaError, timing.PeersError, simulators.UnequalError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     write_whole(chosen.out, page.render(store).encode())

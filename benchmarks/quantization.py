@@ -25,9 +25,9 @@ from mintaka.data import load_dataset
 from mintaka.snn import run_fast
 from mintaka.train import Recipe, export, load_recipe, parse_recipe, train
 from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.targets import SCRIPTS
 from mintaka_hw.implement.yosys import cells
 from mintaka_hw.rtl.arithmetic import clipped, leaked
+from mintaka_hw.targets import find_family
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "digits.toml"
 TABLES = ("rules", "binary", "mixed", "area")
@@ -136,12 +136,12 @@ def area() -> None:
     for bits in (2, 4):
         for rule, make in (("shift", shift_and_clip), ("mint", compare)):
             counts = []
-            for family in ("xc7", "ecp5"):
+            for family in map(find_family, ("xc7", "ecp5")):
                 m, ports = make(bits)
                 with tempfile.TemporaryDirectory(prefix="mintaka-") as folder:
                     text = verilog.convert(m, name="lane", ports=ports, emit_src=False)
                     (Path(folder) / "lane.v").write_text(text)
-                    found = resources(family, cells(Path(folder), "lane.v", "lane", SCRIPTS[family]))
+                    found = resources(family, cells(Path(folder), "lane.v", "lane", family.synthesis.script))
                 counts.append(f"{found['LUT']:.0f}")
             number = 2 * (2 ** (bits - 1) - 1)
             stored = f"{number} of {MEMBRANE_WIDTH} bits" if rule == "mint" else "none"

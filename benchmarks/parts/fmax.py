@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from mintaka_hw.implement import Part, timed
-from mintaka_hw.implement.targets import SCRIPTS, part_of
-from mintaka_hw.implement.tools import NEXTPNR, YOSYS
+from mintaka_hw.implement.tools import YOSYS
 from mintaka_hw.plan import make_plan
+from mintaka_hw.targets import family_of, part_of
 from mintaka_hw.verilog import generate
 from parts.networks import Shape, dense_lanes, images, trained
 from parts.store import Store, Values
@@ -22,6 +22,9 @@ def measure(store: Store, lanes: list[int]) -> None:
     """784-128-10 W4U4, T = 8, spikes in. The weights do not matter: they lie in memories."""
     network = trained(Shape("rate"), images("made", None, 2048), 128, 1)
     part = part_of(PART)
+    family = family_of(part)
+    assert family.nextpnr is not None
+    tools = [family.synthesis.script, YOSYS.version, family.nextpnr.tool.version]
     for count in lanes:
         plan = make_plan(network, dense_lanes(count))
         with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
@@ -29,7 +32,7 @@ def measure(store: Store, lanes: list[int]) -> None:
             text = b"".join(line for line in design.verilog.read_bytes().splitlines(True) if not line.startswith(b"//"))
             key = {
                 "verilog": hashlib.sha256(text).hexdigest(),
-                "flow": [PART, FREQUENCY, SEEDS, SCRIPTS["ecp5"], YOSYS.version, NEXTPNR["ecp5"].version],
+                "flow": [PART, FREQUENCY, SEEDS, *tools],
             }
 
             def run() -> Values:

@@ -12,9 +12,9 @@ from mintaka.artifact import Network, content_hash, run
 from mintaka_hw.estimate.cycles import stage_frames
 from mintaka_hw.estimate.lists import parts_of, windows_of
 from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.targets import SCRIPTS
 from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import EdgePlan, make_plan
+from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
 from parts.cycles import spikes_at_tenth
 from parts.networks import convolutional
@@ -76,4 +76,5 @@ def _luts(network: Network, layer: str, lanes: int) -> float:
     with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
         design = generate(plan, Path(temporary))
         top = module_of(design.verilog.read_text(), design.top, layer)
-        return resources("xc7", cells(Path(temporary), design.verilog.name, top, SCRIPTS["xc7"]))["LUT"]
+        family = find_family("xc7")
+        return resources(family, cells(Path(temporary), design.verilog.name, top, family.synthesis.script))["LUT"]

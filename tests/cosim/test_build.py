@@ -16,7 +16,7 @@ from handmade import dense_network
 from mintaka.artifact import Network, save
 from mintaka_hw.implement import Board, BoardError, Netlist, Part, Placed, build_board, load_board, part_of
 from mintaka_hw.implement import build as module_build
-from mintaka_hw.implement.build import logic_cells
+from mintaka_hw.implement.build import units_used
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.plan import Plan, make_plan
 
@@ -93,7 +93,7 @@ def test_the_search_for_lanes_says_what_it_tries_and_fit_builds_it(
     board, network, said = load_board("arty-a7-35t"), dense_network((6, 40, 3), seed=4), list[str]()
     monkeypatch.setattr(module_build, "synthesize", counting(lambda lanes: {"LUT6": 5000 + 700 * lanes}))
     monkeypatch.setattr(module_build, "generate_board", described)
-    monkeypatch.setattr(module_build, "_vivado", lambda *_: ())
+    monkeypatch.setattr(module_build, "_vendor_scripts", lambda *_: ())
     built = build_board(network, board, tmp_path, lanes={"hidden1": 40, "head": 3}, fit=True, say=said.append)
     assert built.plan.lanes == {"hidden1": 22, "head": 3}
     assert built.resources["LUT"] == (20400, 20800)
@@ -142,7 +142,7 @@ def test_lanes_that_are_too_many_by_the_plan_are_not_tried(tmp_path: Path, monke
 
 def test_a_clock_that_is_missed_makes_no_bitstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_build, "synthesize", counting(lambda _: {}))
-    monkeypatch.setattr(module_build, "use_output_registers", lambda _: 0)
+    monkeypatch.setattr(module_build, "use_output_registers", lambda *_: 0)
     earlier(tmp_path)
     slow = Placed(part_of("LFE5U-85F"), {"clk": (21.04, 25.0)}, {}, (), tmp_path / "x")
     monkeypatch.setattr(module_build, "place", lambda *_, **__: slow)
@@ -175,7 +175,7 @@ def test_a_cell_of_an_ice40_is_shared_where_its_lut_feeds_nothing_else(tmp_path:
     path = tmp_path / "n.json"
     path.write_text(json.dumps({"modules": {"top": {"cells": cells}}}))
     netlist = Netlist(part_of("iCE40UP5K"), "top", path, Counter(cell["type"] for cell in cells.values()))
-    assert logic_cells(netlist) == 5
+    assert units_used(netlist)["LUT"] == 5
 
 
 def saved(network: Network, folder: Path) -> Path:

@@ -21,8 +21,9 @@ from mintaka_cosim.cli.support import progress_bar
 from mintaka_cosim.cli.tasks import task_display
 from mintaka_cosim.methods.work import Event
 from mintaka_cosim.synth.model import KINDS
-from mintaka_hw.implement import NEXTPNR, TARGETS, least, part_of
+from mintaka_hw.implement import least
 from mintaka_hw.plan import make_plan
+from mintaka_hw.targets import families, find_family, part_of
 
 LIBERTY = Path(__file__).parent.parent / "tiny.lib"
 SMALL = ("--lanes", "2", "--part", "LFE5U-25F")
@@ -281,7 +282,18 @@ def test_what_cannot_fit_is_refused_before_anything_is_generated(
 @pytest.mark.long
 def test_every_target(artifact: Path, tmp_path: Path) -> None:
     """All families; placed and routed where nextpnr has them. Minutes where the tools were never called."""
-    words = ("synth", artifact, "--target", ",".join(TARGETS), "--lanes", 2, "--pnr", "--json", "--out", tmp_path)
+    words = (
+        "synth",
+        artifact,
+        "--target",
+        ",".join(family.name for family in families()),
+        "--lanes",
+        2,
+        "--pnr",
+        "--json",
+        "--out",
+        tmp_path,
+    )
     found = subprocess.run(program(*words), capture_output=True, text=True, timeout=3600, check=False)
     assert found.returncode == 0, found.stderr
     assert "no open place and route for xc7, asic" in found.stderr
@@ -290,6 +302,6 @@ def test_every_target(artifact: Path, tmp_path: Path) -> None:
         print(target["target"], target["part"], figures, target["path"] and target["path"]["component"])
         assert figures.get("DSP", 0) == 0
         assert figures["LUT" if target["target"] != "asic" else "gate_equivalents"] > 0
-        if target["target"] in NEXTPNR:
+        if find_family(target["target"]).nextpnr is not None:
             assert figures["fmax_mhz"] > 20
             assert target["path"]["component"]

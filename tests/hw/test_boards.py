@@ -14,8 +14,9 @@ from mintaka_hw.implement import BoardError, board_names, generate_board, load_b
 from mintaka_hw.implement.board import boards_folder
 from mintaka_hw.implement.board_design import RESET_BITS
 from mintaka_hw.implement.build import shortage
-from mintaka_hw.implement.vivado import ip_script, project_script
 from mintaka_hw.plan import make_plan
+from mintaka_hw.targets import Project
+from mintaka_hw.targets.vivado import ip_script, project_script
 
 BOARDS = board_names()
 
@@ -62,7 +63,7 @@ def test_a_board_without_a_button(tmp_path: Path) -> None:
             "part: 'LFE5U-99F' is not known in the family ecp5; known are LFE5U",
         ),
         ('part = "LFE5U-85F"', 'part = "iCE40UP5K"', "part: 'iCE40UP5K' is not known in the family ecp5"),
-        ('family = "ecp5"', 'family = "ecp6"', "family: input should be 'ecp5', 'ice40', 'gowin' or 'xc7'"),
+        ('family = "ecp5"', 'family = "ecp6"', "family: must be ecp5, ice40, gowin or xc7, got 'ecp6'"),
         ("hz = 25_000_000", "hz = 0", "clock.hz: input should be greater than 0"),
         ('serial = "', 'cereal = "', "serial: field required"),
         ("{bitstream}", "it", "program: 'openFPGALoader -b ulx3s it' has no {bitstream} in it"),
@@ -96,11 +97,14 @@ def test_what_a_part_has_too_little_of() -> None:
 
 def test_vivado_is_told_part_files_top_and_pins() -> None:
     board = load_board("pynq-z2")
-    text = project_script(board, "project.tcl", "eye_board", ["verilog/eye_board.v", "verilog/eye.v"], "pynq-z2.xdc")
+    files = ("verilog/eye_board.v", "verilog/eye.v")
+    hz = board.clock.hz
+    project = Project(board.name, board.order, hz, "eye_board", files, "pynq-z2.xdc", "eye", ("axi/eye.v",))
+    text = project_script(project, "project.tcl")
     assert "create_project eye_board $here/project -part xc7z020clg400-1 -force" in text
     assert "add_files -norecurse [list $here/verilog/eye_board.v $here/verilog/eye.v]" in text
     assert "add_files -fileset constrs_1 -norecurse [list $here/pynq-z2.xdc]" in text
-    ip = ip_script(board, "ip.tcl", "eye", ["axi/eye.v"])
+    ip = ip_script(project, "ip.tcl")
     for script in (text, ip):
         assert "Mintaka, which has not run it" in script
         assert script.count("{") == script.count("}")

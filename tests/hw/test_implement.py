@@ -16,14 +16,10 @@ from handmade import dense_network
 from hw.netlist import simulate
 
 from mintaka_hw.implement import (
-    DEFAULT_PARTS,
-    SCRIPTS,
     YOSYS,
-    ImplementError,
     Macro,
     PlaceError,
     SynthesisError,
-    Tool,
     alike,
     check_fits,
     check_liberty,
@@ -31,20 +27,20 @@ from mintaka_hw.implement import (
     fit_problem,
     flow,
     least,
-    part_of,
     place,
     run_tool,
     spoken,
     synthesize,
     use_output_registers,
 )
-from mintaka_hw.implement.asic import to_gates
 from mintaka_hw.implement.harness import harness
 from mintaka_hw.implement.kept import kept
 from mintaka_hw.implement.place import read_report
 from mintaka_hw.implement.resources import resources, without_multipliers
+from mintaka_hw.implement.standard_cells import to_gates
 from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import make_plan
+from mintaka_hw.targets import TargetError, Tool, families, family_of, find_family, part_of
 from mintaka_hw.verilog import Design
 
 LIBERTY = Path(__file__).parent.parent / "tiny.lib"
@@ -54,23 +50,24 @@ ECP5 = part_of("LFE5U-25F")
 def test_resources_of_every_family() -> None:
     xilinx = Counter({"LUT6": 3, "LUT2": 2, "INV": 9, "RAM32M": 2, "SRL16E": 1, "FDRE": 5, "FDSE": 1, "CARRY4": 7})
     xilinx += Counter({"RAMB36E1": 2, "RAMB18E1": 3, "DSP48E1": 1, "BUFG": 1})
-    assert resources("xc7", xilinx) == {"LUT": 5 + 8 + 1, "FF": 6, "BRAM": 3.5, "DSP": 1}
+    assert resources(find_family("xc7"), xilinx) == {"LUT": 5 + 8 + 1, "FF": 6, "BRAM": 3.5, "DSP": 1}
     ecp5 = {"LUT4": 10, "CCU2C": 2, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 4, "DP16KD": 3, "MULT18X18D": 1}
-    assert resources("ecp5", ecp5) == {"LUT": 18, "FF": 4, "BRAM": 3, "DSP": 1}
+    assert resources(find_family("ecp5"), ecp5) == {"LUT": 18, "FF": 4, "BRAM": 3, "DSP": 1}
     ice40 = {"SB_LUT4": 7, "SB_CARRY": 5, "SB_DFF": 1, "SB_DFFESR": 2, "SB_RAM40_4K": 4, "SB_RAM40_4KNW": 1}
-    assert resources("ice40", ice40) == {"LUT": 7, "FF": 3, "BRAM": 5, "DSP": 0}
+    assert resources(find_family("ice40"), ice40) == {"LUT": 7, "FF": 3, "BRAM": 5, "DSP": 0}
     gowin = {"LUT1": 1, "LUT4": 2, "ALU": 3, "RAM16SDP4": 1, "MUX2_LUT5": 9, "DFF": 1, "DFFRE": 2, "SDPB": 1}
-    assert resources("gowin", {**gowin, "pROM": 1, "MULT18X18": 1}) == {"LUT": 10, "FF": 3, "BRAM": 2, "DSP": 1}
+    gowin |= {"pROM": 1, "MULT18X18": 1}
+    assert resources(find_family("gowin"), gowin) == {"LUT": 10, "FF": 3, "BRAM": 2, "DSP": 1}
     nexus = {"LUT4": 1, "CCU2": 1, "DPR16X4": 1, "FD1P3IX": 2, "PDPSC16K": 1, "DPSC512K": 1}
-    assert resources("nexus", nexus) == {"LUT": 7, "FF": 2, "BRAM": 1, "LRAM": 1, "DSP": 0}
+    assert resources(find_family("nexus"), nexus) == {"LUT": 7, "FF": 2, "BRAM": 1, "LRAM": 1, "DSP": 0}
     with pytest.raises(SynthesisError, match="RAM512X1S"):
-        resources("xc7", Counter({"RAM512X1S": 1}))
+        resources(find_family("xc7"), Counter({"RAM512X1S": 1}))
 
 
 def test_a_multiplier_is_an_error() -> None:
-    without_multipliers(resources("ecp5", {"LUT4": 1}))
+    without_multipliers(resources(find_family("ecp5"), {"LUT4": 1}))
     with pytest.raises(SynthesisError, match="the netlist holds 2 DSPs; none are wanted"):
-        without_multipliers(resources("ecp5", {"MULT18X18D": 2}))
+        without_multipliers(resources(find_family("ecp5"), {"MULT18X18D": 2}))
 
 
 def test_modules_of_layers() -> None:
@@ -84,17 +81,17 @@ def test_synthesis_of_a_module(tmp_path: Path) -> None:
     (tmp_path / "m.v").write_text(
         "module m(input clk, input [3:0] a, output reg [3:0] y);\nalways @(posedge clk) y <= ~a + 1;\nendmodule\n"
     )
-    found = resources("ecp5", cells(tmp_path, "m.v", "m", SCRIPTS["ecp5"]))
+    found = resources(family_of(ECP5), cells(tmp_path, "m.v", "m", family_of(ECP5).synthesis.script))
     assert found["FF"] == 4
     assert found["LUT"] > 0
     with pytest.raises(SynthesisError, match=r"Yosys failed on gone .*: Module `gone' not found"):
-        cells(tmp_path, "m.v", "gone", SCRIPTS["ecp5"])
+        cells(tmp_path, "m.v", "gone", family_of(ECP5).synthesis.script)
 
 
 def test_parts() -> None:
-    assert {part_of(name).target for name in DEFAULT_PARTS.values()} == set(DEFAULT_PARTS) == set(SCRIPTS)
+    assert all(family_of(part) is family for family in families() for part in family.parts)
     assert part_of("lfe5u-25f") is ECP5
-    with pytest.raises(ImplementError, match="part LFE5U-26F: known are LFE5U-85F, "):
+    with pytest.raises(TargetError, match="part LFE5U-26F: known are LFE5U-85F, "):
         part_of("LFE5U-26F")
     check_fits({"LUT": 24288, "FF": 1, "BRAM": 56, "DSP": 0}, ECP5)
     with pytest.raises(PlaceError, match=r"does not fit LFE5U-25F, it takes 24,289 LUT of 24,288, 57 BRAM of 56: use"):
@@ -162,7 +159,7 @@ def test_a_nextpnr_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_tool_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ImplementError, match=r"nextpnr-mars is not installed: .* `pip install yowasp-nextpnr-mars`"):
+    with pytest.raises(TargetError, match=r"nextpnr-mars is not installed: .* `pip install yowasp-nextpnr-mars`"):
         run_tool(Tool("nextpnr-mars", "yowasp-nextpnr-mars", "run"), [], tmp_path)
 
 
@@ -215,7 +212,7 @@ def test_registers_move_into_block_rams(tmp_path: Path) -> None:
     netlist = synthesize([tmp_path / "m.v"], "m", ECP5, tmp_path, pads=False)
     assert netlist.resources["BRAM"] == 4
     before = json.loads(netlist.json.read_text())["modules"]["m"]
-    assert use_output_registers(netlist.json) == 2
+    assert use_output_registers(netlist.json, ECP5) == 2
     after = json.loads(netlist.json.read_text())["modules"]["m"]
     modes = {
         name.split(".")[0]: {cell["parameters"][f"REGMODE_{port}"] for port in "AB"}
@@ -224,7 +221,7 @@ def test_registers_move_into_block_rams(tmp_path: Path) -> None:
     }
     assert modes == {"rom": {"NOREG", "OUTREG"}, "ram": {"NOREG", "OUTREG"}, "held": {"NOREG"}, "shared": {"NOREG"}}
     assert len(before["cells"]) - len(after["cells"]) == 2 * 18
-    assert use_output_registers(netlist.json) == 0
+    assert use_output_registers(netlist.json, ECP5) == 0
 
     rng = random.Random(1)
     inputs = []

@@ -19,8 +19,9 @@ from mintaka_hw import quoting
 from mintaka_hw.implement import BoardError, load_board
 from mintaka_hw.implement.board import boards_folder
 from mintaka_hw.implement.board_design import board_top
-from mintaka_hw.implement.vivado import ip_script, project_script
 from mintaka_hw.plan import make_plan
+from mintaka_hw.targets import Project
+from mintaka_hw.targets.vivado import ip_script, project_script
 from mintaka_hw.verilog import generate
 from mintaka_hw.verilog.corefile import core_file
 
@@ -133,14 +134,16 @@ BOARD = load_board("arty-a7-35t")
 def test_a_board_with_any_name(text: str) -> None:
     """A board that was made without its file's checks: the texts differ from those of a harmless one in words alone."""
     board = BOARD.model_copy(update={"name": text, "order": text})
+    mine = Project(text, text, 1, "top", ("a.v",), text, "top", (text,))
+    harmless = Project(BOARD.name, BOARD.order, 1, "top", ("a.v",), "p", "top", ("a.v",))
     for one, other in (
         (board_top(board, "top", "inner", "hash"), board_top(BOARD, "top", "inner", "hash")),
-        (project_script(board, "n", "top", ["a.v"], text), project_script(BOARD, "n", "top", ["a.v"], "p")),
-        (ip_script(board, "n", "top", [text]), ip_script(BOARD, "n", "top", ["a.v"])),
+        (project_script(mine, "n"), project_script(harmless, "n")),
+        (ip_script(mine, "n"), ip_script(harmless, "n")),
     ):
         assert one.count("\n") == other.count("\n")
-        for mine, harmless in zip(one.split("\n"), other.split("\n"), strict=True):
-            assert mine == harmless or mine.startswith(("//", "#", "create_project", "add_files"))
+        for line, known in zip(one.split("\n"), other.split("\n"), strict=True):
+            assert line == known or line.startswith(("//", "#", "create_project", "add_files"))
     core = yaml.load(core_file("n", "top", text, ["a.v"], "a.vlt").partition("\n")[2], yaml.CSafeLoader)
     assert core["description"] == quoting.printable(text)
     assert list(core) == ["name", "description", "filesets", "targets"]

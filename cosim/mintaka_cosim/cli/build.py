@@ -45,8 +45,8 @@ def build(
 
     Generates the Verilog, synthesizes, places, routes and packs it; takes minutes. What cannot fit, whatever the lanes,
     is refused at once. Where fewer lanes fit, they are searched for and offered, or with --fit built. DIR then holds
-    the bitstream, build.json, the Verilog and the tools' logs. For boards with a part of Xilinx it holds scripts for
-    Vivado instead.
+    the bitstream, build.json, the Verilog and the tools' logs. For boards that only the vendor's program can build, as
+    Vivado does for Xilinx, it holds scripts for that program instead.
 
     Example: [b]mintaka build runs/demo/network.safetensors --board ulx3s --out build/ulx3s[/b]
     """
@@ -72,11 +72,13 @@ def _say(built: Build, out: Path) -> None:
     for unit, (used, there) in built.resources.items():
         say.print(f"  {unit:<5}{used:>9,g} of {there:>7,g}  {used / there:5.1%}  synthesized")
     clock = board.clock.hz / 1e6
-    if built.placed is None:
-        say.print(f"  clock {clock:g} MHz; Fmax is not known until Vivado has run")
-        say.print(f"for Vivado (not run here): {', '.join(shown(path) for path in built.scripts)}")
+    if built.vendor is not None:
+        say.print(f"  clock {clock:g} MHz; Fmax is not known until {built.vendor.tool} has run")
+        scripts = ", ".join(shown(path) for path in built.scripts)
+        say.print(f"for {built.vendor.tool} (not run here): {scripts}")
         say.print(f"then load it:  {built.command}  (in {shown(out)})", soft_wrap=True)
     else:
+        assert built.placed is not None
         assert built.bitstream is not None
         say.print(f"  Fmax {built.placed.fmax_mhz:.1f} MHz, placed and routed; the board's clock is {clock:g} MHz")
         if built.hold_violations:

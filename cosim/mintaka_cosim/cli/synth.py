@@ -25,24 +25,29 @@ from mintaka_cosim.cli.support import (
     warn,
 )
 from mintaka_cosim.cli.tasks import task_display
+from mintaka_hw.targets import families, find_family, part_of
 
 if TYPE_CHECKING:
     from mintaka_cosim.synth import Request, SynthReport
-    from mintaka_hw.implement import Part
     from mintaka_hw.plan import Plan
+    from mintaka_hw.targets import Part
     from mintaka_hw.verilog import Design
+
+TARGETS = [family.name for family in families()]
+PLACED = [family.name for family in families() if family.nextpnr is not None]
+CELLS = [family.name for family in families() if not family.parts]
 
 
 def synth(
     artifact: ArtifactArgument,
     target: Annotated[
         str,
-        typer.Option("--target", help="ecp5, ice40, gowin, nexus, xc7, asic, with commas.", metavar="T,..."),
-    ] = "ecp5",
+        typer.Option("--target", help=f"{', '.join(TARGETS)}, with commas.", metavar="T,..."),
+    ] = TARGETS[0],
     pnr: Annotated[
         bool,
         typer.Option(
-            "--pnr", help="Also place and route, for Fmax (ecp5, ice40, gowin, nexus; the others are synthesized)."
+            "--pnr", help=f"Also place and route, for Fmax ({', '.join(PLACED)}; the others are synthesized)."
         ),
     ] = False,
     lanes: LanesOption = "auto",
@@ -55,7 +60,8 @@ def synth(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the placement.")] = 1,
     liberty: Annotated[
-        Path | None, typer.Option("--liberty", help="Standard cells for asic, a Liberty file.", metavar="FILE")
+        Path | None,
+        typer.Option("--liberty", help=f"Standard cells for {', '.join(CELLS)}, a Liberty file.", metavar="FILE"),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Targets at the same time (default: one per processor).")
@@ -103,15 +109,14 @@ def synth(
 
 def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
     """`ecp5,asic` and `LFE5U-25F`: the device of each target, None for standard cells."""
-    from mintaka_hw.implement import DEFAULT_PARTS, TARGETS, part_of
-
+    known = [family.name for family in families()]
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in TARGETS:
-            raise RequestError(f"--target {text}: '{name}' is not one of {', '.join(TARGETS)}")
+        if name not in known:
+            raise RequestError(f"--target {text}: '{name}' is not one of {', '.join(known)}")
     if len(set(names)) < len(names):
         raise RequestError(f"--target {text}: each target once is wanted")
-    found = {name: part_of(DEFAULT_PARTS[name]) if name in DEFAULT_PARTS else None for name in names}
+    found = {name: next(iter(find_family(name).parts), None) for name in names}
     for chosen in [part_of(each.strip()) for each in part.split(",")] if part is not None else []:
         if chosen.target not in found:
             raise RequestError(f"--part {chosen.name}: is for the target {chosen.target}, which --target does not name")
@@ -119,27 +124,32 @@ def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
     return found
 
 
+def _is_placed(name: str) -> bool:
+    """nextpnr places and routes that target."""
+    return find_family(name).nextpnr is not None
+
+
 def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, liberty: Path | None) -> None:
     """What does not go together, before the work; a target without place and route may stand beside one that has it."""
-    from mintaka_hw.implement import NEXTPNR, check_liberty
+    from mintaka_hw.implement import check_liberty
 
-    if pnr and not any(name in NEXTPNR for name in parts):
+    if pnr and not any(_is_placed(name) for name in parts):
         raise RequestError(f"--pnr: there is no open place and route for {', '.join(parts)}: leave it out")
     if frequency is not None and not (pnr and 0 < frequency < float("inf")):
         wanted = "more than 0 MHz is wanted" if pnr else "it is for --pnr"
         raise RequestError(f"--frequency {frequency:g}: {wanted}")
     if liberty is not None:
-        if "asic" not in parts:
-            raise RequestError(f"--liberty {liberty}: it is for the target asic, which --target does not name")
+        if None not in parts.values():
+            cells = ", ".join(family.name for family in families() if not family.parts)
+            raise RequestError(f"--liberty {liberty}: it is for the target {cells}, which --target does not name")
         check_liberty(liberty)
 
 
 def _refused(plan: Plan, parts: dict[str, Part | None], pnr: bool) -> dict[str, str]:
     """By target, why what the plan takes at least is too much: known before anything is generated."""
     from mintaka_cosim.synth import refusal
-    from mintaka_hw.implement import NEXTPNR
 
-    found = {name: refusal(part, plan, pnr=pnr and name in NEXTPNR) for name, part in parts.items()}
+    found = {name: refusal(part, plan, pnr=pnr and _is_placed(name)) for name, part in parts.items()}
     return {name: sentence for name, sentence in found.items() if sentence is not None}
 
 
@@ -147,13 +157,14 @@ def _requests(
     design: Design, parts: dict[str, Part | None], pnr: bool, frequency: float | None, seed: int, liberty: Path | None
 ) -> list[Request]:
     from mintaka_cosim.synth import Request
-    from mintaka_hw.implement import NEXTPNR
 
     file = None if liberty is None else liberty.resolve()
-    without = [name for name in parts if name not in NEXTPNR]
+    without = [name for name in parts if not _is_placed(name)]
     if pnr and without:
         warn(f"--pnr: there is no open place and route for {', '.join(without)}, which is synthesized only")
-    return [Request(design, name, part, pnr and name in NEXTPNR, frequency, seed, file) for name, part in parts.items()]
+    return [
+        Request(design, name, part, pnr and _is_placed(name), frequency, seed, file) for name, part in parts.items()
+    ]
 
 
 def _run(

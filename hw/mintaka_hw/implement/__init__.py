@@ -1,6 +1,5 @@
 """From Verilog to a netlist, a placed design and its timing, with open tools from pip."""
 
-from mintaka_hw.implement.asic import Gates, Macro, alike, check_liberty
 from mintaka_hw.implement.board import Board, BoardError, board_names, load_board
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
 from mintaka_hw.implement.build import Build, build_board
@@ -9,18 +8,13 @@ from mintaka_hw.implement.errors import ImplementError, PlaceError, SynthesisErr
 from mintaka_hw.implement.floor import fit_problem, least
 from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, gates, synthesized, timed
 from mintaka_hw.implement.harness import harness_pins, in_harness
-from mintaka_hw.implement.outreg import use_output_registers
 from mintaka_hw.implement.place import Hop, Placed, place
-from mintaka_hw.implement.targets import DEFAULT_PARTS, PARTS, SCRIPTS, TARGETS, Part, part_of
-from mintaka_hw.implement.tools import NEXTPNR, YOSYS, Tool, run_tool
-from mintaka_hw.implement.yosys import Netlist, synthesize
+from mintaka_hw.implement.standard_cells import Gates, Macro, alike, check_liberty
+from mintaka_hw.implement.tools import YOSYS, run_tool
+from mintaka_hw.implement.yosys import Netlist, synthesize, use_output_registers
+from mintaka_hw.targets import Part, part_of
 
 __all__ = [
-    "DEFAULT_PARTS",
-    "NEXTPNR",
-    "PARTS",
-    "SCRIPTS",
-    "TARGETS",
     "YOSYS",
     "Board",
     "BoardDesign",
@@ -38,7 +32,6 @@ __all__ = [
     "SynthesisError",
     "Synthesized",
     "Timed",
-    "Tool",
     "alike",
     "board_names",
     "build_board",

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mintaka.artifact.toml import read_toml
 from mintaka.errors import MintakaError
-from mintaka_hw.implement.targets import PARTS
+from mintaka_hw.targets import families, find_family
 
 CHECKOUT = Path(__file__).parents[3] / "constraints"
 INSTALLED = Path(__file__).parents[1] / "constraints"
-# How a pin file of the family says where a port is.
-LOCATIONS = {
-    "ecp5": r'LOCATE COMP "(?P<port>\w+)" SITE "(?P<pin>\w+)"',
-    "ice40": r"set_io (?:-nowarn )?(?:-pullup \w+ )?(?P<port>\w+) (?P<pin>\w+)",
-    "gowin": r'IO_LOC "(?P<port>\w+)" (?P<pin>\w+)',
-    "xc7": r"PACKAGE_PIN (?P<pin>\w+) .*\[get_ports (?P<port>\w+)\]",
-}
-Family = Literal["ecp5", "ice40", "gowin", "xc7"]
 BITSTREAM = "{bitstream}"
 MAX_LINE, MAX_HZ, MAX_PIN_FILE = 200, 10**10, 2**20
-# Vivado runs a pin file as a program (Tcl). These commands only set something, and call nothing but what finds it.
-XDC_LINE = re.compile(
-    r"(?:set_property|create_clock|create_generated_clock|set_false_path|set_clock_groups|set_input_delay"
-    r"|set_output_delay|set_input_jitter)(?:[ \t]+(?:[\w.:/+-]+|\{[\w.:/+ \t-]*\}"
-    r"|\[(?:current_design|get_(?:ports|clocks|pins|nets|cells)[ \t]+(?:[\w.:/-]+|\{[\w.:/ \t-]*\}))\]))*"
-)
 
 
 class BoardError(MintakaError, ValueError):
@@ -55,6 +41,13 @@ def _line(text: str) -> str:
     return text
 
 
+def _family(text: str) -> str:
+    known = [family.name for family in families() if family.builds_boards]
+    if text not in known:
+        raise ValueError(f"must be {', '.join(known[:-1])} or {known[-1]}, got '{text:.60}'")
+    return text
+
+
 def _program(text: str) -> str:
     """A command that a person runs; nothing in it is replaced but the bitstream's name."""
     if BITSTREAM not in text:
@@ -65,6 +58,7 @@ def _program(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_line)]
+FamilyName = Annotated[str, AfterValidator(_family)]
 Program = Annotated[str, AfterValidator(_line), AfterValidator(_program)]
 PinName = Annotated[str, _matching(r"\w{1,16}", "a pin of letters and digits")]
 Word = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,39}|", "letters, digits and . / _ -")]
@@ -95,13 +89,13 @@ class Pin(_Part):
 class BoardFile(_Part):
     """What a board's TOML holds.
 
-    part : one of `targets.PARTS`. package, speed : as the family's tools call them. order : the part's whole name, for
-    the vendor's tools.
+    family, part : as `mintaka_hw.targets` calls them. package, speed : as the family's tools call them.
+    order : the part's whole name, for the vendor's tools.
     program : the command that loads `{bitstream}`. serial : which plug the serial line ends in.
     """
 
     name: Line
-    family: Family
+    family: FamilyName
     part: Word
     order: Word = ""
     package: Word
@@ -165,13 +159,14 @@ def load_board(name: str) -> Board:
 
 
 def _check(board: Board, path: Path) -> None:
-    if board.part.lower() not in PARTS or PARTS[board.part.lower()].target != board.family:
-        known = ", ".join(part.name for part in PARTS.values() if part.target == board.family)
+    family = find_family(board.family)
+    if board.part.lower() not in [part.name.lower() for part in family.parts]:
+        known = ", ".join(part.name for part in family.parts)
         raise BoardError(f"{path}: part: '{board.part}' is not known in the family {board.family}; known are {known}")
-    if board.family == "xc7" and not board.order:
-        raise BoardError(f"{path}: order: Vivado wants the part's whole name, as xc7a35ticsg324-1L")
-    text = _pin_text(board, path)
-    located = {match["port"]: match["pin"] for match in re.finditer(LOCATIONS[board.family], text)}
+    if family.vendor is not None and not board.order:
+        raise BoardError(f"{path}: order: {family.vendor.tool} wants the part's whole name, as {family.vendor.order}")
+    text = _pin_text(board, path, family.pin_file.statement)
+    located = {match["port"]: match["pin"] for match in re.finditer(family.pin_file.location, text)}
     for port, pin in board.ports.items():
         if located.get(port) != pin:
             said = f"puts it at {located[port]}" if port in located else "does not mention it"
@@ -180,8 +175,8 @@ def _check(board: Board, path: Path) -> None:
         raise BoardError(f"{board.pins} has a pin for '{port}', which no board design has a port for")
 
 
-def _pin_text(board: Board, path: Path) -> str:
-    """The pin file's content, in which nothing acts."""
+def _pin_text(board: Board, path: Path, statement: re.Pattern[str] | None) -> str:
+    """The pin file's content. statement : the only lines there may be, so that nothing in it acts."""
     try:
         with board.pins.open("rb") as file:
             data = file.read(MAX_PIN_FILE + 1)
@@ -193,9 +188,9 @@ def _pin_text(board: Board, path: Path) -> str:
         raise BoardError(f"{board.pins} is no text in UTF-8") from None
     if len(data) > MAX_PIN_FILE:
         raise BoardError(f"{board.pins} has more than {MAX_PIN_FILE:,} bytes")
-    if board.family == "xc7":
+    if statement is not None:
         for number, line in enumerate(text.split("\n"), 1):  # where Tcl ends a line, and nowhere else
             bare = line.strip(" \t\r")
-            if bare and not (bare.startswith("#") and not bare.endswith("\\")) and XDC_LINE.fullmatch(bare) is None:
+            if bare and not (bare.startswith("#") and not bare.endswith("\\")) and statement.fullmatch(bare) is None:
                 raise BoardError(f"{board.pins}, line {number}: '{bare:.60}' is no constraint that only sets something")
     return text

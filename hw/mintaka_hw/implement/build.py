@@ -7,7 +7,6 @@ import re
 import shutil
 import tempfile
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,20 +18,17 @@ from mintaka_hw.implement.board import BITSTREAM, Board, BoardError
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.floor import fit_problem
-from mintaka_hw.implement.outreg import use_output_registers
 from mintaka_hw.implement.pack import pack
 from mintaka_hw.implement.place import LOG as NEXTPNR_LOG
 from mintaka_hw.implement.place import Placed, place
-from mintaka_hw.implement.targets import Part, part_of
 from mintaka_hw.implement.tools import Say, on_stderr
-from mintaka_hw.implement.vivado import ip_script, project_script
-from mintaka_hw.implement.yosys import Netlist, synthesize
+from mintaka_hw.implement.yosys import Netlist, synthesize, use_output_registers
 from mintaka_hw.plan import Lanes, Plan, Sparse, make_plan
 from mintaka_hw.quoting import shell_word
+from mintaka_hw.targets import Part, Project, Vendor, families, family_of, find_family, part_of
 from mintaka_hw.verilog import generate
 
 REPORT = "build.json"
-PRODUCT = re.compile(r"[A-Za-z0-9_]+\.(?:bit|bin|fs)|project\.tcl|ip\.tcl")  # that a build made
 BAUD = 115200
 
 
@@ -41,7 +37,7 @@ class Build:
     """What was built.
 
     resources : (used, there) of LUT, FF and BRAM, counted after synthesis. placed, bitstream : None for boards that are
-    built with Vivado; `scripts` are for it then. hold_violations : as nextpnr counts them.
+    built with the vendor's program; `scripts` are for it then. hold_violations : as nextpnr counts them.
     """
 
     board: Board
@@ -55,9 +51,14 @@ class Build:
     scripts: tuple[Path, ...]
 
     @property
+    def vendor(self) -> Vendor | None:
+        """The program that the scripts are for."""
+        return find_family(self.board.family).vendor
+
+    @property
     def command(self) -> str:
         """What loads the bitstream."""
-        name = f"{self.design.top}.bit" if self.bitstream is None else str(self.bitstream)
+        name = f"{self.design.top}.{self.vendor.suffix}" if self.vendor is not None else str(self.bitstream)
         return self.board.program.replace(BITSTREAM, shell_word(name))
 
     def to_json(self) -> dict[str, Any]:
@@ -98,12 +99,14 @@ def build_board(
 
     lanes, sparse : as for `make_plan`. seed : of the placement. say : is told what is going on.
     fit : where the design does not fit, build it with the largest lanes that do.
-    For boards of the family xc7 the rest is left to Vivado: scripts for it are written instead of a bitstream.
+    For boards of some families the rest is left to the vendor's program: scripts for it are written instead of a
+    bitstream.
     Raises PlanError; ImplementError where a tool fails; BoardError where the design does not fit, with the largest
     lanes that do, or is slower than the board's clock. What cannot fit with any lanes is refused before synthesis.
     """
     out_dir = Path(out_dir)
     part = part_of(board.part)
+    vendor = family_of(part).vendor
     plan = make_plan(network, lanes, sparse)
     with tempfile.TemporaryDirectory(prefix="mintaka-") as name:  # nothing of out_dir is lost where it does not fit
         trial = Path(name)
@@ -121,11 +124,10 @@ def build_board(
     placed = bitstream = None
     hold = 0
     scripts: tuple[Path, ...] = ()
-    if part.target == "xc7":
-        scripts = _vivado(plan, board, design, pins, out_dir)
+    if vendor is not None:
+        scripts = _vendor_scripts(vendor, plan, board, design, pins, out_dir)
     else:
-        if part.target == "ecp5":
-            use_output_registers(netlist.json)
+        use_output_registers(netlist.json, part)
         say(f"placing and routing on {board.name}")
         try:
             placed = place(
@@ -166,9 +168,19 @@ def _remove_products(out_dir: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     for name in names:  # and nothing else that such a file may name
-        if isinstance(name, str) and PRODUCT.fullmatch(name):
+        if isinstance(name, str) and _is_product(name):
             (out_dir / name).unlink(missing_ok=True)
     (out_dir / REPORT).unlink()
+
+
+def _is_product(name: str) -> bool:
+    """It is called as what a build makes for boards of some family."""
+    vendors = [family.vendor for family in families() if family.vendor is not None]
+    if any(name in vendor.scripts for vendor in vendors):
+        return True
+    suffixes = [vendor.suffix for vendor in vendors]
+    suffixes += [family.packer.suffix for family in families() if family.packer is not None]
+    return re.fullmatch(rf"[A-Za-z0-9_]+\.({'|'.join(map(re.escape, suffixes))})", name) is not None
 
 
 def hold_violations(log: str) -> int:
@@ -215,10 +227,7 @@ def fitting(plan: Plan, board: Board, part: Part, baud: int, folder: Path, say: 
         design = generate_board(limited, board, folder / f"trial_{lanes}", baud=baud)
         say(f"synthesizing {design.top} for {part.name} with the lanes {_lanes(limited)} (trial {trials})")
         netlist = synthesize((design.verilog, *design.parts), design.top, part, folder / f"netlist_{lanes}", say=say)
-        used = dict(netlist.resources)
-        if part.target == "ice40":
-            used["LUT"] = logic_cells(netlist)
-        return Fitting(limited, netlist, used)
+        return Fitting(limited, netlist, units_used(netlist))
 
     fits: Fitting | None = None
     fit_lanes, too_many = 0, at + 1
@@ -265,37 +274,33 @@ def _numbers(used: Mapping[str, float], part: Part) -> str:
     return ", ".join(f"{used[unit]:,g} of {there:,g} {unit}" for unit, there in part.capacity.items())
 
 
-def logic_cells(netlist: Netlist) -> int:
-    """Logic cells of an iCE40: each has a LUT and a flip-flop, which share it where the LUT feeds nothing else."""
-    cells = json.loads(netlist.json.read_text())["modules"][netlist.top]["cells"].values()
-    readers: Counter[int] = Counter()
-    driven: set[int] = set()
-    data: list[int] = []
-    for cell in cells:
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] == "input":
-                readers.update(bits)
-            elif cell["type"] == "SB_LUT4":
-                driven.update(bits)
-        if cell["type"].startswith("SB_DFF"):
-            data += cell["connections"]["D"]
-    shared = sum(bit in driven and readers[bit] == 1 for bit in data)
-    return int(netlist.resources["LUT"] + netlist.resources["FF"]) - shared
+def units_used(netlist: Netlist) -> dict[str, float]:
+    """Of the part's units. LUTs are logic cells in families whose flip-flops take their place."""
+    used, shared = dict(netlist.resources), family_of(netlist.part).shared_cells
+    if shared is not None:
+        used["LUT"] += used["FF"] - shared(json.loads(netlist.json.read_text())["modules"][netlist.top])
+    return used
 
 
 def _lanes(plan: Plan) -> str:
     return ",".join(f"{name}={lanes}" for name, lanes in plan.lanes.items())
 
 
-def _vivado(plan: Plan, board: Board, design: BoardDesign, pins: Path, folder: Path) -> tuple[Path, ...]:
-    """Scripts for a project and for an IP of the design with AXI, which is generated beside it."""
+def _vendor_scripts(
+    vendor: Vendor, plan: Plan, board: Board, design: BoardDesign, pins: Path, folder: Path
+) -> tuple[Path, ...]:
+    """Scripts for the board's design, and for the design with AXI, which is generated beside it."""
     axi = generate(plan, folder / "axi", host="axi")
-    files = [str(path.relative_to(folder)) for path in (design.verilog, *design.parts)]
-    ip_files = [str(path.relative_to(folder)) for path in (axi.verilog, *axi.parts)]
-    scripts = {
-        "project.tcl": project_script(board, "project.tcl", design.top, files, pins.name),
-        "ip.tcl": ip_script(board, "ip.tcl", axi.top, ip_files),
-    }
-    for name, text in scripts.items():
-        write_whole(folder / name, text.encode())
-    return tuple(folder / name for name in scripts)
+    project = Project(
+        board=board.name,
+        order=board.order,
+        clock_hz=board.clock.hz,
+        top=design.top,
+        files=tuple(str(path.relative_to(folder)) for path in (design.verilog, *design.parts)),
+        pins=pins.name,
+        ip_top=axi.top,
+        ip_files=tuple(str(path.relative_to(folder)) for path in (axi.verilog, *axi.parts)),
+    )
+    for name, script in vendor.scripts.items():
+        write_whole(folder / name, script(project, name).encode())
+    return tuple(folder / name for name in vendor.scripts)

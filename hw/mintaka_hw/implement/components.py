@@ -12,6 +12,7 @@ from pathlib import Path
 from mintaka_hw.implement.place import Hop
 from mintaka_hw.implement.resources import resources
 from mintaka_hw.implement.yosys import Netlist
+from mintaka_hw.targets import family_of
 
 TOP, AROUND = "top", "registers around the core"
 NUMBERED = ("layer_", "queue_", "pool_", "join_", "link_")  # prefixes of the names of stages
@@ -38,7 +39,8 @@ def by_component(netlist: Netlist) -> dict[str, dict[str, float]]:
     for name, cell in json.loads(netlist.json.read_text())["modules"][netlist.top]["cells"].items():
         if cell["type"] != "$scopeinfo":
             kinds[scope_of(name, scopes)][cell["type"]] += 1
-    return {scope: resources(netlist.part.target, kinds[scope]) for scope in sorted(kinds)}
+    family = family_of(netlist.part)
+    return {scope: resources(family, kinds[scope]) for scope in sorted(kinds)}
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,10 @@ import numpy as np
 
 from mintaka_hw.plan.memory import BLOCK_BITS as FORCED_BITS
 from mintaka_hw.plan.memory import BLOCK_ROWS
+from mintaka_hw.targets import Part, family_of
 
 if TYPE_CHECKING:
-    from mintaka_hw.implement.targets import Part
     from mintaka_hw.plan import LayerPlan, Plan
-
-BLOCK_BITS = {"ecp5": 18432, "ice40": 4096, "gowin": 18432, "nexus": 18432, "xc7": 36864}  # as `Part.capacity` counts
-LARGE_BITS = 1 << 19  # of Nexus' large RAMs
-# Bits that a LUT can hold at most where it is made a memory; an iCE40's cannot, but its flip-flop can.
-LUT_BITS = {"ecp5": 16, "ice40": 1, "gowin": 16, "nexus": 16, "xc7": 64}
 
 
 def least(plan: Plan, part: Part) -> dict[str, int]:
@@ -28,20 +23,21 @@ def least(plan: Plan, part: Part) -> dict[str, int]:
     accumulator per lane.
     """
     luts, blocks = 0, 0
-    size = BLOCK_BITS[part.target]
+    memory = family_of(part).memory
+    size = memory.block_bits
     for layer in plan.layers:
         varying = varying_bits(layer)
         bits = _block_rows(layer) * int(np.bitwise_count(varying).sum())
-        blocks += bits // size if part.target == "xc7" else ceil(bits / size)  # Xilinx' can be halves
+        blocks += bits // size if memory.half_blocks else ceil(bits / size)
         luts += int((varying != 0).sum()) * layer.accumulator_width
     return {"LUT": luts, "FF": luts, "BRAM": max(0, blocks - _large(part))}
 
 
 def memory_bits(part: Part) -> int:
     """Bits that the part can hold in all: in block RAMs, and in LUTs and flip-flops if it had nothing else to do."""
-    capacity = part.capacity
-    blocks = int(capacity["BRAM"] * BLOCK_BITS[part.target]) + int(capacity.get("LRAM", 0)) * LARGE_BITS
-    return blocks + int(capacity["LUT"]) * LUT_BITS[part.target] + int(capacity["FF"])
+    capacity, memory = part.capacity, family_of(part).memory
+    blocks = int(capacity["BRAM"] * memory.block_bits) + int(capacity.get("LRAM", 0)) * memory.large_bits
+    return blocks + int(capacity["LUT"]) * memory.lut_bits + int(capacity["FF"])
 
 
 def fit_problem(plan: Plan, part: Part) -> str | None:
@@ -85,4 +81,5 @@ def _block_rows(layer: LayerPlan) -> int:
 
 def _large(part: Part) -> int:
     """Block RAMs that the part's large RAMs can stand for."""
-    return int(part.capacity.get("LRAM", 0)) * LARGE_BITS // BLOCK_BITS[part.target]
+    memory = family_of(part).memory
+    return int(part.capacity.get("LRAM", 0)) * memory.large_bits // memory.block_bits

@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mintaka_hw.implement.asic import Gates, Macro, check_liberty, to_gates
 from mintaka_hw.implement.components import CriticalPath, by_component, critical_path, scopes_of
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.harness import CORE, harness_pins, in_harness
 from mintaka_hw.implement.kept import kept
-from mintaka_hw.implement.outreg import use_output_registers
-from mintaka_hw.implement.place import ROUTER, place
-from mintaka_hw.implement.targets import SCRIPTS, Part
-from mintaka_hw.implement.tools import NEXTPNR, YOSYS, Say, on_stderr
-from mintaka_hw.implement.yosys import Netlist, synthesize
+from mintaka_hw.implement.place import place
+from mintaka_hw.implement.standard_cells import Gates, Macro, check_liberty, to_gates
+from mintaka_hw.implement.tools import YOSYS, Say, on_stderr
+from mintaka_hw.implement.yosys import Netlist, synthesize, use_output_registers
+from mintaka_hw.targets import Part, family_of
 from mintaka_hw.verilog import Design
 
 
@@ -59,7 +58,8 @@ def synthesized(design: Design, part: Part, *, say: Say = on_stderr) -> Synthesi
         netlist = synthesize(_files(design), design.top, part, folder, pads=False, say=say)
         return {"cells": netlist.cells, "resources": netlist.resources, "components": by_component(netlist)}
 
-    key = (_text(design), part.name, SCRIPTS[part.target], part.script, YOSYS.version)
+    synthesis = family_of(part).synthesis
+    key = (_text(design), part.name, synthesis.script, part.script, dict(synthesis.cells), YOSYS.version)
     found, folder = kept("synth", key, make)
     return Synthesized(part, found["cells"], found["resources"], found["components"], folder)
 
@@ -68,7 +68,8 @@ def timed(
     design: Design, part: Part, *, frequency_mhz: float | None = None, seed: int = 1, say: Say = on_stderr
 ) -> Timed:
     """Fmax of the design with registers around it. Raises SynthesisError and PlaceError."""
-    if part.target not in NEXTPNR:
+    nextpnr = family_of(part).nextpnr
+    if nextpnr is None:
         raise PlaceError(f"there is no open place and route for {part.target}: ask for it without")
     core = synthesized(design, part, say=say)
     check_fits(core.resources, part)
@@ -78,13 +79,13 @@ def timed(
         say("putting registers around it")
         json = core.folder / f"{design.top}.json"
         netlist = in_harness(Netlist(part, design.top, json, Counter(core.cells)), folder, say=say)
-        moved = use_output_registers(netlist) if part.target == "ecp5" else 0
+        moved = use_output_registers(netlist, part)
         pins = harness_pins(part, folder)
         placed = place(netlist, part, folder, pins=pins, frequency_mhz=wanted, seed=seed, say=say)
         path = critical_path(placed.path, scopes_of(netlist), CORE)
         return {"fmax_mhz": placed.fmax_mhz, "output_registers": moved, "used": placed.used, "path": asdict(path)}
 
-    tools = SCRIPTS[part.target], ROUTER.get(part.target), YOSYS.version, NEXTPNR[part.target].version
+    tools = family_of(part).synthesis.script, asdict(nextpnr), YOSYS.version, nextpnr.tool.version
     key = (_text(design), asdict(part), wanted, seed, *tools)
     found, folder = kept("place", key, make)
     path = {**found["path"], "parts": tuple((where, delay) for where, delay in found["path"]["parts"])}

@@ -10,16 +10,12 @@ import json
 from pathlib import Path
 
 from mintaka_hw.implement.errors import SynthesisError
-from mintaka_hw.implement.targets import SCRIPTS, Part
 from mintaka_hw.implement.tools import Say, on_stderr
-from mintaka_hw.implement.yosys import Netlist, run_yosys
+from mintaka_hw.implement.yosys import Netlist, run_yosys, script_of
+from mintaka_hw.targets import Part, family_of
 
 NAME, CORE, CLOCK = "harness", "core", "clk"
 PORTS = (CLOCK, "si", "so")
-SITE = {
-    "gowin": ("cst", 'IO_LOC "{port}" {site};\n'),
-    "nexus": ("pdc", "ldc_set_location -site {{{site}}} [get_ports {{{port}}}]\n"),
-}
 TREE = 4  # inputs of one XOR: one LUT
 
 
@@ -32,7 +28,7 @@ def in_harness(core: Netlist, folder: Path, *, say: Say = on_stderr) -> Path:
     module = json.loads(core.json.read_text())["modules"][core.top]
     (folder / f"{NAME}.v").write_text(harness(core.top, module["ports"]))
     (folder / "core.json").write_bytes(core.json.read_bytes())
-    script = " ".join(option for option in (SCRIPTS[core.part.target], core.part.script) if option)
+    script = script_of(core.part)
     commands = [f"read_verilog {NAME}.v", f"hierarchy -check -top {NAME}", f"{script} -top {NAME}", "autoname"]
     # The core in place of the black box that stood for it.
     commands += [f"delete ={core.top}", "read_json core.json", f"hierarchy -top {NAME}", "flatten"]
@@ -42,12 +38,13 @@ def in_harness(core: Netlist, folder: Path, *, say: Say = on_stderr) -> Path:
 
 
 def harness_pins(part: Part, folder: Path) -> Path | None:
-    """A pin file for the harness' three ports, for families where nextpnr wants one."""
-    if part.target not in SITE:
+    """A pin file for the harness' three ports, for parts where nextpnr wants every port at a pin."""
+    if not part.sites:
         return None
-    suffix, line = SITE[part.target]
-    path = folder / f"{NAME}.{suffix}"
-    path.write_text("".join(line.format(port=port, site=site) for port, site in zip(PORTS, part.sites, strict=True)))
+    pin_file = family_of(part).pin_file
+    path = folder / f"{NAME}.{pin_file.suffix}"
+    sites = zip(PORTS, part.sites, strict=True)
+    path.write_text("".join(pin_file.line.format(port=port, site=site) for port, site in sites))
     return path
 
 

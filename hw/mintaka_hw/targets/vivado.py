@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mintaka_hw.implement.board import Board
 from mintaka_hw.quoting import tcl_comment, tcl_word
+from mintaka_hw.targets.family import Project
 
 HEADER = """# {what}
 # Written by Mintaka, which has not run it: Vivado is no part of its tools. Usage:
@@ -14,17 +14,15 @@ set here [file dirname [file normalize [info script]]]
 """
 
 
-def project_script(board: Board, name: str, top: str, files: Sequence[str], pins: str) -> str:
-    """The Tcl of a project: synthesis, placement, routing, bitstream and reports.
-
-    name : of the script. files, pins : relative to it.
-    """
+def project_script(project: Project, name: str) -> str:
+    """The Tcl of a project, in a script of that name: synthesis, placement, routing, bitstream and reports."""
+    top = project.top
     return (
-        HEADER.format(what=f"{top} on {tcl_comment(board.name)}: from Verilog to {top}.bit", name=name)
+        HEADER.format(what=f"{top} on {tcl_comment(project.board)}: from Verilog to {top}.bit", name=name)
         + f"""
-create_project {top} $here/project -part {tcl_word(board.order)} -force
-add_files -norecurse {_listed(files)}
-add_files -fileset constrs_1 -norecurse [list $here/{tcl_word(pins)}]
+create_project {top} $here/project -part {tcl_word(project.order)} -force
+add_files -norecurse {_listed(project.files)}
+add_files -fileset constrs_1 -norecurse [list $here/{tcl_word(project.pins)}]
 set_property top {top} [current_fileset]
 update_compile_order -fileset sources_1
 
@@ -38,23 +36,24 @@ report_utilization -hierarchical -file $here/{top}_utilization.txt
 foreach kind {{setup hold}} {{
   set slack [get_property SLACK [get_timing_paths -max_paths 1 -$kind]]
   if {{$slack eq ""}} {{ error "Vivado timed no path ($kind)" }}
-  if {{$slack < 0}} {{ error "{board.clock.hz} Hz is missed by [expr {{-$slack}}] ns ($kind): no {top}.bit" }}
+  if {{$slack < 0}} {{ error "{project.clock_hz} Hz is missed by [expr {{-$slack}}] ns ($kind): no {top}.bit" }}
 }}
 file copy -force $here/project/{top}.runs/impl_1/{top}.bit $here/{top}.bit
 """
     )
 
 
-def ip_script(board: Board, name: str, top: str, files: Sequence[str]) -> str:
-    """The Tcl that packages the design with `--host axi` as an IP for block designs.
+def ip_script(project: Project, name: str) -> str:
+    """The Tcl, in a script of that name, that packages the design with `--host axi` as an IP for block designs.
 
-    name : of the script. files : relative to it. The interfaces' names are those of `mintaka_hw.host.axi`.
+    The interfaces' names are those of `mintaka_hw.host.axi`.
     """
+    top = project.ip_top
     return (
         HEADER.format(what=f"{top} as an IP: AXI4-Stream in and out, AXI4-Lite registers, interrupt", name=name)
         + f"""
-create_project {top}_ip $here/project_ip -part {tcl_word(board.order)} -force
-add_files -norecurse {_listed(files)}
+create_project {top}_ip $here/project_ip -part {tcl_word(project.order)} -force
+add_files -norecurse {_listed(project.ip_files)}
 set_property top {top} [current_fileset]
 update_compile_order -fileset sources_1
 

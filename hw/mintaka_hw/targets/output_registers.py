@@ -7,13 +7,9 @@ the cycle, and the slow output of the RAM's array no longer crosses the fabric.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
-
-from mintaka.artifact.whole import write_whole
 
 # Ports by kind of RAM: data outputs, clock, its polarity; of their register the enable, reset and mode.
 RAMS = {
@@ -26,13 +22,9 @@ RAMS = {
 Cell = dict[str, Any]
 
 
-def use_output_registers(netlist: Path) -> int:
+def use_output_registers(design: dict[str, Any]) -> int:
     """Rewrite a netlist of Yosys (JSON) in place; the number of RAM ports whose register is used now."""
-    design = json.loads(netlist.read_text())
-    moved = sum(_in_module(module) for module in design["modules"].values())
-    if moved:
-        write_whole(netlist, json.dumps(design).encode())
-    return moved
+    return sum(_in_module(module) for module in design["modules"].values())
 
 
 def _in_module(module: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.tools import Say, on_stderr
 from mintaka_hw.implement.yosys import STAT, run_yosys
 from mintaka_hw.quoting import yosys_path
+from mintaka_hw.targets.asic import FAMILY
 
 MEMORY = "$mem_v2"
 NAND2 = 4  # transistors; one gate equivalent
@@ -102,7 +103,7 @@ def to_gates(
     commands = [f"read_verilog {yosys_path(path, folder)}" for path in files]
     commands += [
         f"hierarchy -check -top {top}",
-        f"synth -flatten -top {top} -run begin:fine",
+        f"{FAMILY.synthesis.script} -top {top} -run begin:fine",
         "setattr -unset init a:init",
     ]
     commands += ["opt -fast -full", "opt -undriven -fine", "techmap", "opt -fast"]
