@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from handmade import neuron_network
 from strategies import random_inputs
 
 from mintaka.artifact import Result, run
-from mintaka.artifact.compare import FIELDS, Counts, compare, shown, trace_of, unequal
+from mintaka.artifact.compare import COUNTED, FIELDS, Counts, compare, shown, trace_of, unequal
 
 NETWORK = neuron_network(seed=6)  # conv1 is LIF, conv2 CUBA-LIF, the head counts spikes
 EXPECTED = run(NETWORK, random_inputs(NETWORK, 3, seed=1), trace=True)
@@ -43,7 +43,12 @@ def test_every_value_of_every_field_counts(layer: str, field: str) -> None:
     assert found.first.neuron == np.prod(values[field].shape[2:]) - 1
     wrong = {symbol for symbol, value in found.first.expected.items() if found.first.actual[symbol] != value}
     assert wrong == {{"k": "K", "s": "s", "u": "U", "j": "Js"}[field]}
-    assert found.counts.samples == 2
+    right = compare(EXPECTED, EXPECTED, "head", traces=True).counts
+    assert asdict(right + found.counts) == {
+        **{name: 2 * number for name, number in asdict(right).items()},
+        "samples": 3 + 2,
+        COUNTED[field]: 2 * getattr(right, COUNTED[field]) - 1,
+    }
     assert compare(EXPECTED, other, "head", traces=True).differences == 1
 
 

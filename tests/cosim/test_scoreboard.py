@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cosim.small import CODED, DIRECT, NEURONS
+from handmade import dense_network, with_margins
+from strategies import random_inputs
 
-from mintaka.artifact import LeakTerm, run
+from mintaka.artifact import LeakTerm, Network, run
+from mintaka.artifact.compare import shown
 from mintaka_cosim.bench import NO_STALLS, Difference, cosim, cosim_design
 from mintaka_cosim.bench.job import Job
 from mintaka_cosim.bench.scoreboard import MismatchError, Scoreboard
-from mintaka_hw.plan import make_plan
+from mintaka_hw.plan import Lanes, make_plan
 from mintaka_hw.rtl import layer, lif
 from mintaka_hw.verilog import generate
 
@@ -124,21 +127,24 @@ def test_the_fast_bench_catches_a_flipped_compare(tmp_path: Path) -> None:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    plan = make_plan(DIRECT.network, DIRECT.lanes)
+    return job_of(DIRECT.network, DIRECT.lanes, DIRECT.inputs(2), tmp_path)
+
+
+def job_of(network: Network, lanes: Lanes, x: np.ndarray, tmp_path: Path) -> Job:
+    plan = make_plan(network, lanes)
     design = generate(plan, tmp_path, taps=True)
-    expected = run(DIRECT.network, DIRECT.inputs(2), trace=True)
+    expected = run(network, x, trace=True)
     empty = np.zeros((2, 1, 1), np.uint32)
     return Job(
         tmp_path, design.info, 0, NO_STALLS, 10, empty, expected.trace, expected.logits, expected.steps, expected.sops
     )  # the chunk begins at sample 10
 
 
-def group(job: Job, sample: int, step: int, number: int) -> dict[str, list[int]]:
-    """The right values of hidden1's group; padding lanes hold something else."""
-    trace = job.traces["hidden1"]
-    layer = job.layer("hidden1")
+def group(job: Job, sample: int, step: int, number: int, name: str = "hidden1") -> dict[str, list[int]]:
+    """The right values of a dense layer's group; padding lanes hold something else."""
+    layer = job.layer(name)
     part = slice(number * layer.lanes, (number + 1) * layer.lanes)
-    values = {name: getattr(trace, name)[sample, step, part].tolist() for name in ("k", "s", "u")}
+    values = {field: rows[sample, step, part].tolist() for field, rows in shown(job.traces[name]).items()}
     return {name: row + [99] * (layer.lanes - len(row)) for name, row in values.items()}
 
 
@@ -197,6 +203,54 @@ def test_wrong_counters_logits_classes_and_ends_are_named(job: Job) -> None:
             board.logit(logits[-1], klass)
     assert (board.counts.samples, board.counts.logits) == (1, 6)
     assert not board.complete
+
+
+def results(board: Scoreboard, job: Job, sample: int) -> None:
+    """A sample's right counters and logits."""
+    for name, sops in job.sops.items():
+        board.counted(name, int(sops[sample]))
+    *others, last = job.logits[sample].tolist()
+    for value in others:
+        board.logit(value, None)
+    board.logit(last, int(np.argmax(job.logits[sample])))
+
+
+def test_it_is_complete_with_the_last_of_everything(job: Job) -> None:
+    board = Scoreboard(job, 1)
+    steps = job.layout.time_steps
+    places = [(n.name, step, g) for n in job.layout.tapped for step in range(steps) for g in range(n.groups)]
+    results(board, job, 0)
+    for name, step, number in places:
+        assert not board.complete
+        board.tap(name, group(job, 0, step, number, name))
+    assert board.complete
+    counting = Scoreboard(job, 1)
+    for name, step, number in places:
+        counting.tap(name, group(job, 0, step, number, name))
+    assert not counting.complete
+
+
+def test_samples_that_stop_early(tmp_path: Path) -> None:
+    """Their number of steps is compared, and so is how far every layer has come where the design starts anew."""
+    network = dense_network([6, 4, 3], time_steps=3)
+    x = random_inputs(network, 12, seed=1)
+    network = with_margins(network, x)
+    job = job_of(network, 2, x, tmp_path)
+    taken = int(job.steps[0])
+    board = Scoreboard(job, 1)
+    results(board, job, 0)
+    for steps in (taken - 1, taken + 1):
+        with pytest.raises(MismatchError, match=f"expected steps = {taken}; the hardware has steps = {steps}$"):
+            board.stopped(steps)
+    board.stopped(taken)
+    places = [(n.name, step, g) for n in job.layout.tapped for step in range(taken) for g in range(n.groups)]
+    for name, step, number in places:
+        with pytest.raises(MismatchError, match=f"expected steps = {taken}; the hardware has steps = "):
+            board.restarted()
+        board.tap(name, group(job, 0, step, number, name))
+    assert not board.complete
+    board.restarted()
+    assert board.complete
 
 
 def test_a_difference_reads_as_a_sentence() -> None:
