@@ -323,7 +323,6 @@ class _Engine:
         sops, spikes, traces = {}, {}, {}
         logits, steps = self._logits()
         if self.exits:
-            self.totals.clear()
             self.active = torch.from_numpy(np.arange(network.time_steps)[:, None] < steps)
         for name, stage in self.stages.items():
             if stage.node.has_synapses:
