@@ -42,7 +42,7 @@ from mintaka_hw.plan.layer import DECODE, LIST_SLOTS, PIPELINE
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted([*ROOT.glob("docs/*.md"), *(ROOT / f"{name}.md" for name in ("README", "SECURITY", "CHANGELOG"))])
 
 
 def blocks(page: Path, language: str) -> list[str]:
