@@ -45,8 +45,8 @@ test: $(STAMP) lint ## lint and all tests (under 20 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
 
 .PHONY: test-long
-test-long: $(STAMP) ## long sweeps: the full MNIST test set through the Verilog
-	MINTAKA_LONG=1 $(BIN)/pytest -m long -n 0 -s tests/cosim
+test-long: $(STAMP) ## long sweeps: the full MNIST test set through the Verilog; 10,000 damaged files of each kind
+	MINTAKA_LONG=1 $(BIN)/pytest -m long -n 0 -s tests/cosim tests/hostile
 
 N ?= 1000
 SEED ?= 1
@@ -58,6 +58,11 @@ BUGS ?=
 .PHONY: mutants
 mutants: $(STAMP) ## plant the bugs of tests/mutants, one at a time; a test must notice each (BUGS="rtl host"; can be stopped and resumed)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m mutants.run --jobs $(JOBS) $(BUGS)
+
+KINDS ?=
+.PHONY: fuzz-files
+fuzz-files: $(STAMP) ## N damaged and hostile files of each kind that is read (N=10000 SEED=1 KINDS="npz,artifact")
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m hostile $(if $(filter-out file,$(origin N)),-n $(N)) --seed $(SEED) --kinds "$(KINDS)"
 
 PROOFS ?=
 .PHONY: formal

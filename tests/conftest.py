@@ -1,5 +1,5 @@
-"""Hypothesis profiles: "ci" gives the same examples on every machine, "first" stops at the first that fails, "long"
-looks much further.
+"""Long sweeps only when asked for. Hypothesis profiles: "ci" gives the same examples on every machine, "first" stops at
+the first that fails, "long" looks much further.
 
 MINTAKA_HYPOTHESIS=long .venv/bin/pytest tests/contract
 """
@@ -7,8 +7,10 @@ MINTAKA_HYPOTHESIS=long .venv/bin/pytest tests/contract
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+LONG = "MINTAKA_LONG"
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, suppress_health_check=SLOW)
@@ -20,3 +22,15 @@ settings.load_profile(os.environ.get("MINTAKA_HYPOTHESIS", "ci"))
 # start: the tests that interrupt one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: a long sweep, run by `make test-long`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` does not collect long sweeps at all; `make test-long` asks for them by name."""
+    if not os.environ.get(LONG):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]

@@ -1,4 +1,4 @@
-"""One build cache and one copy of each design for all workers of a run; long sweeps only when asked for."""
+"""One build cache and one copy of each design for all workers of a run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,9 @@ import pytest
 from mintaka.artifact.whole import write_whole
 from mintaka_hw.plan import Plan
 
-LONG = "MINTAKA_LONG"
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: a long sweep, run by `make test-long`")
     config.addinivalue_line("markers", "breaks_rtl: patches RTL, so that its designs are generated anew and not kept")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`make test` does not collect long sweeps at all; `make test-long` asks for them by name."""
-    if not os.environ.get(LONG):
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,10 +7,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
+from mintaka.artifact.strict_json import read_object
 from mintaka.artifact.whole import write_whole
 
+T = TypeVar("T")
 FIGURES, HARDWARE, SYNTHESIS, REFUSED = "figures.json", "hardware.json", "synthesis.json", "refused.json"
 
 
@@ -67,6 +71,20 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Why the method cannot work on the data."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Unbuilt:
+    """In the place of `Hardware`: why there is none."""
+
+    unbuilt: str
+
+
+@dataclass(frozen=True)
 class Point:
     """One method with one seed.
 
@@ -91,31 +109,28 @@ def store(path: Path, key: str, values: dict[str, Any]) -> None:
     write_whole(path, (json.dumps({"key": key, "values": values}, indent=1) + "\n").encode())
 
 
-def stored(path: Path, key: str) -> dict[str, Any] | None:
-    """What was stored for the same key; None where there is nothing, or something else."""
+def stored(path: Path, key: str, kind: type[T]) -> T | None:
+    """What was stored for the same key; None where there is nothing, or something else than a `kind`."""
     try:
-        found = json.loads(path.read_text())
-        return dict(found["values"]) if found["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = read_object(path)
+        return TypeAdapter(kind).validate_python(found["values"]) if found["key"] == key else None
+    except (OSError, ValueError, KeyError):
         return None
 
 
 def load_point(folder: Path, key: str, seed: int) -> Point | None:
     """What a run's folder holds for `key`; None where nothing was measured."""
-    refused = stored(folder / REFUSED, key)
+    refused = stored(folder / REFUSED, key, Refused)
     if refused is not None:
-        return Point(seed, refused=str(refused["sentence"]))
-    values = stored(folder / FIGURES, key)
-    if values is None:
+        return Point(seed, refused=refused.sentence)
+    figures = stored(folder / FIGURES, key, Figures)
+    if figures is None:
         return None
-    exits = tuple((loss, steps, accuracy) for loss, steps, accuracy in values["exits"])
-    figures = Figures(**{**values, "widths": tuple(values["widths"]), "exits": exits})
-    built = stored(folder / HARDWARE, figures.artifact)
-    if built is None or "unbuilt" in built:
-        return Point(seed, figures, unbuilt=None if built is None else str(built["unbuilt"]))
-    hardware = Hardware(**built)
-    cells = stored(folder / SYNTHESIS, hardware.design)
-    return Point(seed, figures, hardware, None if cells is None else Synthesis(**cells))
+    hardware = stored(folder / HARDWARE, figures.artifact, Hardware)
+    if hardware is None:
+        unbuilt = stored(folder / HARDWARE, figures.artifact, Unbuilt)
+        return Point(seed, figures, unbuilt=None if unbuilt is None else unbuilt.unbuilt)
+    return Point(seed, figures, hardware, stored(folder / SYNTHESIS, hardware.design, Synthesis))
 
 
 def mean(points: Sequence[Point], figure: Callable[[Figures], float]) -> float:

@@ -100,8 +100,8 @@ def train_and_measure(job: Job, say: Say) -> None:
         return
     (job.folder / REFUSED).unlink(missing_ok=True)
     network = load(job.folder / ARTIFACT)
-    known = stored(job.folder / FIGURES, key)
-    if known is None or known["artifact"] != content_hash(network):
+    known = stored(job.folder / FIGURES, key, Figures)
+    if known is None or known.artifact != content_hash(network):
         say("measuring")
         dataset = load_data(recipe, job.data_root)
         store(job.folder / FIGURES, key, asdict(_software(trained, recipe, network, dataset)))
@@ -116,8 +116,8 @@ def simulate(job: Job, say: Say) -> None:
         if found is None:
             return
         plan, design, name = found
-        known = stored(job.folder / HARDWARE, plan.artifact_hash)
-        if known is not None and (known.get("design"), known.get("samples")) == (name, job.data.samples):
+        known = stored(job.folder / HARDWARE, plan.artifact_hash, Hardware)
+        if known is not None and (known.design, known.samples) == (name, job.data.samples):
             return
         say("simulating")
         dataset = load_data(job.recipe, job.data_root)
@@ -133,7 +133,7 @@ def synthesize(job: Job, say: Say) -> None:
         if found is None:
             return
         _, design, name = found
-        if stored(job.folder / SYNTHESIS, name) is None:
+        if stored(job.folder / SYNTHESIS, name, Synthesis) is None:
             say("synthesizing")
             family = find_family(FAMILY)
             counted = cells(design.verilog.parent, design.verilog.name, design.top, family.synthesis.script)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mintaka.artifact import ArtifactError
-from mintaka.artifact.strict_json import check_containers
+from mintaka.artifact.strict_json import read_object
 from mintaka_cosim.report.model import ReportError
 
-MAX_BYTES = 2**24
-MAX_CONTAINERS = 2**18
 LARGEST = 1e15  # number of a file
 
 Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
@@ -133,29 +129,10 @@ def _checked(path: Path, found: dict[str, Any], form: type[_Part], again: str) -
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """An object with finite numbers, of at most MAX_BYTES. Raises ReportError."""
+    """An object with finite numbers. Raises ReportError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ReportError(f"{path} has more than {MAX_BYTES:,} bytes: make it again")
-        check_containers(data, MAX_CONTAINERS)
-        found = json.loads(data.decode("utf-8"), parse_constant=_refused, parse_float=_finite)
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, ReportError):
-            raise
-        reason = f" ({error})" if isinstance(error, ArtifactError) else ""
-        raise ReportError(f"{path} is not readable JSON{reason}: make it again") from None
-    if not isinstance(found, dict):
-        raise ReportError(f"{path} is not a JSON object: make it again")
-    return found
-
-
-def _refused(text: str) -> float:
-    raise ValueError(f"{text} is no number in JSON")
-
-
-def _finite(text: str) -> float:
-    """A number so large that it becomes infinite could not be written again."""
-    value = float(text)
-    return value if isfinite(value) else _refused(text)
+        return read_object(path)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read ({(error.strerror or '').lower()}): make it again") from None
+    except ArtifactError as error:
+        raise ReportError(f"{path} is not readable JSON ({error}): make it again") from None

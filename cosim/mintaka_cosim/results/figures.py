@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from mintaka.artifact import Network, content_hash, encode, load, run
 from mintaka.artifact.compare import Compared, Counts, compare
+from mintaka.artifact.strict_json import read_object
 from mintaka.artifact.whole import write_whole
 from mintaka.data import Dataset
 from mintaka.snn.fast import run_fast
@@ -93,9 +95,8 @@ class RunFigures:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> RunFigures:
-        layers = tuple(LayerFigures(**layer) for layer in values["layers"])
-        lists = {name: tuple(values[name]) for name in ("weight_bits", "membrane_bits")}
-        return RunFigures(**{**values, **lists, "layers": layers, "compared": Counts(**values["compared"])})
+        """Raises ValueError where the values are others."""
+        return TypeAdapter(RunFigures).validate_python(values)
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,9 @@ def _key(design: Design, dataset: Dataset, samples: int) -> str:
 
 def _stored(store: Path, key: str) -> RunFigures | None:
     try:
-        stored = json.loads(store.read_text())
+        stored = read_object(store)
         return RunFigures.from_json(stored["figures"]) if stored["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError):
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from mintaka.artifact.bounded import read_bounded
 from mintaka.artifact.toml import read_toml
 from mintaka.errors import MintakaError
 from mintaka_hw.targets import families, find_family
@@ -178,16 +179,15 @@ def _check(board: Board, path: Path) -> None:
 def _pin_text(board: Board, path: Path, statement: re.Pattern[str] | None) -> str:
     """The pin file's content. statement : the only lines there may be, so that nothing in it acts."""
     try:
-        with board.pins.open("rb") as file:
-            data = file.read(MAX_PIN_FILE + 1)
+        data = read_bounded(board.pins, MAX_PIN_FILE)
     except OSError as error:
         raise BoardError(f"{path}: pin_file: {board.pins} cannot be read ({error.strerror})") from None
+    if data is None:
+        raise BoardError(f"{board.pins} has more than {MAX_PIN_FILE:,} bytes")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise BoardError(f"{board.pins} is no text in UTF-8") from None
-    if len(data) > MAX_PIN_FILE:
-        raise BoardError(f"{board.pins} has more than {MAX_PIN_FILE:,} bytes")
     if statement is not None:
         for number, line in enumerate(text.split("\n"), 1):  # where Tcl ends a line, and nowhere else
             bare = line.strip(" \t\r")

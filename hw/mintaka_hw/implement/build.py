@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mintaka.artifact import Network
+from mintaka.artifact.strict_json import read_object
 from mintaka.artifact.whole import write_whole
 from mintaka_hw.implement.board import BITSTREAM, Board, BoardError
 from mintaka_hw.implement.board_design import BoardDesign, generate_board
@@ -163,9 +164,9 @@ def build_board(
 def _remove_products(out_dir: Path) -> None:
     """What an earlier build says it made: beside a build that fails, nobody is to load it for the new one."""
     try:
-        earlier = json.loads((out_dir / REPORT).read_text())
+        earlier = read_object(out_dir / REPORT)
         names = [earlier["bitstream"], *earlier["scripts"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return
     for name in names:  # and nothing else that such a file may name
         if isinstance(name, str) and _is_product(name):

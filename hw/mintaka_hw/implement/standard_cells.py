@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mintaka.artifact.bounded import read_bounded
 from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.tools import Say, on_stderr
 from mintaka_hw.implement.yosys import STAT, run_yosys
@@ -17,6 +18,7 @@ from mintaka_hw.quoting import yosys_path
 from mintaka_hw.targets.asic import FAMILY
 
 MEMORY = "$mem_v2"
+MAX_LIBERTY = 2**27
 NAND2 = 4  # transistors; one gate equivalent
 ABC_SCRIPT, ABC_STATS = "abc.script", "stats.txt"  # ABC chooses the second name
 # Yosys' own script for Liberty files, and at its end the static timing (stime) into a file: what it prints is lost.
@@ -69,9 +71,12 @@ class Gates:
 def check_liberty(path: Path) -> None:
     """Raise SynthesisError where the file is missing or is no library of cells."""
     try:
-        text = path.read_text(errors="replace")
+        data = read_bounded(path, MAX_LIBERTY)
     except OSError as error:
         raise SynthesisError(f"Liberty file {path}: {(error.strerror or 'not readable').lower()}") from None
+    if data is None:
+        raise SynthesisError(f"Liberty file {path} has more than {MAX_LIBERTY:,} bytes")
+    text = data.decode("utf-8", "replace")
     if not re.search(r"\blibrary\s*\(", text) or not re.search(r"\bcell\s*\(", text):
         raise SynthesisError(
             f"Liberty file {path} holds no cells: a text with library (...) {{ cell (...) }} is wanted"
@@ -86,7 +91,7 @@ def cell_areas(text: str) -> dict[str, float]:
     cells = re.split(r"\bcell\s*\(\s*\"?([^\")]+?)\"?\s*\)\s*\{", text)[1:]  # name, content, name, content...
     found = {}
     for name, content in zip(cells[::2], cells[1::2], strict=True):
-        area = re.search(r"\barea\s*:\s*\"?([0-9.]+(?:[eE][-+]?[0-9]+)?)\"?\s*[;\n]", content)
+        area = re.search(r"\barea\s*:\s*\"?((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\"?\s*[;\n]", content)
         if area:
             found[name] = float(area[1])
     return found

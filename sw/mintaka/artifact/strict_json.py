@@ -1,17 +1,23 @@
-"""JSON as an artifact has it: bounded in size and depth, every key once, every number finite."""
+"""JSON as an artifact has it: bounded in size and depth, every key once, every number finite; and JSON files."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
+from mintaka.artifact.bounded import read_bounded
 from mintaka.artifact.errors import ArtifactError
 
 MAX_CHARACTERS = 2**22
 MAX_DEPTH = 32
 MAX_CONTAINERS = 2**17  # objects and lists, each of which takes far more memory than characters
 MAX_DIGITS = 20
+MAX_FILE_BYTES = 2**24
+MAX_FILE_CONTAINERS = 2**18
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -31,6 +37,27 @@ def parse(text: str) -> dict[str, Any]:
         raise ArtifactError("its document is not a JSON object")
     _check_depth(document)
     return document
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that was written for this program, by whomever. Its numbers are finite.
+
+    Raises OSError where it is no file that can be read, ArtifactError where it holds something else or more than the
+    limits above.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    data = read_bounded(path, MAX_FILE_BYTES)
+    if data is None:
+        raise ArtifactError(f"it has more than {MAX_FILE_BYTES:,} bytes")
+    check_containers(data, MAX_FILE_CONTAINERS)
+    try:
+        found = json.loads(data.decode("utf-8"), parse_float=_real, parse_constant=_real)
+    except (ValueError, RecursionError):
+        raise ArtifactError("it is no valid JSON") from None
+    if not isinstance(found, dict):
+        raise ArtifactError("it is no JSON object")
+    return found
 
 
 def check_containers(text: str | bytes, most: int) -> None:

@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from mintaka.artifact.bounded import read_bounded
+
 MAX_BYTES = 2**20
 LINE = re.compile(r"\(at line (\d+)")
 KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
@@ -20,11 +22,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     no TOML.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bounded(path, MAX_BYTES)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {(error.strerror or type(error).__name__).lower()}") from None
-    if len(data) > MAX_BYTES:
+    if data is None:
         raise ValueError(f"{path} is no TOML file for people: it has more than {MAX_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mintaka.artifact.bounded import read_bounded
 from mintaka.data.errors import DataError
 
 UNSIGNED_BYTES = 0x08
@@ -23,16 +24,21 @@ def read_checked(path: Path, sha256: str) -> bytes:
     Raises DataError where it cannot be read or its (uncompressed) sha256 is another.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = _unpacked(path) if path.suffix == ".gz" else read_bounded(path, MAX_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): delete it and fetch the data set again") from None
-    if len(data) > MAX_BYTES:
+    if data is None:
         raise DataError(f"{path} has more than {MAX_BYTES:,} bytes, unpacked: delete it and fetch again")
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise DataError(f"{path} has the sha256 {found[:12]}..., not {sha256[:12]}...: delete it and fetch again")
     return data
+
+
+def _unpacked(path: Path) -> bytes | None:
+    with gzip.open(path) as file:
+        data = file.read(MAX_BYTES + 1)
+    return data if len(data) <= MAX_BYTES else None
 
 
 def parse(data: bytes) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ def read_npz(path: Path | str, required: Sequence[str], optional: Sequence[str] 
             if raw.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise DataError(f"{path} is an .npy file, a single array; an .npz with {_listed(required)} is needed")
             room = FREE_BYTES + MAX_GROWTH * _disk_bytes(raw)
-            with zipfile.ZipFile(_Bounded(raw)) as archive:
+            with zipfile.ZipFile(Bounded(raw)) as archive:
                 members = _members(path, archive)
                 for name in required:
                     if name not in members:
@@ -58,7 +59,7 @@ def read_npz(path: Path | str, required: Sequence[str], optional: Sequence[str] 
         raise DataError(f"{path} is no intact .npz file ({said[0]:.100})") from None
 
 
-class _Bounded(io.RawIOBase):
+class Bounded(io.RawIOBase):
     """A file that is read in pieces of a limited size: zipfile would read a directory of gigabytes at once."""
 
     def __init__(self, raw: IO[bytes]):
@@ -120,6 +121,8 @@ def _read(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo
             raise DataError(f"{where} is damaged: its header does not fit its length")
         values = np.empty(prod(shape), dtype)
         _fill(values, member)
+    if dtype.kind == "U" and _code_points(values).max(initial=0) > sys.maxunicode:
+        raise DataError(f"{where} is damaged: it holds what are no characters")
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
 
 
@@ -149,6 +152,12 @@ def _fill(values: np.ndarray, member: IO[bytes]) -> None:
         room[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
         done += len(piece)
     member.read(1)
+
+
+def _code_points(values: np.ndarray) -> np.ndarray:
+    """Of an array of text. numpy makes no text of those that are none, and says so in a SystemError."""
+    number = np.dtype(np.uint32).newbyteorder(values.dtype.byteorder)
+    return values.view(number) if values.nbytes else np.zeros(0, number)
 
 
 def _listed(names: Sequence[str]) -> str:

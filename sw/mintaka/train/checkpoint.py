@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from mintaka.artifact.bounded import read_bounded
 from mintaka.artifact.whole import write_whole
 from mintaka.train.errors import TrainError
 from mintaka.train.history import Epoch, float_accuracy
@@ -74,11 +75,10 @@ def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
+        data = read_bounded(path, MAX_BYTES)
     except OSError as error:
         raise TrainError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
+    if data is None:
         raise TrainError(f"{path} is no checkpoint: it has more than {MAX_BYTES:,} bytes: {ADVICE}")
     try:
         _check_archive(data)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from mintaka.artifact.strict_json import read_object
 from mintaka.train.errors import TrainError
 
 try:
@@ -71,7 +72,7 @@ def _open(path: Path) -> int | None:
 def _owner(path: Path) -> str:
     """Who holds the lock, as far as that can be read."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_object(path)
         return f"process {about['pid']} on {about['host']} ({about['what']}, since {about['since']})"
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, KeyError):
         return "another process"

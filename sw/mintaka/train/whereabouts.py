@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mintaka.artifact.strict_json import read_object
 from mintaka.artifact.whole import write_whole
 from mintaka.data import DATASETS, DataError, Dataset, data_file, data_root, status
 from mintaka.train.data import load_data
@@ -52,11 +53,13 @@ def note(folder: Path, dataset: str, root: Path | str | None) -> None:
 
 
 def noted(folder: Path) -> list[Path]:
-    """Where the data of the run in `folder` were, and where they are if both have moved together."""
+    """Where the data of the run in `folder` were, and where they are if both have moved together; as far as there is
+    anything."""
     try:
-        form = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return [Path(form["absolute"]), folder.resolve() / form["relative"]]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        form = read_object(folder / FILE)
+        places = [Path(form["absolute"]), folder.resolve() / form["relative"]]
+        return [place for place in places if place.exists()]  # of a name that is too long it cannot even be said
+    except (OSError, ValueError, TypeError, KeyError):
         return []
 
 
