@@ -26,6 +26,10 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
         (b"name = ", "is no TOML file: invalid value (at end of document)"),
         (b"name = \xff", "its bytes are no UTF-8 (at byte 7)"),
         (b"x = " + b"[" * 5000 + b"]" * 5000, "its values are nested too deeply"),
+        (b"x = " + b"9" * 5000, "is no TOML file for people: a number in it has too many digits"),
+        (b"a." * 500_000 + b"a = 1", "is no TOML file for people: a key in it has more than 64 parts"),
+        (b"['a' . " + b'"b c".' * 64 + b"a]", "a key in it has more than 64 parts"),
+        (b"x = {" + b"a ." * 64 + b"a = 1}", "a key in it has more than 64 parts"),
         (b"#" * (MAX_BYTES + 1), "it has more than 1,048,576 bytes"),
     ],
 )
@@ -36,6 +40,18 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, data: bytes, mess
         read_toml(path)
     assert str(caught.value).startswith(f"{path} ")
     assert "\n" not in str(caught.value)
+
+
+def test_long_keys_and_texts_with_dots_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    for text in (
+        "a." * 63 + "a = 1",
+        f"x = [{'0.5, ' * 1000}]",
+        f"x = '{'a. ' * 50}{'.' * 1000}'",
+        "x = '../../../y.z'",
+    ):
+        path.write_text(text)
+        assert read_toml(path)
 
 
 def test_a_folder_is_no_toml_file(tmp_path: Path) -> None:

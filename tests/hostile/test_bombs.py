@@ -110,6 +110,14 @@ def test_notes_that_are_none_are_passed_over(name: str, kind: str, tmp_path: Pat
     assert judged(NOTES[name], path).read == 1
 
 
+def test_keys_without_end(tmp_path: Path) -> None:
+    """Python's parser takes a second for the first ten thousand parts, and four times as long for twice as many."""
+    path = tmp_path / "recipe.toml"
+    path.write_text("a." * 500_000 + "a = 1")
+    for read in (load_recipe, lambda path: load_board(str(path))):
+        assert judged(read, path).refused == 1
+
+
 def test_images_without_end(tmp_path: Path) -> None:
     head = b"\0\0\x08\x01" + struct.pack(">I", PACKED)
     assert judged(lambda path: read_checked(path, ""), zeros(tmp_path / "images.gz", PACKED, head)).refused == 1

@@ -150,7 +150,7 @@ def load_board(name: str) -> Board:
         board = BoardFile.model_validate(form)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(f"{part!s:.60}" for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
         raise BoardError(f"{path}: {where}: {said[:1].lower()}{said[1:]}") from None
     pins = path.parent / board.pin_file

@@ -10,6 +10,9 @@ from typing import Any
 from mintaka.artifact.bounded import read_bounded
 
 MAX_BYTES = 2**20
+MAX_PARTS = 64  # of a dotted key
+PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
+MANY_PARTS = re.compile(rf"(?<![\w-])(?:{PART}){{{MAX_PARTS}}}")
 LINE = re.compile(r"\(at line (\d+)")
 KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
 TABLE = re.compile(r"Cannot declare \((.*?),?\) twice")
@@ -28,14 +31,27 @@ def read_toml(path: Path) -> dict[str, Any]:
     if data is None:
         raise ValueError(f"{path} is no TOML file for people: it has more than {MAX_BYTES:,} bytes")
     try:
-        text = data.decode("utf-8-sig")
-        return tomllib.loads(text)
+        return parse_toml(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no TOML file: its bytes are no UTF-8 (at byte {error.start:,})") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML file{error}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML text. Raises ValueError with what is wrong, to be put behind "this is no TOML file"."""
+    if len(text) > MAX_BYTES:
+        raise ValueError(f" for people: it has more than {MAX_BYTES:,} characters")
+    if MANY_PARTS.search(text):  # each of which costs the parser as much as all before it
+        raise ValueError(f" for people: a key in it has more than {MAX_PARTS} parts")
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is no TOML file: {_reason(str(error), text)}") from None
+        raise ValueError(f": {_reason(str(error), text)}") from None
+    except ValueError:
+        raise ValueError(" for people: a number in it has too many digits") from None
     except RecursionError:
-        raise ValueError(f"{path} is no TOML file for people: its values are nested too deeply") from None
+        raise ValueError(" for people: its values are nested too deeply") from None
 
 
 def _reason(message: str, text: str) -> str:

@@ -6,7 +6,6 @@ import io
 import math
 import pickletools
 import re
-import tomllib
 import zipfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from mintaka.artifact.bounded import read_bounded
+from mintaka.artifact.toml import parse_toml
 from mintaka.artifact.whole import write_whole
 from mintaka.train.errors import TrainError
 from mintaka.train.history import Epoch, float_accuracy
@@ -138,7 +138,7 @@ def _checkpoint(form: dict[str, Any]) -> Checkpoint:
     history = [_epoch(row) for row in _typed(form, "history", list)]
     known = form.get("float_accuracy", float_accuracy(history))  # older ones have none
     found = Checkpoint(
-        recipe=recorded(parse_recipe(tomllib.loads(_typed(form, "recipe", str)))),
+        recipe=recorded(parse_recipe(parse_toml(_typed(form, "recipe", str)))),
         data=_typed(form, "data", str),
         phase=_typed(form, "phase", str),
         done=_typed(form, "done", int),

@@ -100,7 +100,10 @@ def load_recipe(path: Path | str) -> Recipe:
     if file is None:
         return recipe
     places = (path.parent / file, *(place for place in noted(path.parent) if place.name == file.name))
-    return recipe.model_copy(update={"dataset": str(next(filter(Path.is_file, places), file))})
+    try:
+        return recipe.model_copy(update={"dataset": str(next(filter(Path.is_file, places), file))})
+    except OSError as error:
+        raise RecipeError(f"{path}: 'dataset' is {recipe.dataset!r:.60}: {(error.strerror or '').lower()}") from None
 
 
 def parse_recipe(form: dict[str, Any]) -> Recipe:
@@ -199,7 +202,7 @@ def _refuse_unknown(form: dict[str, Any], model: type[BaseModel], prefix: str) -
     known = [field.alias or name for name, field in model.model_fields.items()]
     for key in form:
         if key not in known:
-            raise RecipeError(f"the key '{prefix}{key}' is unknown; {_advice(key, known, prefix)}")
+            raise RecipeError(f"the key '{prefix}{key:.60}' is unknown; {_advice(key, known, prefix)}")
 
 
 def _advice(key: str, known: list[str], prefix: str) -> str:
