@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hostile.harness import Kind, Tally, judge
 
@@ -26,6 +27,7 @@ from mintaka.train.whereabouts import FILE as NOTE
 from mintaka.train.whereabouts import noted
 from mintaka_cosim.report.files import read_json
 from mintaka_hw.implement import load_board
+from mintaka_hw.implement.board import boards_folder
 from mintaka_hw.implement.build import REPORT as BUILD
 from mintaka_hw.implement.build import _remove_products as remove_products
 from mintaka_hw.implement.standard_cells import check_liberty
@@ -81,8 +83,6 @@ def test_files_of_holes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_pin_files_of_holes(tmp_path: Path) -> None:
-    from mintaka_hw.implement.board import boards_folder
-
     for name in ("icebreaker.toml", "icebreaker.pcf"):
         (tmp_path / name).write_bytes((boards_folder() / name).read_bytes())
     with (tmp_path / "icebreaker.pcf").open("wb") as file:
@@ -116,6 +116,20 @@ def test_keys_without_end(tmp_path: Path) -> None:
     path.write_text("a." * 500_000 + "a = 1")
     for read in (load_recipe, lambda path: load_board(str(path))):
         assert judged(read, path).refused == 1
+
+
+def test_lines_without_end(tmp_path: Path) -> None:
+    """A pattern that looks for the end of each pin's statement would look through all others."""
+    for name in ("arty-a7-35t.toml", "arty-a7-35t.xdc"):
+        (tmp_path / name).write_bytes((boards_folder() / name).read_bytes())
+    with (tmp_path / "arty-a7-35t.xdc").open("a") as file:
+        file.write("# " + "PACKAGE_PIN a " * 60_000)
+    assert judged(lambda _: load_board(str(tmp_path / "arty-a7-35t.toml")), tmp_path / "arty-a7-35t.xdc").refused == 1
+
+
+def test_classes_without_end(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=np.zeros((2_000_000, 1), np.uint8), y=np.arange(2_000_000))
+    assert judged(load_dataset, tmp_path / "own.npz").refused == 1
 
 
 def test_images_without_end(tmp_path: Path) -> None:

@@ -270,6 +270,14 @@ def test_bad_arrays_are_refused(arrays: dict[str, np.ndarray], message: str, tmp
     assert "own.npz" in str(caught.value)
 
 
+@pytest.mark.parametrize("half", [0.5, 1.0])
+def test_half_precision(half: float, tmp_path: Path) -> None:
+    """Whose largest number is 65,504: no number is compared with one beyond it."""
+    x = np.array([[half, 65504]] * 6, np.float16)
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(6) % 2)
+    assert (load_dataset(tmp_path / "own.npz").train_x == [half, 65504]).all()
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"hello"])
 def test_bad_files_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(content)

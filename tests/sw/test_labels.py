@@ -83,9 +83,7 @@ def test_classes_by_the_names_of_a_network() -> None:
         read_labels("f", (np.array(["dog"]),), ("ant", "bee"))
     with pytest.raises(DataError, match="the classes are numbers in one split and texts in the other"):
         read_labels("f", (np.array([1]), np.array(["1"])), "map")
-    with pytest.raises(
-        DataError, match="y holds 70,000 different classes, at most 65,536 are possible; is it a measure"
-    ):
+    with pytest.raises(DataError, match="y holds more than 65,536 different classes; is it a measure"):
         read_labels("f", (np.arange(70_000),), None)
 
 

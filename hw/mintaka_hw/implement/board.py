@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).parents[3] / "constraints"
 INSTALLED = Path(__file__).parents[1] / "constraints"
 BITSTREAM = "{bitstream}"
 MAX_LINE, MAX_HZ, MAX_PIN_FILE = 200, 10**10, 2**20
+MAX_PIN_LINE = 1000
 
 
 class BoardError(MintakaError, ValueError):
@@ -188,6 +189,9 @@ def _pin_text(board: Board, path: Path, statement: re.Pattern[str] | None) -> st
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise BoardError(f"{board.pins} is no text in UTF-8") from None
+    long = next((number for number, line in enumerate(text.split("\n"), 1) if len(line) > MAX_PIN_LINE), None)
+    if long is not None:  # patterns may take the square of its length
+        raise BoardError(f"{board.pins}, line {long} has more than {MAX_PIN_LINE:,} characters")
     if statement is not None:
         for number, line in enumerate(text.split("\n"), 1):  # where Tcl ends a line, and nowhere else
             bare = line.strip(" \t\r")

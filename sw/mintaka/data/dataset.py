@@ -44,6 +44,8 @@ def compact(x: np.ndarray) -> np.ndarray:
     (float32 or float64). Whole numbers are integers, whatever dtype they come in.
     """
     if x.dtype.kind == "f":
+        if x.dtype.itemsize < 4:  # float16 cannot even be compared with WHOLE
+            x = x.astype(np.float32)
         whole = np.abs(x).max() < WHOLE and (x == np.rint(x)).all()
         if not whole:
             with np.errstate(over="ignore"):
