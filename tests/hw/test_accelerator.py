@@ -227,6 +227,7 @@ def test_silence_costs_one_slot_per_group_and_step() -> None:
     seen = simulate_amaranth(plan, inputs)
     assert_equal(plan, inputs, seen, stalled=False)
     assert (seen.counters["hidden1"][2:, COUNTERS.index("busy")] == 4 * 5).all()
+    assert (predict_cycles(plan, inputs).slots["hidden1"] == 4 * 5).all()
     assert (seen.counters["hidden1"][:, COUNTERS.index("sops")] == 0).all()
 
 
