@@ -98,12 +98,12 @@ def test_silence_count_and_synaptic_current(refractory: int, cuba: bool) -> None
             for left in range(refractory + 1):
                 K = U if left else U + total
                 start = {"start": total, "membrane": U} if cuba else {"start": K}
-                slots.append({"first": 1, "last": 1, "threshold": 2, "silent": left, "count": left, **start})
+                slots.append({"first": 1, "last": 1, "threshold": 2, "silent": left, "count": left + 1, **start})
                 s, stored = fire(np.array([[K]]), neuron, left > 0)
                 spike = int(s[0, 0])
                 j = [int(np.clip(total, -3, 3))] if cuba else []
                 silent = refractory if spike else max(left - 1, 0)
-                expected.append((spike, int(stored[0, 0]), K, *j, silent, left + spike))
+                expected.append((spike, int(stored[0, 0]), K, *j, silent, left + 1 + spike))
     assert results(core, slots) == expected
 
 

@@ -88,7 +88,7 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
                 raise AssertionError("the list never becomes readable")
             values = [0] * size
             empty, end = ctx.get(collector.list.empty), ctx.get(collector.list.last) + 1
-            count = 0 if empty else (end - start) % 2**layer.ring_bits
+            count = 0 if empty else (end - start - 1) % 2**layer.ring_bits + 1
             for index in range(start, start + count):
                 ctx.set(collector.address, index % 2**layer.ring_bits)
                 await ctx.tick().repeat(ENTRY_LATENCY)
