@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from handmade import dense_network
 from packets import Frames, taken
 from strategies import random_inputs
 
-from mintaka.artifact import run
+from mintaka.artifact import Network, run
 from mintaka_hw.host.axi import IN_FLIGHT, AxiHost
 from mintaka_hw.host.registers import FLAGS
 from mintaka_hw.plan import make_plan
@@ -32,9 +33,9 @@ PATIENCE = 6000
 class Design:
     """The host with its registers, its streams and what is looked at inside."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network = NETWORK) -> None:
         self.m = Module()
-        self.top = AxiHost(make_plan(NETWORK))
+        self.top = AxiHost(make_plan(network))
         self.inside = Inside(self.m, self.top)
         self.offsets = {register.name: register.offset for register in self.top.registers}
         self.seen: Counter[str] = Counter()
@@ -208,3 +209,32 @@ def test_a_register_that_is_read_as_it_is_written(name: str) -> None:
     design.simulate(writer, reader, beside=(design.watch,))
     assert set(seen) <= {*values, 0}
     assert design.seen["read and write"] > 0
+
+
+def test_steps_wait_for_the_results_to_come() -> None:
+    """No packet begins while the host is not enabled, and none that has begun takes other steps."""
+    network = dense_network([4, 3, 2], kind="direct", bits=8, time_steps=3, threshold=200, seed=3)
+    design = Design(network)
+    x = random_inputs(network, 2, seed=1)
+    rng = random.Random(1)
+    results: list[list[int]] = []
+
+    async def source(ctx: Any) -> None:
+        assert await design.write(ctx, "control", 0, rng) == 0
+        beats = [(int.from_bytes(row.tobytes(), "little"), 15, 1) for row in x]
+        await design.send(ctx, beats[0])
+        await ctx.tick().repeat(100)
+        assert not await design.read(ctx, "status", rng) & 1, "nothing is in flight"
+        assert await design.write(ctx, "control", 1, rng) == 0
+        await ctx.tick().repeat(4)
+        assert await design.read(ctx, "status", rng) & 1
+        assert await design.write(ctx, "steps", 1, rng) == 0
+        await design.send(ctx, beats[1])
+        await ctx.tick().repeat(20)
+        results.extend([await design.receive(ctx, rng, 0.0) for _ in x])
+
+    design.simulate(source)
+    for words, steps, row in zip(results, (3, 1), x, strict=True):
+        expected = run(replace(network, time_steps=steps), row[None])
+        assert [word - (1 << 32) * (word >> 31) for word in words[:2]] == expected.logits[0].tolist()
+        assert words[3] & 0xFFFF == steps
