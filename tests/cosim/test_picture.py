@@ -132,6 +132,13 @@ def test_cycles_are_the_models_and_say_where_they_come_from() -> None:
     assert marked[0].startswith(f"{found.busy[slowest].mean():,.1f} busy")
 
 
+def test_cycles_of_networks_beyond_the_model_are_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mintaka_cosim.picture.facts.MAX_PREDICTED", 1)
+    said = " ".join(texts(picture(DIRECT.network, make_plan(DIRECT.network, DIRECT.lanes))))
+    assert "cycles are not predicted, as there are too many connections" in said
+    assert "Cycles:" not in said
+
+
 def test_long_names_do_not_overflow() -> None:
     network = dense_network([4, 3, 2])
     hidden, head = network.nodes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -438,14 +439,24 @@ def test_what_is_too_large_to_be_generated_is_refused_by_name() -> None:
             make_plan(network, lanes)
 
 
-def wide_join(inputs: int, joins: int) -> Network:
+def test_wide_pixels_are_refused_as_soon_as_narrow_ones() -> None:
+    """The largest artifact of this kind: what is only counted is not listed for each of 3,600 inputs."""
+    network = wide_join(60, 60, channels=2**17)
+    begin = time.process_time()
+    with pytest.raises(PlanError, match=r"^the accelerator would have [\d,]+ bits of memory"):
+        make_plan(network, 1)
+    assert time.process_time() - begin < 2
+
+
+def wide_join(inputs: int, joins: int, *, channels: int = 2) -> Network:
     """Joins of the input with itself, so many times each, one behind the other."""
     nodes, source = [], "input"
     for number in range(joins):
         edges = tuple(Edge(source, 0) for _ in range(inputs))
-        nodes.append(Node(f"join{number}", "join", edges, (2,), (2,), join="or"))
+        nodes.append(Node(f"join{number}", "join", edges, (channels,), (channels,), join="or"))
         source = f"join{number}"
-    nodes.append(Node("head", "dense", (Edge(source, 0, IntTensor(np.ones((2, 2), np.int8), 2)),), (2,), (2,)))
-    network = Network("joins", 1, Input("input", (2,), "spikes", 1), tuple(nodes), Output("head"))
+    weight = IntTensor(np.ones((2, channels), np.int8), 2)
+    nodes.append(Node("head", "dense", (Edge(source, 0, weight),), (channels,), (2,)))
+    network = Network("joins", 1, Input("input", (channels,), "spikes", 1), tuple(nodes), Output("head"))
     check(network)
     return network

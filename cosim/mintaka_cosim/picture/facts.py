@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mintaka.artifact import Edge, Network, Node, content_hash, network_bounds
+from mintaka.artifact import Edge, Network, Node, connections, content_hash, network_bounds
 from mintaka_cosim.summary import kept_text, leak_text
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Plan, StageListing, listing
 from mintaka_hw.plan.network import ASSUMED_RATE
 
 ASSUMED_SAMPLES = 4
+MAX_PREDICTED = 2**30  # connections in all steps: with more of them the cycle model, in Python, takes minutes
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ def gather(network: Network, plan: Plan | None, problem: str | None = None) -> F
         for edge in node.inputs
     )
     total = "" if plan is None else f"{plan.memory_bits:,} bits of memory; "
+    cycles = None
+    if plan is not None:
+        if connections(network) * network.time_steps <= MAX_PREDICTED:
+            cycles = _cycles(plan)
+        else:
+            total += "cycles are not predicted, as there are too many connections; "
     return Facts(
         title=network.name,
         subtitle=f"{network.time_steps} time steps; {total}artifact {content_hash(network)[:23]}",
@@ -85,7 +92,7 @@ def gather(network: Network, plan: Plan | None, problem: str | None = None) -> F
         edges=edges,
         stages={} if plan is None else {stage.name: stage for stage in listing(plan)},
         input_words="" if plan is None else _words(plan),
-        cycles=None if plan is None else _cycles(plan),
+        cycles=cycles,
         problem=problem,
     )
 

@@ -47,7 +47,7 @@ def size_problem(plan: Plan) -> str | None:
         for window in windows:
             if window is not None:
                 parts[stage.name] += 1
-                inputs[stage.name] += window.outgoing.pixels * window.kept.buffer_rows * len(window.channels)
+                inputs[stage.name] += window.outgoing.pixels * window.kept.buffer_rows * window.part_count
     for link in plan.links:
         parts[link.target] += 1
     lanes = Counter(plan.lanes)

@@ -68,9 +68,14 @@ class WindowPlan:
         return self.parts or (tuple(range(self.incoming.channels)),)
 
     @property
+    def part_count(self) -> int:
+        """How many different parts there are, without a list of their channels."""
+        return len(self.parts) or 1
+
+    @property
     def outgoing(self) -> StreamLayout:
         """One window's pixels, each in one word."""
-        channels = len(self.channels[0])
+        channels = len(self.parts[0]) if self.parts else self.incoming.channels
         return StreamLayout(*self.kernel, channels, channels, self.incoming.element_bits)
 
     @property
@@ -86,7 +91,7 @@ class WindowPlan:
     @property
     def has_flags(self) -> bool:
         """True where a window has several pixels, so that those of zeros can be skipped."""
-        return self.outgoing.pixels > 1
+        return self.kernel[0] * self.kernel[1] > 1
 
     @property
     def block_reads(self) -> int:
@@ -106,7 +111,7 @@ class WindowPlan:
             return self.kept.memories
         found = [MemoryPlan("rows", self.buffer_rows * self.incoming.cols, self.pixel_bits)]
         if self.has_flags:
-            found.append(MemoryPlan("flags", self.blocks, self.buffer_rows * self.stride[1] * len(self.channels)))
+            found.append(MemoryPlan("flags", self.blocks, self.buffer_rows * self.stride[1] * self.part_count))
         return found
 
     def inside(self, axis: int, window: int) -> int:
