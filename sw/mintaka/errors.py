@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
 MAX_SENTENCE = 1000
+BOUNDS = {  # of pydantic, by the type of its error
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
 
 
 class MintakaError(Exception):
@@ -20,3 +30,22 @@ class MintakaError(Exception):
 def printable(text: str) -> str:
     """`text` on one line: line ends, terminal and direction codes and half characters become escapes like \\x1b."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def quoted(value: object) -> str:
+    """A value that is quoted in a message: 65,536, 'text' or the beginning of what is longer."""
+    return f"{value:,}" if isinstance(value, Integral) else f"{value!r:.60}"
+
+
+def problem_of(details: Mapping[str, Any]) -> str:
+    """What is wrong with a value that pydantic refuses, for a sentence that begins with the value's name.
+
+    details : one of its errors. Of a bound: "must be at least 2, got 1".
+    """
+    if details["type"] in BOUNDS:
+        words, key = BOUNDS[details["type"]]
+        got = f", got {quoted(details['input'])}" if "input" in details else ""
+        bound = details["ctx"][key]
+        return f"must be {words} {quoted(int(bound) if bound == int(bound) else bound)}{got}"
+    message = str(details["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

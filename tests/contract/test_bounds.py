@@ -112,9 +112,9 @@ def wide(shift: int, bits: int, steps: int = 1) -> Network:
 
 def test_the_widest_accumulator() -> None:
     check(wide(14, 16))  # 4 * 127 * 65535 << 14 < 2^39
-    with pytest.raises(ArtifactError, match="node 'head' needs an accumulator of 41 bits; at most 40 are possible"):
+    with pytest.raises(ArtifactError, match="node 'head': the bits of its accumulator must be 1 to 40, got 41"):
         check(wide(15, 16))
-    with pytest.raises(ArtifactError, match="node 'head' needs an accumulator of 50 bits; at most 40 are possible"):
+    with pytest.raises(ArtifactError, match="node 'head': the bits of its accumulator must be 1 to 40, got 50"):
         check(wide(14, 16, 1024))
 
 
@@ -143,7 +143,7 @@ def test_counts_of_chained_pools_are_bounded() -> None:
     assert signals(network)["p6"].max_value == 4**7
     assert run(network, random_inputs(network, 1, 0, style="max")).logits.tolist() == [[4**7]]
     for count in (8, 40):
-        with pytest.raises(ArtifactError, match="node 'p7' counts further than 65535"):
+        with pytest.raises(ArtifactError, match="node 'p7': its largest count must be 1 to 65,535, got"):
             check(chained_pools(count))
 
 
@@ -181,7 +181,7 @@ def test_graphs_built_in_python_are_refused_as_well() -> None:
         check(with_node(0, inputs=(dataclasses.replace(conv, conv=None),)))
     with pytest.raises(ArtifactError, match="node 'conv', input 0 has no weight"):
         check(with_node(0, inputs=(dataclasses.replace(conv, weight=None),)))
-    with pytest.raises(ArtifactError, match="node 'head' has 65 inputs; at most 64 are possible"):
+    with pytest.raises(ArtifactError, match="node 'head': the number of inputs must be 1 to 64, got 65"):
         check(with_node(4, inputs=network.nodes[4].inputs * 65))
     with pytest.raises(ArtifactError, match="node 'or' is a pool: it has no neuron and no bias"):
         check(with_node(1, bias=network.nodes[0].bias))

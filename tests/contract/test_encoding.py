@@ -141,7 +141,7 @@ def test_numbers_for_spikes_without_an_encoding() -> None:
     assert encode(old, [[0, 1]], levels=2).tolist() == [[[0, 1]] * 3]
     assert refused(old, [[4, 16]], levels=16) == "sample 0 holds 16, but the network takes integers from 0 to 15"
     for levels in (1, 65537):
-        assert refused(old, [[0, 0]], levels=levels) == f"numbers have 2 to 65536 levels, not {levels}"
+        assert refused(old, [[0, 0]], levels=levels) == f"levels must be 2 to 65,536, got {levels:,}"
     assert refused(network(), [[0, 0]], levels=16) == "levels are for an input of spikes, but this one is direct"
     assert "leave the levels out" in refused(WARM, [[0, 0]], levels=16)
 

@@ -377,7 +377,7 @@ def test_what_cannot_be_read_is_not_written(tmp_path: Path) -> None:
     for provenance in ({"x": float("nan")}, {"x": object()}, {"x": deep}, {"x": 10**30}, {"x": "y" * 2**22}):
         with pytest.raises(ArtifactError):
             save(dataclasses.replace(network, provenance=provenance), tmp_path / "x.safetensors")
-    with pytest.raises(ArtifactError, match="time_steps is 0; 1 to 1024 are possible"):
+    with pytest.raises(ArtifactError, match="time_steps must be 1 to 1,024, got 0"):
         save(dataclasses.replace(network, time_steps=0), tmp_path / "x.safetensors")
     assert list(tmp_path.iterdir()) == []
 
@@ -504,17 +504,20 @@ RULES: list[tuple[Change, str]] = [
     (set_in("time_steps", to="4"), "the document: 'time_steps' is '4', which has the wrong type"),
     (set_in("time_steps", to=True), "the document: 'time_steps' is True, which has the wrong type"),
     (set_in("time_steps", to=4.0), "the document: 'time_steps' is 4.0, which has the wrong type"),
-    (set_in("time_steps", to=1025), "time_steps is 1025; 1 to 1024 are possible"),
-    (set_in("time_steps", to=-(10**18)), "time_steps is -1000000000000000000; 1 to 1024 are possible"),
+    (set_in("time_steps", to=1025), "time_steps must be 1 to 1,024, got 1,025"),
+    (set_in("time_steps", to=-(10**18)), "time_steps must be 1 to 1,024, got -1,000,000,000,000,000,000"),
     (set_in("name", to=" "), "the network's name ' ' is not 1 to 100 printable characters"),
     (set_in("name", to="a\nb"), "the network's name 'a\\nb' is not 1 to 100 printable characters"),
     (set_in("input", "shape", to=[2, 6]), "the input's shape is [2, 6]; (N,) or (C, H, W) is wanted"),
     (set_in("input", "shape", to=[2, 6, 0]), "the input's shape is [2, 6, 0], but every extent is at least 1"),
     (set_in("input", "shape", to=[2, 6, True]), "not a list of integers"),
-    (set_in("input", "shape", to=[10**9] * 3), "more than 4194304 elements"),
+    (
+        set_in("input", "shape", to=[10**9] * 3),
+        "the number of elements must be 1 to 4,194,304, got 1,000,000,000,000,000,000,000,000,000",
+    ),
     (set_in("input", "kind", to="rate"), "the input's kind is 'rate'; possible: spikes, direct, counts"),
     (set_in("input", "kind", to="spikes"), "the input is spikes, so its bits are 1, not 4"),
-    (set_in("input", "bits", to=17), "the input has 17 bits; 1 to 16 are possible"),
+    (set_in("input", "bits", to=17), "the input's bits must be 1 to 16, got 17"),
     # graph
     (set_in("nodes", CONV, "op", to="lstm"), "node 'conv'"),
     (
@@ -534,9 +537,9 @@ RULES: list[tuple[Change, str]] = [
         "node 'or' reads 'dense' at the same step before it exists: a cycle needs an edge of delay 1",
     ),
     (set_in("nodes", OR, "inputs", 0, "node", to="nobody"), "node 'or' reads 'nobody', which does not exist"),
-    (set_in("nodes", CONV, "inputs", 1, "delay", to=2), "node 'conv' reads 'conv' with delay 2; 0 or 1 are possible"),
+    (set_in("nodes", CONV, "inputs", 1, "delay", to=2), "node 'conv' reads 'conv': delay must be 0 or 1, got 2"),
     (set_in("nodes", OR, "inputs", 0, "delay", to=1), "node 'or' reads with a delay; put the delay behind the pool"),
-    (set_in("nodes", OR, "inputs", to=[]), "node 'or' has no inputs"),
+    (set_in("nodes", OR, "inputs", to=[]), "node 'or': the number of inputs must be 1 to 64, got 0"),
     (
         set_in("nodes", SUM, "inputs", to=[{"node": "or", "delay": 0}] * 2),
         "node 'sum' has 2 inputs; a pool has one",
@@ -572,7 +575,7 @@ RULES: list[tuple[Change, str]] = [
     ),
     (
         set_in("nodes", CONV, "inputs", 0, "stride", to=[0, 1]),
-        "node 'conv', input 0: the stride is 0, 1; 1 to 65535 are possible",
+        "node 'conv', input 0: stride must be 1 to 65,535, got 0",
     ),
     (
         set_in("nodes", CONV, "inputs", 0, "padding", to=[3, 1]),
@@ -583,21 +586,21 @@ RULES: list[tuple[Change, str]] = [
         set_in("nodes", CONV, "inputs", 0, "groups", to=3),
         "node 'conv', input 0: 3 groups divide 2 or 4 channels unevenly",
     ),
-    (set_in("nodes", CONV, "inputs", 0, "input_shift", to=32), "input_shift is 32; 0 to 31 are possible"),
+    (set_in("nodes", CONV, "inputs", 0, "input_shift", to=32), "input_shift must be 0 to 31, got 32"),
     (
         set_in("nodes", CONV, "inputs", 1, "input_shift", to=1),
         "node 'conv', input 1: input_shift is for edges from a direct input",
     ),
-    (set_in("nodes", CONV, "inputs", 1, "shift", to=-1), "node 'conv', input 1: shift is -1; 0 to 15 are possible"),
+    (set_in("nodes", CONV, "inputs", 1, "shift", to=-1), "node 'conv', input 1: shift must be 0 to 15, got -1"),
     (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=9), "tensor 'conv.weight' has dtype int8; 9 bits"),
-    (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=0), "declares 0 bits; 1 to 32 are possible"),
+    (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=0), "bits must be 1 to 32, got 0"),
     (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=1), "1-bit weights are -1 or +1 only"),
     (set_in("nodes", CONV, "inputs", 0, "weight", to=None), "'weight' is null, but a tensor is needed"),
     (set_in("nodes", DENSE, "inputs", 0, "stride", to=[1, 1]), "has the unknown field 'stride'"),
     (set_in("nodes", DENSE, "shape_out", to=[5, 1, 1]), "node 'dense' is dense, so shape_out is (N,), not [5, 1, 1]"),
     (set_in("nodes", OR, "pool", "kind", to="mean"), "node 'or' has the kind 'mean'; possible: max, sum"),
     (set_in("nodes", OR, "pool", "kernel", to=[7, 7]), "node 'or': the kernel 7x7 is larger than its input 6x6"),
-    (set_in("nodes", OR, "pool", "kernel", to=[65, 1]), "node 'or': kernel and stride are 1 to 64"),
+    (set_in("nodes", OR, "pool", "kernel", to=[65, 1]), "node 'or': the kernel of a pool must be 1 to 64, got 65"),
     (set_in("nodes", OR, "pool", "stride", to=[1, 2]), "node 'or' declares shape_out [4, 3, 3], not [4, 5, 3]"),
     (
         both(set_in("nodes", OR, "inputs", 0, "node", to="input"), set_in("nodes", OR, "shape_in", to=[2, 6, 6])),
@@ -621,15 +624,27 @@ RULES: list[tuple[Change, str]] = [
         set_in("nodes", DENSE, "neuron", "reset", to="subtract"),
         "node 'dense' resets by subtraction, but reset_by is null",
     ),
-    (set_in("nodes", DENSE, "neuron", "leak", 0, "sign", to=2), "node 'dense': a leak term has the sign 2"),
-    (set_in("nodes", DENSE, "neuron", "leak", 0, "shift", to=32), "node 'dense': a leak term shifts by 32"),
+    (
+        set_in("nodes", DENSE, "neuron", "leak", 0, "sign", to=2),
+        "node 'dense': the sign of a leak term must be -1 or 1, got 2",
+    ),
+    (
+        set_in("nodes", DENSE, "neuron", "leak", 0, "shift", to=32),
+        "node 'dense': the shift of a leak term must be 0 to 31, got 32",
+    ),
     (
         set_in("nodes", DENSE, "neuron", "leak", to=[{"sign": 1, "shift": 0}] * 5),
-        "node 'dense' has 5 leak terms; at most 4 are possible",
+        "node 'dense': the number of leak terms must be 0 to 4, got 5",
     ),
     (set_in("nodes", DENSE, "neuron", "leak", to=[0.5]), "node 'dense', 'neuron', 'leak' is float, not an object"),
-    (set_in("nodes", DENSE, "neuron", "membrane_bits", to=1), "node 'dense' stores membranes in 1 bits; 2 to 16"),
-    (set_in("nodes", DENSE, "neuron", "membrane_bits", to=17), "node 'dense' stores membranes in 17 bits; 2 to 16"),
+    (
+        set_in("nodes", DENSE, "neuron", "membrane_bits", to=1),
+        "node 'dense': the bits of membranes must be 2 to 16, got 1",
+    ),
+    (
+        set_in("nodes", DENSE, "neuron", "membrane_bits", to=17),
+        "node 'dense': the bits of membranes must be 2 to 16, got 17",
+    ),
 ]
 
 
@@ -693,9 +708,12 @@ EARLY_RULES: list[tuple[Change, str]] = [
     (set_in("output", "margins", to=[1, 2]), "the output has 2 margins; of 4 time steps 3 can end early"),
     (
         set_in("output", "margins", to=[1, -2, 3]),
-        "the output's margin of step 1 is -2; 0 to 2199023255552 are possible",
+        "the output's margin of step 1 must be 0 to 2,199,023,255,552, got -2",
     ),
-    (set_in("output", "margins", to=[2**41 + 1, 2, 3]), "the output's margin of step 0 is 2199023255553; 0 to"),
+    (
+        set_in("output", "margins", to=[2**41 + 1, 2, 3]),
+        "the output's margin of step 0 must be 0 to 2,199,023,255,552, got 2,199,023,255,553",
+    ),
     (set_in("output", "margins", to=[None] * 3), "the output's margins are all null: leave them out"),
 ]
 
@@ -725,7 +743,7 @@ STEPPED_RULES: list[tuple[Change, str]] = [
     ),
     (
         set_in("nodes", 0, "neuron", "membrane_bits", to=9),
-        "node 'a' stores membranes in 9 bits; with boundaries at most 8 are possible",
+        "node 'a': the bits of membranes with boundaries must be 2 to 8, got 9",
     ),
     (
         array("a.boundaries", lambda a: a[:, ::-1]),
@@ -756,15 +774,15 @@ ENCODING_RULES: list[tuple[Change, str]] = [
     (set_in("input", "signed", to=True), "the spikes input is signed; only a direct input can be"),
     (
         both(drop("input", "encoding"), set_in("input", "kind", to="direct"), set_in("input", "signed", to=True)),
-        "the input has 1 bit, which holds no sign; a signed one has 2 to 16",
+        "the bits of a signed input must be 2 to 16, got 1",
     ),
     (set_in("input", "encoding", to=None), "'input': 'encoding' is None, which has the wrong type"),
     (drop("input", "encoding", "levels"), "'input', 'encoding' lacks the field 'levels'"),
     (encoding(base=3), "'input', 'encoding' has the unknown field 'base'"),
     (encoding(code="rate"), "the input's encoding has the code 'rate'; possible: none, thermometer, repeat"),
     (encoding(levels=None), "the input's encoding is a thermometer without levels"),
-    (encoding(levels=2), "the input's encoding has 2 levels; 3 to 65536 are possible (for 2 take 'repeat')"),
-    (encoding(levels=65537), "the input's encoding has 65537 levels; 3 to 65536 are possible"),
+    (encoding(levels=2), "the levels of a thermometer (for 2 take 'repeat') must be 3 to 65,536, got 2"),
+    (encoding(levels=65537), "the levels of a thermometer (for 2 take 'repeat') must be 3 to 65,536, got 65,537"),
     (encoding(levels=4.0), "'levels' is 4.0, which has the wrong type"),
     (encoding(levels=True), "'levels' is True, which has the wrong type"),
     (
@@ -903,19 +921,25 @@ NEWER_RULES: list[tuple[Change, str]] = [
     (set_in("nodes", LIF, "neuron", "kind", to="alif"), "is of the unknown kind 'alif'; known: lif, cuba, li"),
     (set_in("nodes", LIF, "neuron", "kind", to="cuba"), "node 'lif', 'neuron' lacks the field 'current'"),
     (set_in("nodes", CUBA, "neuron", "kind", to="lif"), "node 'cuba', 'neuron' has the unknown field 'current'"),
-    (set_in("nodes", LIF, "neuron", "refractory", to=-1), "node 'lif' is refractory for -1 steps; 0 to 255"),
-    (set_in("nodes", LIF, "neuron", "refractory", to=256), "node 'lif' is refractory for 256 steps; 0 to 255"),
+    (set_in("nodes", LIF, "neuron", "refractory", to=-1), "node 'lif': refractory must be 0 to 255, got -1"),
+    (set_in("nodes", LIF, "neuron", "refractory", to=256), "node 'lif': refractory must be 0 to 255, got 256"),
     (set_in("nodes", LIF, "neuron", "refractory", to=None), "'refractory' is None, which has the wrong type"),
-    (widened(1), "node 'cuba' stores synaptic currents in 1 bits; 2 to 16 are possible"),
-    (widened(17), "node 'cuba' stores synaptic currents in 17 bits; 2 to 16 are possible"),
+    (widened(1), "node 'cuba': the bits of synaptic currents must be 2 to 16, got 1"),
+    (widened(17), "node 'cuba': the bits of synaptic currents must be 2 to 16, got 17"),
     (
         set_in("nodes", CUBA, "neuron", "current", "leak", 0, "shift", to=32),
-        "node 'cuba', current: a leak term shifts by 32",
+        "node 'cuba', current: the shift of a leak term must be 0 to 31, got 32",
     ),
     (set_in("nodes", CUBA, "neuron", "current", "max", to=1), "'neuron', 'current' has the unknown field 'max'"),
     (set_in("nodes", LAST, "neuron", "fire", to=">"), "node 'head', 'neuron' has the unknown field 'fire'"),
-    (set_in("nodes", LAST, "neuron", "membrane_bits", to=17), "node 'head' stores membranes in 17 bits; 2 to 16"),
-    (set_in("nodes", LAST, "neuron", "leak", 0, "sign", to=0), "node 'head': a leak term has the sign 0"),
+    (
+        set_in("nodes", LAST, "neuron", "membrane_bits", to=17),
+        "node 'head': the bits of membranes must be 2 to 16, got 17",
+    ),
+    (
+        set_in("nodes", LAST, "neuron", "leak", 0, "sign", to=0),
+        "node 'head': the sign of a leak term must be -1 or 1, got 0",
+    ),
     (
         both(
             set_in("nodes", LIF, "neuron", to={"kind": "li", "leak": [], "membrane_bits": 4}),
@@ -967,7 +991,7 @@ def test_many_nodes_are_refused_at_once(artifact: Path) -> None:
     pool = document["nodes"][OR]
     document["nodes"][OR:OR] = [{**pool, "name": f"p{i}"} for i in range(5000)]
     files.put_together(artifact, files.sealed(document, tensors), tensors)
-    assert refused(artifact) == "there are 5005 nodes; at most 1024 are possible"
+    assert refused(artifact) == "the number of nodes must be 1 to 1,024, got 5,005"
 
 
 # ---------------------------------------------------------------- mutations

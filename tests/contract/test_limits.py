@@ -16,8 +16,19 @@ from contract import samples
 from contract.files import put_together, sealed
 from contract.samples import lif, tensor, wired
 
-from mintaka.artifact import ArtifactError, ConvGeometry, Edge, Network, Node, Pool, check, connections, load, save
-from mintaka.artifact.checks import MAX_CONNECTIONS, MAX_ELEMENTS, MAX_STRIDE
+from mintaka.artifact import (
+    ArtifactError,
+    ConvGeometry,
+    Edge,
+    Network,
+    Node,
+    Pool,
+    check,
+    connections,
+    limits,
+    load,
+    save,
+)
 from mintaka.artifact.document import to_document
 
 GIGABYTE = 10**9
@@ -91,11 +102,11 @@ def test_the_count_of_connections() -> None:
 
 
 BOMBS: dict[str, tuple[Callable[[], Network], str]] = {
-    "large shapes": (lambda: conv(4096, 1), f"the input's shape is [1, 4096, 4096]: more than {MAX_ELEMENTS} elements"),
-    "large kernels": (lambda: conv(2048, 64), "it has 16143"),
-    "many inputs": (lambda: joins(300, 64), "its nodes have 19202 inputs; at most 4096 are possible"),
-    "large joins": (lambda: joins(60, 64, size=2**21), "its nodes have 127926274 elements; at most 16777216 are"),
-    "strides": (lambda: conv(9, 1, 2**62), f"node 'a', input 0: the stride is {2**62}, {2**62}; 1 to {MAX_STRIDE} are"),
+    "large shapes": (lambda: conv(4096, 1), "the input's shape is [1, 4096, 4096]: the number of elements must be"),
+    "large kernels": (lambda: conv(2048, 64), "the number of connections per time step must be 0 to 4,294,967,296"),
+    "many inputs": (lambda: joins(300, 64), "the number of inputs of all nodes must be 1 to 4,096, got 19,202"),
+    "large joins": (lambda: joins(60, 64, size=2**21), "the number of elements of all nodes must be 1 to 16,777,216"),
+    "strides": (lambda: conv(9, 1, 2**62), f"node 'a', input 0: stride {limits.STRIDE.problem(2**62)}"),
     "counts": (
         lambda: replace(
             joins(700, 5), nodes=tuple(replace(n, join=n.join and "add") for n in joins(700, 5).nodes)
@@ -114,7 +125,7 @@ def test_networks_without_end(name: str, tmp_path: Path) -> None:
 
 def test_what_is_large_and_allowed_is_read_soon(tmp_path: Path) -> None:
     network = conv(2048, 32)
-    assert 0.9 * MAX_CONNECTIONS < connections(network) <= MAX_CONNECTIONS
+    assert 0.9 * limits.CONNECTIONS.most < connections(network) <= limits.CONNECTIONS.most
     save(network, tmp_path / "n.safetensors")
     begin = time.process_time()
     assert load(tmp_path / "n.safetensors").nodes[0].shape_out == (1, 2017, 2017)
@@ -194,3 +205,38 @@ def test_panics_of_the_library_are_sentences(tmp_path: Path, monkeypatch: pytest
     assert refused(tmp_path / "n.safetensors") == (
         "this is not an intact safetensors file (called `Result::unwrap()` on an `Err` value)"
     )
+
+
+# ---------------------------------------------------------------- the numbers of the pages
+
+
+def test_the_pages_state_the_limits() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    artifact, recipes = ((docs / name).read_text() for name in ("artifact.md", "recipes.md"))
+    for row in (
+        f"| nodes | {limits.NODES.most:,} |",
+        f"| edges | {limits.EDGES.most} of a node, {limits.ALL_EDGES.most:,} of all |",
+        f"| elements of a shape | 2^{limits.ELEMENTS.most.bit_length() - 1} |",
+        f"| elements of all nodes' outputs | 2^{limits.NEURONS.most.bit_length() - 1} |",
+        f"| connections in one time step | 2^{limits.CONNECTIONS.most.bit_length() - 1} |",
+        f"| stride | {limits.STRIDE.most:,}; of a pool {limits.KERNEL.most} |",
+    ):
+        assert row in artifact
+    for key, limit in (
+        ("time_steps", limits.TIME_STEPS),
+        ("input_bits", limits.INPUT_BITS),
+        ("weight_bits", limits.WEIGHT_BITS),
+        ("membrane_bits", limits.MEMBRANE_BITS),
+        ("current_bits", limits.MEMBRANE_BITS),
+        ("refractory", limits.REFRACTORY),
+    ):
+        assert f"| `{key}` | {limit.least} to {limit.most} |" in recipes
+
+
+def test_a_number_outside_is_named_with_its_limits() -> None:
+    assert all(n in limits.DELAY for n in (0, 1))
+    assert limits.DELAY.problem(2) == "must be 0 or 1, got 2"
+    assert limits.STRIDE.problem(10**5) == "must be 1 to 65,535, got 100,000"
+    assert limits.WEIGHT_BITS.problem("x" * 99) == "must be 1 to 8, got '" + "x" * 59
+    with pytest.raises(ValueError, match=r"^must be 2 to 16, got 1$"):
+        limits.MEMBRANE_BITS.check(1)

@@ -132,7 +132,7 @@ def test_counts_end_at_65535() -> None:
 
     check(joins(16, 16, 16, 15))
     assert run(joins(16, 16, 16, 15), np.ones((1, 1, 1), np.uint8)).logits.tolist() == [[61440]]
-    with pytest.raises(ArtifactError, match="node 'j3' counts further than 65535"):
+    with pytest.raises(ArtifactError, match="node 'j3': its largest count must be 1 to 65,535, got 65,536"):
         check(joins(16, 16, 16, 16))
 
 

@@ -197,7 +197,7 @@ def test_export_refuses_accumulators_beyond_the_contract() -> None:
     snn = SNN(source, 1024, [DenseSpec("head", 2, 8, None, input_shift=0)])
     snn.quantize()
     snn.head.synapses.weight.data.fill_(1.0)
-    with pytest.raises(LayerError, match=r"node 'head' needs an accumulator of \d+ bits; at most 40"):
+    with pytest.raises(LayerError, match=r"node 'head': the bits of its accumulator must be 1 to 40, got \d+"):
         to_artifact(snn, "x")
 
 

@@ -8,6 +8,7 @@ from math import isfinite, prod
 
 import numpy as np
 
+from mintaka.artifact import limits
 from mintaka.artifact.bounds import network_bounds
 from mintaka.artifact.document import storage_dtype
 from mintaka.artifact.errors import ArtifactError
@@ -33,20 +34,6 @@ from mintaka.artifact.schema import (
 from mintaka.artifact.signals import Signal, signals
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-MAX_TIME_STEPS = 1024
-MAX_ACCUMULATOR_BITS = 40
-MAX_ELEMENTS = 2**22  # of one shape
-MAX_NEURONS = 2**24  # elements of all nodes
-MAX_CONNECTIONS = 2**32  # of all nodes, in one time step: what a dense, convolving, pooling or joining loop visits
-MAX_NODES = 1024
-MAX_EDGES = 64
-MAX_ALL_EDGES = 4096
-MAX_STRIDE = 2**16 - 1
-MAX_COUNT = 2**16 - 1
-MAX_REFRACTORY = 255
-MAX_MARGIN = 2**41  # no two logits are further apart
-MAX_BOUNDARY_BITS = 8
-MIN_LEVELS, MAX_LEVELS = 3, 2**16  # of a thermometer
 
 
 def require(condition: object, sentence: str) -> None:
@@ -54,13 +41,16 @@ def require(condition: object, sentence: str) -> None:
         raise ArtifactError(sentence)
 
 
+def within(value: int, limit: limits.Range, what: str) -> None:
+    require(value in limit, f"{what} {limit.problem(value)}")
+
+
 def check(network: Network) -> None:
     """Raise ArtifactError with one sentence at the first rule that `network` breaks."""
     name = network.name
     fits = name.isprintable() and name.strip() == name and 1 <= len(name) <= 100
     require(fits, f"the network's name {name!r:.60} is not 1 to 100 printable characters")
-    steps = network.time_steps
-    require(1 <= steps <= MAX_TIME_STEPS, f"time_steps is {steps}; 1 to {MAX_TIME_STEPS} are possible")
+    within(network.time_steps, limits.TIME_STEPS, "time_steps")
     _check_input(network)
     _check_graph(network)
     found = signals(network)
@@ -78,15 +68,14 @@ def check(network: Network) -> None:
     _check_output(network)
     for name, bounds in network_bounds(network).items():
         bits = max(i.signed_bits for i in (bounds.k, *bounds.sums, *([] if bounds.j is None else [bounds.j])))
-        limit = MAX_ACCUMULATOR_BITS
-        require(bits <= limit, f"node '{name}' needs an accumulator of {bits} bits; at most {limit} are possible")
+        within(bits, limits.ACCUMULATOR_BITS, f"node '{name}': the bits of its accumulator")
     _check_vectors(network)
 
 
 def _check_shape(shape: Shape, what: str) -> None:
     require(len(shape) in (1, 3), f"{what} is {list(shape)}; (N,) or (C, H, W) is wanted")
     require(all(n >= 1 for n in shape), f"{what} is {list(shape)}, but every extent is at least 1")
-    require(prod(shape) <= MAX_ELEMENTS, f"{what} is {list(shape)}: more than {MAX_ELEMENTS} elements")
+    within(prod(shape), limits.ELEMENTS, f"{what} is {list(shape)}: the number of elements")
 
 
 def _check_input(network: Network) -> None:
@@ -97,10 +86,10 @@ def _check_input(network: Network) -> None:
     require(source.kind in INPUT_KINDS, f"the input's kind is '{source.kind}'; possible: {kinds}")
     if source.kind == "spikes":
         require(source.bits == 1, f"the input is spikes, so its bits are 1, not {source.bits}")
-    require(1 <= source.bits <= 16, f"the input has {source.bits} bits; 1 to 16 are possible")
+    within(source.bits, limits.INPUT_BITS, "the input's bits")
     if source.signed:
         require(source.kind == "direct", f"the {source.kind} input is signed; only a direct input can be")
-        require(source.bits > 1, "the input has 1 bit, which holds no sign; a signed one has 2 to 16")
+        within(source.bits, limits.SIGNED_INPUT_BITS, "the bits of a signed input")
     if source.encoding is not None:
         _check_encoding(source, source.encoding)
 
@@ -111,10 +100,7 @@ def _check_encoding(source: Input, encoding: Encoding) -> None:
     if code == "thermometer":
         if levels is None:
             raise ArtifactError(f"{where} is a thermometer without levels")
-        require(
-            MIN_LEVELS <= levels <= MAX_LEVELS,
-            f"{where} has {levels} levels; {MIN_LEVELS} to {MAX_LEVELS} are possible (for 2 take 'repeat')",
-        )
+        within(levels, limits.THERMOMETER_LEVELS, f"{where}: the levels of a thermometer (for 2 take 'repeat')")
     else:
         require(levels is None, f"{where} has levels, but its code is '{code}'; only a thermometer has levels")
     if code == "none":
@@ -133,9 +119,8 @@ def _check_encoding(source: Input, encoding: Encoding) -> None:
 
 
 def _check_graph(network: Network) -> None:
-    require(len(network.nodes) <= MAX_NODES, f"there are {len(network.nodes)} nodes; at most {MAX_NODES} are possible")
-    edges = sum(len(node.inputs) for node in network.nodes)
-    require(edges <= MAX_ALL_EDGES, f"its nodes have {edges} inputs; at most {MAX_ALL_EDGES} are possible")
+    within(len(network.nodes), limits.NODES, "the number of nodes")
+    within(sum(len(node.inputs) for node in network.nodes), limits.ALL_EDGES, "the number of inputs of all nodes")
     names = {network.input.name}
     for node in network.nodes:
         require(NAME.fullmatch(node.name), f"the node name {node.name!r:.60} does not match [a-z][a-z0-9_]*")
@@ -143,10 +128,7 @@ def _check_graph(network: Network) -> None:
         names.add(node.name)
         where = f"node '{node.name}'"
         require(node.op in OPS, f"{where} has the unknown op '{node.op}'; known: {', '.join(OPS)}")
-        require(len(node.inputs) >= 1, f"{where} has no inputs")
-        require(
-            len(node.inputs) <= MAX_EDGES, f"{where} has {len(node.inputs)} inputs; at most {MAX_EDGES} are possible"
-        )
+        within(len(node.inputs), limits.EDGES, f"{where}: the number of inputs")
         if node.op == "pool2d":
             require(node.pool is not None, f"{where} is a pool2d without pooling parameters")
             require(len(node.inputs) == 1, f"{where} has {len(node.inputs)} inputs; a pool has one")
@@ -162,7 +144,7 @@ def _check_graph(network: Network) -> None:
         for edge in node.inputs:
             where = f"node '{node.name}' reads '{edge.node}'"
             require(edge.node in names, f"{where}, which does not exist")
-            require(edge.delay in (0, 1), f"{where} with delay {edge.delay}; 0 or 1 are possible")
+            within(edge.delay, limits.DELAY, f"{where}: delay")
             require(
                 edge.delay == 1 or edge.node in seen,
                 f"{where} at the same step before it exists: a cycle needs an edge of delay 1",
@@ -205,7 +187,7 @@ def _check_join(network: Network, node: Node, found: dict[str, Signal], where: s
             require(found[edge.node].max_value == 1, f"{which} is a count; '{node.join}' joins spikes only")
     same = node.shape_out == node.shape_in
     require(same, f"{where} declares shape_out {list(node.shape_out)}, not {list(node.shape_in)}")
-    require(found[node.name].max_value <= MAX_COUNT, f"{where} counts further than {MAX_COUNT}")
+    within(found[node.name].max_value, limits.COUNT, f"{where}: its largest count")
 
 
 def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: str) -> None:
@@ -218,7 +200,9 @@ def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: s
     require(nothing, f"{where} is a pool: it has no neuron and no bias")
     _check_shape_in(network, node, edge, where)
     require(len(node.shape_in) == 3, f"{where} pools {list(node.shape_in)}; (C, H, W) is wanted")
-    require(all(1 <= k <= 64 for k in (*pool.kernel, *pool.stride)), f"{where}: kernel and stride are 1 to 64")
+    for what, sizes in (("kernel", pool.kernel), ("stride", pool.stride)):
+        for size in sizes:
+            within(size, limits.KERNEL, f"{where}: the {what} of a pool")
     if edge.node == network.input.name:
         require(
             network.input.kind == "spikes",
@@ -231,7 +215,7 @@ def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: s
     require(kh <= h and kw <= w, f"{where}: the kernel {kh}x{kw} is larger than its input {h}x{w}")
     wanted = (c, (h - kh) // sv + 1, (w - kw) // sh + 1)
     require(node.shape_out == wanted, f"{where} declares shape_out {list(node.shape_out)}, not {list(wanted)}")
-    require(found[node.name].max_value <= MAX_COUNT, f"{where} counts further than {MAX_COUNT}")
+    within(found[node.name].max_value, limits.COUNT, f"{where}: its largest count")
 
 
 def connections(network: Network) -> int:
@@ -252,11 +236,8 @@ def connections(network: Network) -> int:
 def _check_size(network: Network) -> None:
     """What the parts allow together may still be more than any hardware, and any computer that simulates it, can do."""
     neurons = sum(node.size_out for node in network.nodes)
-    require(neurons <= MAX_NEURONS, f"its nodes have {neurons} elements; at most {MAX_NEURONS} are possible")
-    found = connections(network)
-    require(
-        found <= MAX_CONNECTIONS, f"it has {found} connections per time step; at most {MAX_CONNECTIONS} are possible"
-    )
+    within(neurons, limits.NEURONS, "the number of elements of all nodes")
+    within(connections(network), limits.CONNECTIONS, "the number of connections per time step")
 
 
 def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> None:
@@ -290,11 +271,11 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     if edge.weight is None:
         raise ArtifactError(f"{where} has no weight")
     W = edge.weight
-    require(1 <= W.bits <= 8, f"{where}: weights have {W.bits} bits; 1 to 8 are possible")
+    within(W.bits, limits.WEIGHT_BITS, f"{where}: the weights' bits")
     static = edge.node == network.input.name and network.input.static
-    require(0 <= edge.input_shift <= 31, f"{where}: input_shift is {edge.input_shift}; 0 to 31 are possible")
+    within(edge.input_shift, limits.INPUT_SHIFT, f"{where}: input_shift")
     require(edge.input_shift == 0 or static, f"{where}: input_shift is for edges from a direct input")
-    require(0 <= edge.shift <= 15, f"{where}: shift is {edge.shift}; 0 to 15 are possible")
+    within(edge.shift, limits.SHIFT, f"{where}: shift")
     if edge.op is not None:
         require(edge.op in EDGE_OPS, f"{where} has the op '{edge.op}'; possible: {node.op}, {', '.join(EDGE_OPS)}")
         require(edge.conv is None, f"{where} has a stride, padding and groups, but an identity edge has none")
@@ -312,12 +293,13 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     require(len(shape) == 3, f"{where} convolves {list(shape)}; (C, H, W) is wanted")
     require(len(node.shape_out) == 3, f"{where}: shape_out is {list(node.shape_out)}; (C, H, W) is wanted")
     (sv, sh), (pv, ph), groups = geometry.stride, geometry.padding, geometry.groups
-    fits = 1 <= sv <= MAX_STRIDE and 1 <= sh <= MAX_STRIDE
-    require(fits, f"{where}: the stride is {sv}, {sh}; 1 to {MAX_STRIDE} are possible")
+    within(sv, limits.STRIDE, f"{where}: stride")
+    within(sh, limits.STRIDE, f"{where}: stride")
     require(groups >= 1, f"{where} has {groups} groups; at least 1 is needed")
     require(W.values.ndim == 4, f"{where}: a conv2d weight has 4 dimensions, not {W.values.ndim}")
     kh, kw = W.values.shape[2:]
-    require(1 <= kh <= 64 and 1 <= kw <= 64, f"{where}: the kernel is {kh}x{kw}; 1 to 64 are possible")
+    within(kh, limits.KERNEL, f"{where}: the kernel's height")
+    within(kw, limits.KERNEL, f"{where}: the kernel's width")
     require(0 <= pv < kh and 0 <= ph < kw, f"{where}: padding is 0 to the kernel's size less one")
     (c, h, w), c_out = shape, node.shape_out[0]
     require(
@@ -350,7 +332,7 @@ def _check_codebook(node: Node, codebook: tuple[int, ...], where: str) -> None:
 def _check_tensor(tensor: IntTensor, shape: Shape, where: str, *, signed: bool) -> None:
     """Shape, dtype and range. signed: all of two's complement; otherwise a weight, symmetric in [-Q, Q]."""
     values, bits = tensor.values, tensor.bits
-    require(1 <= bits <= 32, f"{where} declares {bits} bits; 1 to 32 are possible")
+    within(bits, limits.TENSOR_BITS, f"{where}: bits")
     dtype = storage_dtype(bits)
     require(values.dtype == dtype, f"{where} has dtype {values.dtype}; {bits} bits are stored as {dtype}")
     require(values.shape == shape, f"{where} has shape {list(values.shape)}, not {list(shape)}")
@@ -378,20 +360,16 @@ def _check_neuron(node: Node, neuron: Neuron, where: str) -> None:
         require(neuron.reset_by is None, f"{where} resets to zero, so reset_by must be null")
     _check_leak(neuron.leak, where)
     _check_membrane_bits(neuron.membrane_bits, where)
-    steps = neuron.refractory
-    most = MAX_REFRACTORY
-    require(0 <= steps <= most, f"{where} is refractory for {steps} steps; 0 to {most} are possible")
+    within(neuron.refractory, limits.REFRACTORY, f"{where}: refractory")
     if neuron.current is not None:
         _check_leak(neuron.current.leak, f"{where}, current")
-        bits = neuron.current.bits
-        require(2 <= bits <= 16, f"{where} stores synaptic currents in {bits} bits; 2 to 16 are possible")
+        within(neuron.current.bits, limits.MEMBRANE_BITS, f"{where}: the bits of synaptic currents")
     if neuron.boundaries is not None:
         _check_boundaries(node, neuron, neuron.boundaries, where)
 
 
 def _check_boundaries(node: Node, neuron: Neuron, boundaries: IntTensor, where: str) -> None:
-    bits, most = neuron.membrane_bits, MAX_BOUNDARY_BITS
-    require(bits <= most, f"{where} stores membranes in {bits} bits; with boundaries at most {most} are possible")
+    within(neuron.membrane_bits, limits.BOUNDARY_BITS, f"{where}: the bits of membranes with boundaries")
     require(not neuron.leak, f"{where} has boundaries, which say what the membrane keeps, so its leak must be empty")
     _check_tensor(boundaries, (node.channels, 2 * neuron.membrane_max), f"{where}, boundaries", signed=True)
     falling = np.diff(boundaries.values.astype(np.int64), axis=1) < 0
@@ -401,14 +379,14 @@ def _check_boundaries(node: Node, neuron: Neuron, boundaries: IntTensor, where: 
 
 
 def _check_leak(leak: tuple[LeakTerm, ...], where: str) -> None:
-    require(len(leak) <= 4, f"{where} has {len(leak)} leak terms; at most 4 are possible")
+    within(len(leak), limits.LEAK_TERMS, f"{where}: the number of leak terms")
     for term in leak:
-        require(term.sign in (-1, 1), f"{where}: a leak term has the sign {term.sign}; -1 or 1 are possible")
-        require(0 <= term.shift <= 31, f"{where}: a leak term shifts by {term.shift}; 0 to 31 are possible")
+        require(term.sign in (-1, 1), f"{where}: the sign of a leak term must be -1 or 1, got {term.sign}")
+        within(term.shift, limits.LEAK_SHIFT, f"{where}: the shift of a leak term")
 
 
 def _check_membrane_bits(bits: int, where: str) -> None:
-    require(2 <= bits <= 16, f"{where} stores membranes in {bits} bits; 2 to 16 are possible")
+    within(bits, limits.MEMBRANE_BITS, f"{where}: the bits of membranes")
 
 
 def _check_output(network: Network) -> None:
@@ -437,8 +415,8 @@ def _check_margins(network: Network, margins: tuple[int | None, ...]) -> None:
     )
     require(network.classes > 1, "the output has margins, but a single logit has no second to be ahead of")
     for step, margin in enumerate(margins):
-        fits = margin is None or 0 <= margin <= MAX_MARGIN
-        require(fits, f"the output's margin of step {step} is {margin}; 0 to {MAX_MARGIN} are possible")
+        if margin is not None:
+            within(margin, limits.MARGIN, f"the output's margin of step {step}")
     require(any(m is not None for m in margins), "the output's margins are all null: leave them out")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.limits import TENSOR_BITS
 from mintaka.artifact.schema import (
     ConvGeometry,
     Edge,
@@ -236,8 +237,8 @@ class Fields:
         name, bits = form.text("tensor"), form.integer("bits")
         form.end()
         values = self.tensor(name)
-        if not 1 <= bits <= 32:
-            raise ArtifactError(f"{form.where} declares {bits} bits; 1 to 32 are possible")
+        if bits not in TENSOR_BITS:
+            raise ArtifactError(f"{form.where}: bits {TENSOR_BITS.problem(bits)}")
         if values.dtype != storage_dtype(bits):
             wanted = storage_dtype(bits)
             raise ArtifactError(f"tensor '{name}' has dtype {values.dtype}; {bits} bits are stored as {wanted}")

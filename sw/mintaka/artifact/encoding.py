@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.limits import LEVELS
 from mintaka.artifact.numbers import NumbersError, beyond, input_of_numbers
 from mintaka.artifact.schema import Encoding, Input, Network
 
@@ -84,6 +85,6 @@ def _with_levels(source: Input, levels: int) -> Input:
         raise ArtifactError(f"levels are for an input of spikes, but this one is {source.kind}")
     if source.encoding is not None:
         raise ArtifactError("the artifact says itself how numbers become its input: leave the levels out")
-    if not 2 <= levels <= 2**16:
-        raise ArtifactError(f"numbers have 2 to {2**16} levels, not {levels}")
+    if levels not in LEVELS:
+        raise ArtifactError(f"levels {LEVELS.problem(levels)}")
     return replace(source, encoding=encoding_of(levels))
