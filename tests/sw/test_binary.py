@@ -140,8 +140,9 @@ def test_other_widths() -> None:
     assert torch.equal(new.layers[0].synapses.weight, snn.layers[0].synapses.weight)
     assert (int(new.layers[0].norm.batches), int(snn.layers[0].norm.batches)) == (0, 1)
     for kwargs, sentence in (
-        ({"weight_bits": {"head": 9}}, "layer 'head': weights of 9 bits are impossible; 1 to 8 are possible"),
-        ({"membrane_bits": {"hidden": 1}}, "layer 'hidden': membranes of 1 bits are impossible; 2 to 16 are possible"),
+        ({"weight_bits": {"head": 9}}, "layer 'head': weight_bits must be 1 to 8, got 9"),
+        ({"membrane_bits": {"hidden": 1}}, "layer 'hidden': membrane_bits must be 2 to 16, got 1"),
+        ({"time_steps": 0}, "time_steps must be 1 to 1,024, got 0"),
         ({"membrane_bits": {"head": 4}}, "layer 'head' cannot get other membranes: it has none; there are hidden"),
     ):
         with pytest.raises(CompressError, match=f"^{re.escape(sentence)}$"):

@@ -81,9 +81,9 @@ def conv(geometry: ConvGeometry = GEOMETRY, channels: int = 3, kernel: tuple[int
     ("make", "sentence"),
     [
         (lambda: SNN("input", 3, conv()), "the source of a network must be an Input of mintaka.artifact, got 'input'"),
-        (lambda: SNN(PICTURE, 0, conv()), "time_steps must be 1 to 1024, got 0"),
-        (lambda: SNN(PICTURE, 10**9, conv()), "time_steps must be 1 to 1024, got 1000000000"),
-        (lambda: SNN(PICTURE, 2.0, conv()), "time_steps must be 1 to 1024, got 2.0"),
+        (lambda: SNN(PICTURE, 0, conv()), "time_steps must be 1 to 1,024, got 0"),
+        (lambda: SNN(PICTURE, 10**9, conv()), "time_steps must be 1 to 1,024, got 1,000,000,000"),
+        (lambda: SNN(PICTURE, 2.0, conv()), "time_steps must be 1 to 1,024, got 2.0"),
         (lambda: SNN(PICTURE, 3, conv(ConvGeometry((0, 1), (0, 0), 1))), "stride and groups must be integers from 1"),
         (lambda: SNN(PICTURE, 3, conv(ConvGeometry((1, 1), (0, 0), 0))), "stride and groups must be integers from 1"),
         (lambda: SNN(PICTURE, 3, conv(ConvGeometry((1, 1.5), (0, 0), 1))), "stride and groups must be integers from 1"),
@@ -103,7 +103,7 @@ def conv(geometry: ConvGeometry = GEOMETRY, channels: int = 3, kernel: tuple[int
         ),
         (
             lambda: SNN(SPIKES, 3, [DenseSpec("hidden", 10**11, 4, NEURON), DenseSpec("out", 4, 4, None)]),
-            "layer 'hidden' has 100,000,000,000 elements; at most 4,194,304 are possible",
+            "layer 'hidden': the number of elements must be 1 to 4,194,304, got 100,000,000,000",
         ),
         (
             lambda: SNN(SPIKES, 3, [DenseSpec("l0", 10**5, 4, NEURON), DenseSpec("l1", 10**5, 4, NEURON)]),
@@ -111,7 +111,7 @@ def conv(geometry: ConvGeometry = GEOMETRY, channels: int = 3, kernel: tuple[int
         ),
         (
             lambda: SNN(Input("input", (2, 2000, 2000), "spikes", 1), 3, conv(channels=1, kernel=(64, 64))),
-            "layer 'conv': up to here the network has 30,736,",
+            "layer 'conv': the number of connections per time step up to here must be 0 to 4,294,967,296, got 30,736,",
         ),
     ],
 )  # fmt: skip

@@ -54,7 +54,7 @@ def test_a_zero_layer_can_start() -> None:
 
 
 def test_widths_are_checked() -> None:
-    with pytest.raises(ValueError, match="1 to 8 bits, not 9"):
+    with pytest.raises(ValueError, match="must be 1 to 8, got 9"):
         WeightQuantizer(9)
 
 

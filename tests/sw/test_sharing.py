@@ -209,7 +209,7 @@ def test_layers_of_nothing_but_one_value() -> None:
             "layer 'head': weights of 6 bits have 63 values, so a codebook of 6 bits saves nothing: give it "
             "wider weights, or a codebook of at most 5 bits",
         ),
-        ({"head": 0}, "layer 'head': a codebook of 0 bits is none; at least 1 is wanted"),
+        ({"head": 0}, "layer 'head': the bits of a codebook must be at least 1, got 0"),
         ({"hdden": 2}, "there is no layer 'hdden' whose weights could be shared; there are hidden, head"),
     ],
 )

@@ -167,7 +167,7 @@ def test_membranes_are_wider_in_the_middle_than_shifts_keep() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"membrane_bits": 9}, "layer 'a': membrane_bits is 9; at most 8 are possible with the membrane_rule 'mint'"),
+        ({"membrane_bits": 9}, "layer 'a': membrane_bits with the membrane_rule 'mint' must be 2 to 8, got 9"),
         ({"leak": ()}, "layer 'a': the membrane_rule 'mint' needs a leak that keeps a share of V above 0"),
         ({"membrane_rule": "mnt"}, "layer 'a': membrane_rule is 'mnt'; possible: shift, mint"),
     ],

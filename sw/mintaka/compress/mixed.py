@@ -30,9 +30,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch.nn import functional as F
 
+from mintaka.artifact import limits
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Batches, Epochs, Method, Phase, Stage, Task
@@ -211,9 +212,9 @@ def _too_small(reached: Judged, budget: Budget) -> str:
     return f"no widths keep the budget of {'; nor of '.join(parts)}: raise it, or offer smaller widths"
 
 
-WeightBits = Annotated[list[Annotated[int, Field(ge=1, le=8)]], Field(min_length=1)]
-MembraneBits = Annotated[list[Annotated[int, Field(ge=2, le=16)]], Field(min_length=1)]
-StepCounts = Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=1)]
+WeightBits = Annotated[list[Annotated[int, AfterValidator(limits.WEIGHT_BITS.check)]], Field(min_length=1)]
+MembraneBits = Annotated[list[Annotated[int, AfterValidator(limits.MEMBRANE_BITS.check)]], Field(min_length=1)]
+StepCounts = Annotated[list[Annotated[int, AfterValidator(limits.TIME_STEPS.check)]], Field(min_length=1)]
 
 
 class Mixed(Method):

@@ -21,9 +21,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sklearn.cluster import KMeans
 
+from mintaka.artifact.limits import CODEBOOK_BITS
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.snn.codebook import Codebook
@@ -51,7 +52,7 @@ def check_sharing(snn: SNN, bits: int | Mapping[str, int]) -> dict[str, int]:
             raise CompressError(f"layer '{name}' shares its weights already")
         width = layers[name].synapses.quantizer.bits
         if number < 1:
-            raise CompressError(f"layer '{name}': a codebook of {number} bits is none; at least 1 is wanted")
+            raise CompressError(f"layer '{name}': the bits of a codebook must be at least 1, got {number}")
         if number >= width:
             values = 2 if width == 1 else 2**width - 1
             what = f"weights of {width} {'bit' if width == 1 else 'bits'} have {values} values"
@@ -152,7 +153,7 @@ class Share(Method):
 
     method: Literal["share"]
     at: Literal["qat"] = "qat"
-    bits: Annotated[int, Field(ge=1, le=7)]
+    bits: Annotated[int, AfterValidator(CODEBOOK_BITS.check)]
     layers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
 
     @property

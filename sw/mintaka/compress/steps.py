@@ -10,8 +10,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator
 
+from mintaka.artifact.limits import TIME_STEPS
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Method, Phase, Stage, Task
 from mintaka.compress.scores import Samples, firing_rates
@@ -68,7 +69,7 @@ class Steps(Method):
     """
 
     method: Literal["steps"]
-    time_steps: Annotated[int, Field(ge=1)]
+    time_steps: Annotated[int, AfterValidator(TIME_STEPS.check)]
 
     def phases(self) -> list[Phase]:
         return [Phase("steps", self.epochs, _Steps(self))]

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 from mintaka.artifact import Integrator
+from mintaka.artifact.limits import MEMBRANE_BITS, TIME_STEPS, WEIGHT_BITS
 from mintaka.compress.errors import CompressError
 from mintaka.snn.layers import Head, Spiking
 from mintaka.snn.network import SNN, shift_target, takes_snn
@@ -42,11 +43,13 @@ def with_widths(
     bits = weight_widths(snn) | _known(snn, weight_bits or {}, weight_widths(snn), "weights")
     membranes = membrane_widths(snn) | _known(snn, membrane_bits or {}, membrane_widths(snn), "membranes")
     for name, wanted in bits.items():
-        if not 1 <= wanted <= 8:
-            raise CompressError(f"layer '{name}': weights of {wanted} bits are impossible; 1 to 8 are possible")
+        if wanted not in WEIGHT_BITS:
+            raise CompressError(f"layer '{name}': weight_bits {WEIGHT_BITS.problem(wanted)}")
     for name, wanted in membranes.items():
-        if not 2 <= wanted <= 16:
-            raise CompressError(f"layer '{name}': membranes of {wanted} bits are impossible; 2 to 16 are possible")
+        if wanted not in MEMBRANE_BITS:
+            raise CompressError(f"layer '{name}': membrane_bits {MEMBRANE_BITS.problem(wanted)}")
+    if time_steps is not None and time_steps not in TIME_STEPS:
+        raise CompressError(f"time_steps {TIME_STEPS.problem(time_steps)}")
     changed = {name for name, old in weight_widths(snn).items() if old != bits[name]}
     changed |= {name for name, old in membrane_widths(snn).items() if old != membranes[name]}
     check_free(snn, {name: bits[name] for name in changed})

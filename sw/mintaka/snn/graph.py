@@ -5,22 +5,12 @@ from __future__ import annotations
 from difflib import get_close_matches
 from math import prod
 
-from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal
-from mintaka.artifact.checks import (
-    MAX_BOUNDARY_BITS,
-    MAX_CONNECTIONS,
-    MAX_COUNT,
-    MAX_EDGES,
-    MAX_ELEMENTS,
-    MAX_REFRACTORY,
-)
+from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal, limits
 from mintaka.artifact.file import MAX_FILE_BYTES
 from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS, POOL_KINDS
 from mintaka.artifact.signals import input_signal
 from mintaka.snn.errors import LayerError
 from mintaka.snn.specs import (
-    MAX_LEAK_SHIFT,
-    MAX_LEAK_TERMS,
     ConvSpec,
     DenseSpec,
     EdgeSpec,
@@ -34,7 +24,11 @@ from mintaka.snn.specs import (
 RESETS = ("zero", "subtract")
 SCALES = ("step", "mint")
 MEMBRANE_RULES = ("shift", "mint")
-MAX_SHIFT = 15
+
+
+def within(value: int, limit: limits.Range, what: str) -> None:
+    if value not in limit:
+        raise LayerError(f"{what} {limit.problem(value)}")
 
 
 def edges_of(source: Input, specs: list[Spec], index: int) -> tuple[EdgeSpec, ...]:
@@ -70,8 +64,8 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
         if names.count(spec.name) > 1:
             raise LayerError(f"{where}: the name is used twice")
         edges = edges_of(source, specs, index)
-        if len(edges) > MAX_EDGES:
-            raise LayerError(f"{where} reads {len(edges)} times; at most {MAX_EDGES} are possible")
+        if edges:
+            within(len(edges), limits.EDGES, f"{where}: the number of edges")
         for edge in edges:
             _check_source(edge, spec.name, names, list(signals), where)
             read.add(edge.source)
@@ -87,8 +81,7 @@ def flow(source: Input, specs: list[Spec]) -> list[Signal]:
             head = index == len(specs) - 1
             _check_layer(spec, where, head=head)
             signals[spec.name] = _summed(spec, edges, signals, where, head=head)
-        if signals[spec.name].max_value > MAX_COUNT:
-            raise LayerError(f"{where} counts up to {signals[spec.name].max_value}; at most {MAX_COUNT} are possible")
+        within(signals[spec.name].max_value, limits.COUNT, f"{where}: its largest count")
     if isinstance(specs[-1], PoolSpec | JoinSpec):
         kind = "pool" if isinstance(specs[-1], PoolSpec) else "join"
         raise LayerError(f"layer '{specs[-1].name}' is the last, but a {kind} is no head: it must be dense or conv2d")
@@ -104,8 +97,7 @@ def _check_size(source: Input, specs: list[Spec], signals: dict[str, Signal]) ->
     total = 0
     for index, spec in enumerate(specs):
         where, shape = f"layer '{spec.name}'", signals[spec.name].shape
-        if prod(shape) > MAX_ELEMENTS:
-            raise LayerError(f"{where} has {prod(shape):,} elements; at most {MAX_ELEMENTS:,} are possible")
+        within(prod(shape), limits.ELEMENTS, f"{where}: the number of elements")
         if isinstance(spec, PoolSpec | JoinSpec):
             continue
         for edge in edges_of(source, specs, index):
@@ -119,19 +111,14 @@ def _check_size(source: Input, specs: list[Spec], signals: dict[str, Signal]) ->
             if each > MAX_FILE_BYTES:
                 raise LayerError(f"{where} has {each:,} weights; an artifact holds at most {MAX_FILE_BYTES:,}")
             total += each * times
-            if total > MAX_CONNECTIONS:
-                raise LayerError(
-                    f"{where}: up to here the network has {total:,} connections per time step; at most"
-                    f" {MAX_CONNECTIONS:,} are possible"
-                )
+            within(total, limits.CONNECTIONS, f"{where}: the number of connections per time step up to here")
 
 
 def _check_source(edge: EdgeSpec, name: str, names: list[str], earlier: list[str], where: str) -> None:
     if edge.source not in names:
         near = get_close_matches(edge.source, names, n=1)
         raise LayerError(f"{where} reads '{edge.source}', which does not exist" + "".join(f": '{n}'?" for n in near))
-    if edge.delay not in (0, 1):
-        raise LayerError(f"{where} reads '{edge.source}' with delay {edge.delay}; 0 or 1 are possible")
+    within(edge.delay, limits.DELAY, f"{where} reads '{edge.source}': delay")
     if edge.source == name and edge.delay == 0:
         raise LayerError(f"{where} reads itself at the same step: a recurrence needs delay 1")
     if edge.source not in earlier and edge.source != name:
@@ -162,8 +149,8 @@ def _summed(
             raise LayerError(f"{where} reads '{edge.source}' with a delay, but a direct input is always the same")
         if signal.static and index > 0:
             raise LayerError(f"{where} reads the direct input '{edge.source}' behind another edge: name it first")
-        if edge.shift is not None and not 0 <= edge.shift <= MAX_SHIFT:
-            raise LayerError(f"{where}: the shift of '{edge.source}' is {edge.shift}; 0 to {MAX_SHIFT} are possible")
+        if edge.shift is not None:
+            within(edge.shift, limits.SHIFT, f"{where}: the shift of '{edge.source}'")
         if edge.op is not None:
             _check_identity(edge, signal, out, where)
             continue
@@ -218,8 +205,7 @@ def _joined(spec: JoinSpec, signals: dict[str, Signal], where: str) -> Signal:
 
 def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
     neuron = spec.neuron
-    if not 1 <= spec.weight_bits <= 8:
-        raise LayerError(f"{where}: weight_bits is {spec.weight_bits}; 1 to 8 are possible")
+    within(spec.weight_bits, limits.WEIGHT_BITS, f"{where}: weight_bits")
     if spec.weight_scale not in SCALES:
         raise LayerError(f"{where}: weight_scale is '{spec.weight_scale}'; possible: {', '.join(SCALES)}")
     if not head and not isinstance(neuron, NeuronSpec):
@@ -227,8 +213,7 @@ def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
         raise LayerError(f"{where} {what}, but is not the last: only the head may be so")
     if neuron is None:
         return
-    if not 2 <= neuron.membrane_bits <= 16:
-        raise LayerError(f"{where}: membrane_bits is {neuron.membrane_bits}; 2 to 16 are possible")
+    within(neuron.membrane_bits, limits.MEMBRANE_BITS, f"{where}: membrane_bits")
     _check_leak(neuron.leak, "leak", where)
     if not isinstance(neuron, NeuronSpec):
         return
@@ -237,28 +222,27 @@ def _check_layer(spec: DenseSpec | ConvSpec, where: str, *, head: bool) -> None:
     if neuron.membrane_rule not in MEMBRANE_RULES:
         raise LayerError(f"{where}: membrane_rule is '{neuron.membrane_rule}'; possible: {', '.join(MEMBRANE_RULES)}")
     if neuron.membrane_rule == "mint":
-        if neuron.membrane_bits > MAX_BOUNDARY_BITS:
-            most = f"at most {MAX_BOUNDARY_BITS} are possible with the membrane_rule 'mint'"
-            raise LayerError(f"{where}: membrane_bits is {neuron.membrane_bits}; {most}")
+        within(neuron.membrane_bits, limits.BOUNDARY_BITS, f"{where}: membrane_bits with the membrane_rule 'mint'")
         if sum(term.sign * 2.0**-term.shift for term in neuron.leak) <= 0:
             raise LayerError(f"{where}: the membrane_rule 'mint' needs a leak that keeps a share of V above 0")
-    if not 0 <= neuron.refractory <= MAX_REFRACTORY:
-        raise LayerError(f"{where}: refractory is {neuron.refractory}; 0 to {MAX_REFRACTORY} steps are possible")
+    within(neuron.refractory, limits.REFRACTORY, f"{where}: refractory")
     if neuron.current is not None:
-        if not 2 <= neuron.current.bits <= 16:
-            raise LayerError(f"{where}: current_bits is {neuron.current.bits}; 2 to 16 are possible")
+        within(neuron.current.bits, limits.MEMBRANE_BITS, f"{where}: current_bits")
         _check_leak(neuron.current.leak, "current_leak", where)
 
 
 def _check_leak(leak: tuple[LeakTerm, ...], what: str, where: str) -> None:
-    if len(leak) > MAX_LEAK_TERMS or any(t.sign not in (-1, 1) or not 0 <= t.shift <= MAX_LEAK_SHIFT for t in leak):
-        raise LayerError(f"{where}: a {what} has at most {MAX_LEAK_TERMS} terms that shift by 0 to {MAX_LEAK_SHIFT}")
+    within(len(leak), limits.LEAK_TERMS, f"{where}: the number of terms of {what}")
+    for term in leak:
+        if term.sign not in (-1, 1):
+            raise LayerError(f"{where}: the sign of a term of {what} must be -1 or 1, got {term.sign!r:.60}")
+        within(term.shift, limits.LEAK_SHIFT, f"{where}: the shift of a term of {what}")
 
 
 def _shape_out(spec: DenseSpec | ConvSpec, edge: EdgeSpec, signal: Signal, where: str) -> tuple[int, ...]:
     if isinstance(spec, DenseSpec):
         if spec.units < 1:
-            raise LayerError(f"{where}: units is {spec.units}; at least 1 is needed")
+            raise LayerError(f"{where}: units must be at least 1, got {spec.units}")
         if edge.kernel is not None:
             raise LayerError(f"{where} is dense: its edge from '{edge.source}' has no kernel")
         return (spec.units,)

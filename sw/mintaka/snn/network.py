@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import Input, Integrator, Signal
-from mintaka.artifact.checks import MAX_TIME_STEPS
+from mintaka.artifact.limits import TIME_STEPS
 from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
@@ -65,8 +65,8 @@ class SNN(nn.Module):
         super().__init__()
         if not isinstance(source, Input):
             raise LayerError(f"the source of a network must be an Input of mintaka.artifact, got {source!r:.60}")
-        if not is_integer(time_steps) or not 1 <= time_steps <= MAX_TIME_STEPS:
-            raise LayerError(f"time_steps must be 1 to {MAX_TIME_STEPS}, got {time_steps!r:.60}")
+        if not is_integer(time_steps) or time_steps not in TIME_STEPS:
+            raise LayerError(f"time_steps {TIME_STEPS.problem(time_steps)}")
         self.source, self.time_steps, self.specs = source, time_steps, list(specs)
         emitted = flow(source, self.specs)
         self.signals = dict(zip([source.name, *(spec.name for spec in self.specs)], emitted, strict=True))

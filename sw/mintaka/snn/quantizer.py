@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mintaka.artifact.limits import WEIGHT_BITS
 from mintaka.snn.graph import SCALES
 
 LEAST_ALPHA = 1e-12  # an update may carry alpha through 0
@@ -77,8 +78,8 @@ class WeightQuantizer(nn.Module):
 
     def __init__(self, bits: int, scale: str = "step") -> None:
         super().__init__()
-        if not 1 <= bits <= 8:
-            raise ValueError(f"weights have 1 to 8 bits, not {bits}")
+        if bits not in WEIGHT_BITS:
+            raise ValueError(f"the weights' bits {WEIGHT_BITS.problem(bits)}")
         if scale not in SCALES:
             raise ValueError(f"the scale of weights is learned as {' or '.join(SCALES)}, not '{scale}'")
         self.bits, self.mint = bits, scale == "mint"

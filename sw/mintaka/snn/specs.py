@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from mintaka.artifact import ConvGeometry, Integrator, LeakTerm, Pool, SynapticCurrent
+from mintaka.artifact.limits import LEAK_SHIFT, LEAK_TERMS
 from mintaka.snn.errors import LayerError
 
-MAX_LEAK_TERMS, MAX_LEAK_SHIFT = 4, 31
 LEAK_TERM = re.compile(r"([+-]?)(?:\(V>>(\d{1,2})\)|V>>(\d{1,2})|V)")
 
 
@@ -216,10 +216,12 @@ def parse_leak(text: str) -> tuple[LeakTerm, ...]:
             raise ValueError(f"the leak {text!r:.60} is not a sum of shifts like 'V>>1', 'V-(V>>3)', 'V' or '0'")
         terms.append(LeakTerm(-1 if match[1] == "-" else 1, int(match[2] or match[3] or 0)))
         at = match.end()
-    if not 1 <= len(terms) <= MAX_LEAK_TERMS:
-        raise ValueError(f"the leak {text!r:.60} has {len(terms)} terms; 1 to {MAX_LEAK_TERMS} are possible, or '0'")
-    if max(term.shift for term in terms) > MAX_LEAK_SHIFT:
-        raise ValueError(f"the leak {text!r:.60} shifts by more than {MAX_LEAK_SHIFT}")
+    if not terms or len(terms) not in LEAK_TERMS:
+        most = f"must be 1 to {LEAK_TERMS.most}, or '0' for none, got {len(terms)}"
+        raise ValueError(f"the terms of the leak {text!r:.60} {most}")
+    for term in terms:
+        if term.shift not in LEAK_SHIFT:
+            raise ValueError(f"the shift of the leak {text!r:.60} {LEAK_SHIFT.problem(term.shift)}")
     return tuple(terms)
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mintaka.artifact import ConvGeometry, Signal
+from mintaka.artifact.limits import SHIFT
 from mintaka.snn.codebook import Codebook, chosen
 from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import conv2d, dense, dtype_for, per_channel
-from mintaka.snn.graph import MAX_SHIFT
 from mintaka.snn.packed import integer_dense
 from mintaka.snn.quantizer import WeightQuantizer
 from mintaka.snn.surrogate import floor_through
@@ -302,5 +302,5 @@ class Summing(nn.Module):
         logs = [edge.quantizer.log_of_step() / log(2) for edge in self.edges]
         first = logs[0] + int(self.synapses.input_shift)
         powers = [0, *(round(own - first) for own in logs[1:])]
-        chosen = [min(MAX_SHIFT, power - min(powers)) for power in powers]
+        chosen = [min(SHIFT.most, power - min(powers)) for power in powers]
         self.shifts.copy_(torch.tensor(chosen))
