@@ -313,7 +313,7 @@ def test_chart_scales_are_round_and_hold_the_data() -> None:
         ({"verdict": 5}, "verdict: input should be a valid string"),
         ({"compared": {}}, "compared.samples: field required"),
         ({"compared": None}, "compared: input should be a valid dictionary"),
-        ({"interval_cycles": -1}, "interval_cycles: input should be greater than or equal to 0"),
+        ({"interval_cycles": -1}, "interval_cycles: must be at least 0"),
         ({"seed": 10**400}, "seed: "),
         ({"lanes": {"hidden1": 4}}, "lacks lanes of 'head'"),
         ({"lanes": []}, "lanes: input should be a valid dictionary"),

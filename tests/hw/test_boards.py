@@ -64,7 +64,7 @@ def test_a_board_without_a_button(tmp_path: Path) -> None:
         ),
         ('part = "LFE5U-85F"', 'part = "iCE40UP5K"', "part: 'iCE40UP5K' is not known in the family ecp5"),
         ('family = "ecp5"', 'family = "ecp6"', "family: must be ecp5, ice40, gowin or xc7, got 'ecp6'"),
-        ("hz = 25_000_000", "hz = 0", "clock.hz: input should be greater than 0"),
+        ("hz = 25_000_000", "hz = 0", "clock.hz: must be more than 0, got 0"),
         ('serial = "', 'cereal = "', "serial: field required"),
         ("{bitstream}", "it", "program: 'openFPGALoader -b ulx3s it' has no {bitstream} in it"),
         ('pin_file = "ulx3s.lpf"', 'pin_file = "none.lpf"', "none.lpf cannot be read"),

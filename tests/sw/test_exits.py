@@ -178,11 +178,11 @@ def test_what_calibrates_is_not_trained_with(tmp_path: Path, monkeypatch: pytest
         ),
         (
             recipe(methods=[{"method": "exit", "loss": 1.0}]),
-            "'compress[0].loss' is 1.0, but input should be less than 1",
+            "'compress[0].loss' must be less than 1, got 1.0",
         ),
         (
             recipe(methods=[{"method": "exit", "epochs": 3}]),
-            "'compress[0].epochs' is 3, but input should be less than or",
+            "'compress[0].epochs' must be at most 0, got 3",
         ),
     ],
 )

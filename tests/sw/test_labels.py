@@ -251,9 +251,9 @@ def test_class_weights() -> None:
     ("key", "value", "message"),
     [
         ("class_weights", "balance", "'train.class_weights"),
-        ("class_weights", [1, 0], "'train.class_weights[1]' is 0, but input should be greater than 0"),
+        ("class_weights", [1, 0], "'train.class_weights[1]' must be more than 0, got 0"),
         ("class_weights", [1, "a"], "'train.class_weights[1]' is 'a', but input should be a valid number"),
-        ("validation", 1, "'train.validation' is 1, but input should be less than 1"),
+        ("validation", 1, "'train.validation' must be less than 1, got 1"),
     ],
 )
 def test_bad_values_of_the_new_keys_are_named(key: str, value: Any, message: str) -> None:

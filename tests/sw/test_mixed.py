@@ -233,8 +233,8 @@ STDS = {"method": "stds", "depth": 1.0, "search_epochs": 1, "epochs": 1}
             [{"method": "share", "bits": 2, "epochs": 1}, MIXED | {"memory_bits": 20_000}],
             "compress[1] (mixed): layer 'conv' shares its weights: change widths before it does",
         ),
-        ([MIXED | {"memory_bits": 9000, "weight_bits": [0]}], "'compress[0].weight_bits[0]' is 0, but input should be"),
-        ([MIXED | {"memory_bits": 9000, "epochs": 0}], "'compress[0].epochs' is 0, but input should be greater"),
+        ([MIXED | {"memory_bits": 9000, "weight_bits": [0]}], "'compress[0].weight_bits[0]' must be 1 to 8, got 0"),
+        ([MIXED | {"memory_bits": 9000, "epochs": 0}], "'compress[0].epochs' must be at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_is_said_before_training(methods: list[dict[str, Any]], sentence: str, tmp_path: Path) -> None:

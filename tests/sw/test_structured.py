@@ -282,8 +282,8 @@ def test_methods_of_one_kind_have_names_of_their_own(tmp_path: Path) -> None:
         ),
         ([{"epochs": 1}], "compress[0].method is missing; possible: slim"),
         ([SLIM | {"streng": 1}], "the key 'compress[0].streng' is unknown; did you mean 'compress[0].strength'?"),
-        ([SLIM | {"remove": 1.0}], "'compress[0].remove' is 1.0, but input should be less than 1"),
-        ([SLIM | {"epochs": -1}], "'compress[0].epochs' is -1"),
+        ([SLIM | {"remove": 1.0}], "'compress[0].remove' must be less than 1, got 1.0"),
+        ([SLIM | {"epochs": -1}], "'compress[0].epochs' must be at least 0, got -1"),
         ([SCA, SLIM], "compress[1].at is 'float', but it stands behind compress[0], which is at 'qat'"),
     ],
 )

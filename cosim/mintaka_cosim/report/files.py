@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mintaka.artifact import ArtifactError
 from mintaka.artifact.strict_json import read_object
+from mintaka.errors import problem_of
 from mintaka_cosim.report.model import ReportError
 
 LARGEST = 1e15  # number of a file
@@ -124,7 +125,7 @@ def _checked(path: Path, found: dict[str, Any], form: type[_Part], again: str) -
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        said = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        said = f"{where}: {problem_of(first)}"
         raise ReportError(f"{path} is not what this version of Mintaka writes ({said}): {again}") from None
 
 

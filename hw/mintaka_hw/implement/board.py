@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mintaka.artifact.bounded import read_bounded
 from mintaka.artifact.toml import read_toml
-from mintaka.errors import MintakaError
+from mintaka.errors import MintakaError, problem_of
 from mintaka_hw.targets import families, find_family
 
 CHECKOUT = Path(__file__).parents[3] / "constraints"
@@ -152,8 +152,7 @@ def load_board(name: str) -> Board:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(f"{part!s:.60}" for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise BoardError(f"{path}: {where}: {said[:1].lower()}{said[1:]}") from None
+        raise BoardError(f"{path}: {where}: {problem_of(first)}") from None
     pins = path.parent / board.pin_file
     found = Board(**board.model_dump(), key=path.stem, pins=pins)
     _check(found, path)

@@ -9,12 +9,12 @@ import numpy as np
 
 from mintaka.artifact import Encoding, Input, Quantizer
 from mintaka.artifact.encoding import encoding_of
+from mintaka.artifact.limits import INPUT_BITS, SIGNED_INPUT_BITS
 from mintaka.data import Dataset
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import NetworkRecipe, Recipe
 
 INPUT_NAME = "input"
-MOST_BITS = 16
 
 
 def network_input(recipe: Recipe, dataset: Dataset) -> Input:
@@ -58,12 +58,12 @@ def _as_they_are(network: NetworkRecipe, dataset: Dataset, shape: tuple[int, ...
             if bits > 1:
                 raise RecipeError("'network.input' is 'spikes', but the data holds larger numbers than 1: say 'counts'")
             return Input(INPUT_NAME, shape, kind, 1)
-        if bits <= MOST_BITS:
+        if bits in INPUT_BITS:
             return Input(INPUT_NAME, shape, kind, 1, encoding=encoding_of(2**bits))
-    if bits > MOST_BITS:
+    if bits not in INPUT_BITS:
         raise RecipeError(
-            f"the data holds integers of {bits} bits, but inputs have at most {MOST_BITS}: give 'network.input_bits', "
-            "the width to which they are quantized"
+            f"the data holds integers of {bits} bits, but inputs have at most {INPUT_BITS.most}: give "
+            "'network.input_bits', the width to which they are quantized"
         )
     return Input(INPUT_NAME, shape, kind, bits, dataset.signed)
 
@@ -90,8 +90,9 @@ def _quantized(network: NetworkRecipe, bits: int, x: np.ndarray, shape: tuple[in
             f"'network.input' = '{kind}' takes numbers from 0, but with input_offset = \"{offset}\" the data goes down "
             f'to {least.min():.6g}: give input_offset = "min"'
         )
-    if signed and bits == 1:
-        raise RecipeError("'network.input_bits' is 1, but the data has negative numbers, which need 2 to 16")
+    if signed and bits not in SIGNED_INPUT_BITS:
+        problem = SIGNED_INPUT_BITS.problem(bits)
+        raise RecipeError(f"'network.input_bits' {problem}: the data has negative numbers")
     scale = np.maximum(most, -least) / (2 ** (bits - 1) - 1 if signed else 2**bits - 1)
     scale[scale == 0] = scale.max() or 1.0  # of constants, which are as good as any number
     scale = scale.clip(np.finfo(np.float64).tiny, np.finfo(np.float64).max)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from mintaka.artifact import limits
 from mintaka.compress import METHODS, AnyMethod
 from mintaka.snn.specs import parse_leak
 
@@ -28,14 +29,15 @@ def _run_name(text: str) -> str:
 
 Leak = Annotated[str, AfterValidator(_leak)]
 Reset = Literal["zero", "subtract"]
-WeightBits = Annotated[int, Field(ge=1, le=8)]
-MembraneBits = Annotated[int, Field(ge=2, le=16)]
+WeightBits = Annotated[int, AfterValidator(limits.WEIGHT_BITS.check)]
+MembraneBits = Annotated[int, AfterValidator(limits.MEMBRANE_BITS.check)]
 WeightScale = Literal["step", "mint"]
 MembraneRule = Literal["shift", "mint"]
-Refractory = Annotated[int, Field(ge=0, le=255)]
-Extent = Annotated[int, Field(ge=1, le=64)]
+Refractory = Annotated[int, AfterValidator(limits.REFRACTORY.check)]
+Extent = Annotated[int, AfterValidator(limits.KERNEL.check)]
+Delay = Annotated[int, AfterValidator(limits.DELAY.check)]
 Pair = Annotated[list[Extent], Field(min_length=2, max_length=2)]
-Padding = Annotated[int, Field(ge=0, le=63)]
+Padding = Annotated[int, AfterValidator(limits.PADDING.check)]
 PaddingPair = Annotated[list[Padding], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
@@ -51,8 +53,8 @@ class DenseEdge(_Part):
     """
 
     node: Name
-    delay: Annotated[int, Field(ge=0, le=1)] = 0
-    shift: Annotated[int, Field(ge=0, le=15)] | None = None
+    delay: Delay = 0
+    shift: Annotated[int, AfterValidator(limits.SHIFT.check)] | None = None
     op: Literal["identity"] | None = None
 
 
@@ -69,7 +71,7 @@ class JoinEdge(_Part):
     """One thing that a join reads."""
 
     node: Name
-    delay: Annotated[int, Field(ge=0, le=1)] = 0
+    delay: Delay = 0
 
 
 def edge_tables(edges: Any) -> Any:
@@ -97,7 +99,7 @@ class _Synaptic(_Part):
     weight_scale: WeightScale | None = None
     membrane_rule: MembraneRule | None = None
     read: Literal["accumulate", "count", "membrane"] | None = None  # of the head; None: "accumulate"
-    input_shift: Annotated[int, Field(ge=0, le=31)] | None = None  # None: from the first batch
+    input_shift: Annotated[int, AfterValidator(limits.INPUT_SHIFT.check)] | None = None  # None: from the first batch
 
 
 class DenseRecipe(_Synaptic):
@@ -143,10 +145,10 @@ EDGES: dict[str, type[BaseModel]] = {"dense": DenseEdge, "conv2d": ConvEdge, "jo
 
 
 class NetworkRecipe(_Part):
-    time_steps: Annotated[int, Field(ge=1, le=1024)]
+    time_steps: Annotated[int, AfterValidator(limits.TIME_STEPS.check)]
     input: Literal["direct", "spikes", "counts"] = "direct"
     # Of the integers that the data's numbers are quantized to; None: they are integers, taken as they are.
-    input_bits: Annotated[int, Field(ge=1, le=16)] | None = None
+    input_bits: Annotated[int, AfterValidator(limits.INPUT_BITS.check)] | None = None
     input_scale: Literal["channel", "tensor"] | None = None  # one scale per channel (None too), or one for all
     input_offset: Literal["zero", "min", "mean"] | None = None  # which number becomes 0; None: 0
     weight_bits: WeightBits = 4

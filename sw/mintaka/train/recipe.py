@@ -35,6 +35,7 @@ from mintaka.artifact import ConvGeometry, Integrator, Pool, SynapticCurrent
 from mintaka.artifact.toml import read_toml
 from mintaka.compress import Exit
 from mintaka.data import DataError, Dataset, data_file
+from mintaka.errors import problem_of
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.errors import RecipeError
@@ -226,13 +227,13 @@ def _sentence(error: ValidationError) -> str:
     for part in first["loc"]:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part not in TAGS and "[" not in part and part not in ("int", "constrained-int"):
+        elif part not in TAGS and "[" not in part:
             name += f".{part}" if name else str(part)
     if first["type"] == "missing":
         return f"the key '{name}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    return f"'{name}' is {first['input']!r:.60}, but {message}"
+    message = problem_of(first)
+    found = "" if message.startswith("must be ") else f"is {first['input']!r:.60}, but "
+    return f"'{name}' {found}{message}"
 
 
 def to_toml(recipe: Recipe) -> str:
