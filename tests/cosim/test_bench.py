@@ -139,9 +139,9 @@ def test_work_folder_keeps_the_jobs(tmp_path: Path) -> None:
 def test_bad_inputs_are_refused() -> None:
     with pytest.raises(ArtifactError, match="shape"):
         cosim(DIRECT.network, DIRECT.lanes, DIRECT.inputs(3)[:, :-1])
-    with pytest.raises(ValueError, match="input_percent is 95"):
+    with pytest.raises(ValueError, match="input_percent must be 0 to 90, got 95"):
         Stalls(95, 0)
-    with pytest.raises(ValueError, match="longest_cycles is 3"):
+    with pytest.raises(ValueError, match="longest_cycles must be a power of two up to 4,096, got 3"):
         Stalls(5, 0, 3)
 
 

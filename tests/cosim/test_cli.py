@@ -381,7 +381,7 @@ MISTAKES = {
     "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
     "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "'none', but the layers are"),
     "sparse twice": ("generate {t}/network.safetensors --sparse head,head --out {t}/v", "each layer once"),
-    "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "1 to 1024"),
+    "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "must be 1 to 1,024, got 0"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
     "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),
     "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "is no intact .npz"),

@@ -69,7 +69,7 @@ def test_lanes_by_name_leave_the_others_to_auto() -> None:
 @pytest.mark.parametrize(
     ("lanes", "message"),
     [
-        (0, "layer 'hidden1' has 0 lanes; 1 to 1024 are possible"),
+        (0, "layer 'hidden1': lanes must be 1 to 1,024, got 0"),
         ({"hiden": 2}, "lanes are given for 'hiden', but the layers are hidden1, head"),
         ({"head": 4}, "layer 'head' has 4 lanes for 3 neurons; give it at most 3"),
         ("many", "lanes are 'many'; a number, 'auto' or LAYER=NUMBER is wanted"),

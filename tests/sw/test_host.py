@@ -178,20 +178,20 @@ def packed(**changes: int) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"classes": 2**32 - 1}, "its classes is 4294967295; 1 to 4194304 are possible"),
+        ({"classes": 2**32 - 1}, "its classes must be 1 to 4,194,304, got 4,294,967,295"),
         ({"classes": 2**20}, "names this network, but its classes: 1048576 instead of 3"),
         ({"classes": 2}, "its classes: 2 instead of 3"),
-        ({"layers": 0}, "its layers is 0"),
+        ({"layers": 0}, "its layers must be 1 to 1,024, got 0"),
         ({"layers": 3}, "its layers: 3 instead of 2"),
-        ({"steps": 0}, "its time_steps is 0"),
+        ({"steps": 0}, "its time_steps must be 1 to 1,024, got 0"),
         ({"steps": 3}, "its time steps: 3 instead of 2"),
-        ({"clock": 0}, "its clock_hz is 0"),
-        ({"logit_bytes": 0}, "its logit_bytes is 0"),
-        ({"logit_bytes": 9}, "its logit_bytes is 9"),
-        ({"bits": 0}, "its bits is 0"),
+        ({"clock": 0}, "its clock_hz must be 1 to 4,294,967,295, got 0"),
+        ({"logit_bytes": 0}, "its logit_bytes must be 1 to 8, got 0"),
+        ({"logit_bytes": 9}, "its logit_bytes must be 1 to 8, got 9"),
+        ({"bits": 0}, "its bits must be 1 to 16, got 0"),
         ({"bits": 4}, "its bits per element: 4 instead of 3"),
-        ({"elements": 0}, "its elements is 0"),
-        ({"beats": 2**32 - 1}, "its beats is 4294967295"),
+        ({"elements": 0}, "its elements must be 1 to 4,194,304, got 0"),
+        ({"beats": 2**32 - 1}, "its beats must be 1 to 4,194,304, got 4,294,967,295"),
         ({"beats": 3}, "an input of 6 does not come in 3 beats of 4 elements"),
         ({"c": 0}, "an input of nothing does not come in 2 beats"),
         ({"c": 8}, "its shape: (8,) instead of (6,)"),
@@ -219,7 +219,7 @@ def test_an_identity_of_zeros_is_no_board() -> None:
     silence = bytes([1]) + bytes(IDENTITY.size - 1)
     with (
         board(lambda frame: reply(frame, silence)) as port,
-        pytest.raises(HostError, match="no board that this program knows: its bits is 0"),
+        pytest.raises(HostError, match="no board that this program knows: its bits must be 1 to 16, got 0"),
     ):
         Board(port, timeout=0.05, tries=2)
 

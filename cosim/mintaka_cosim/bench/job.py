@@ -15,9 +15,11 @@ import numpy as np
 
 from mintaka.artifact import Network, Trace
 from mintaka.artifact.compare import FIELDS, shown, trace_of
+from mintaka.artifact.limits import Range
 from mintaka_cosim.bench.layout import LayerPorts, Layout, layout_of
 
 VARIABLE = "MINTAKA_JOB"
+PERCENT = Range(0, 90)  # of stalls
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Stalls:
     def __post_init__(self) -> None:
         for name in ("input_percent", "output_percent"):
             percent = getattr(self, name)
-            if not 0 <= percent <= 90:
-                raise ValueError(f"{name} is {percent}; 0 to 90 are possible")
+            if percent not in PERCENT:
+                raise ValueError(f"{name} {PERCENT.problem(percent)}")
         longest = self.longest_cycles
         if not (1 <= longest <= 4096 and longest.bit_count() == 1):
-            raise ValueError(f"longest_cycles is {longest}; a power of two up to 4096 is wanted")
+            raise ValueError(f"longest_cycles must be a power of two up to 4,096, got {longest:,}")
 
     @property
     def any(self) -> bool:

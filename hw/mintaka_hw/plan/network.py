@@ -17,6 +17,7 @@ from mintaka.artifact import (
     run,
     signals,
 )
+from mintaka.artifact.limits import Range
 from mintaka.errors import MintakaError
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
@@ -29,7 +30,7 @@ from mintaka_hw.plan.sparse import BLOCK_ELEMENTS, Blocks
 from mintaka_hw.plan.stream import StreamLayout
 
 INPUT_WORD_BITS = 32
-MAX_LANES = 1024
+LANES = Range(1, 1024)  # of one layer
 AUTO_LANES = 32
 ASSUMED_RATE = 0.1
 MOST_WORK = 2**31  # connections that the reference visits for a plan
@@ -313,8 +314,8 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
     else:
         chosen = {node.name: min(lanes, node.channels) for node in nodes}
     for name, number in chosen.items():
-        if not 1 <= number <= MAX_LANES:
-            raise PlanError(f"layer '{name}' has {number} lanes; 1 to {MAX_LANES} are possible")
+        if number not in LANES:
+            raise PlanError(f"layer '{name}': lanes {LANES.problem(number)}")
         most = network.node(name).channels
         if number > most:
             what = "channels" if network.node(name).op == "conv2d" else "neurons"
@@ -336,7 +337,7 @@ def auto_lanes(network: Network, nodes: list[Node]) -> dict[str, int]:
         return ceil(node.channels / lanes) * (with_lists + (windows * (T - 1) if only_direct else 0))
 
     def most(node: Node) -> int:
-        return min(MAX_LANES, node.channels)
+        return min(LANES.most, node.channels)
 
     largest = max(nodes, key=lambda node: slots(node, most(node)) * node.channels)
     lanes = {largest.name: min(AUTO_LANES, largest.channels)}

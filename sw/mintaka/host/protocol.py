@@ -11,6 +11,7 @@ from math import prod
 
 import numpy as np
 
+from mintaka.artifact import limits
 from mintaka.host.errors import HostError
 from mintaka.host.words import pack_beats
 
@@ -22,15 +23,15 @@ INPUT_KINDS = ("spikes", "direct", "counts", "signed")  # the last one: direct, 
 ORDERS = ("chw", "hwc")
 IDENTITY = struct.Struct("<BBBBBBHIIIIIIII32s")
 MAX_PAYLOAD = 2**26
-POSSIBLE = {  # as the artifact's limits are
-    "bits": (1, 16),
-    "logit_bytes": (1, 8),
-    "clock_hz": (1, 2**32 - 1),
-    "time_steps": (1, 1024),
-    "classes": (1, 2**22),
-    "layers": (1, 1024),
-    "elements": (1, 2**22),
-    "beats": (1, 2**22),
+POSSIBLE = {
+    "bits": limits.INPUT_BITS,
+    "logit_bytes": limits.Range(1, 8),
+    "clock_hz": limits.Range(1, 2**32 - 1),
+    "time_steps": limits.TIME_STEPS,
+    "classes": limits.ELEMENTS,
+    "layers": limits.NODES,
+    "elements": limits.ELEMENTS,
+    "beats": limits.ELEMENTS,
 }
 CRC_START, CRC_BYTES = 0xFFFF, 2
 ANSWER = struct.Struct("<III")  # class, steps, cycles; then the SOPs per layer, then the logits
@@ -192,10 +193,10 @@ def read_identity(payload: bytes) -> Identity:
 
 def _check(identity: Identity) -> None:
     """Numbers of no network would let a program wait for years, or divide by zero."""
-    for name, (least, most) in POSSIBLE.items():
+    for name, limit in POSSIBLE.items():
         value = getattr(identity, name)
-        if not least <= value <= most:
-            raise HostError(f"its {name} is {value}; {least} to {most} are possible")
+        if value not in limit:
+            raise HostError(f"its {name} {limit.problem(value)}")
     size = prod(identity.shape)
     if len(identity.shape) not in (1, 3) or -(-size // identity.elements) != identity.beats:
         shape = "x".join(map(str, identity.shape)) or "nothing"
