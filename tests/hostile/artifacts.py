@@ -59,7 +59,9 @@ def mutant(data: bytes, number: int, rng: Random, scratch: Path) -> bytes:
     document, tensors = files.pull_apart(path)
     for turn in range(rng.choice((1, 1, 1, 2, 3))):
         found = fields(document)
-        which = number % (len(found) + len(tensors)) if turn == 0 else rng.randrange(len(found) + len(tensors))
+        every = len(found) + len(tensors)
+        # Other samples begin elsewhere, so that a few turns of each see most fields.
+        which = (2 * number + len(data)) % every if turn == 0 else rng.randrange(every)
         if which < len(found):
             _change_field(document, rng.choice(list(found.values())[which]), rng)
         elif tensors:
