@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mintaka.artifact import Network, content_hash, run
-from mintaka_hw.estimate.cycles import stage_frames
+from mintaka.artifact.reference import node_frames
 from mintaka_hw.estimate.lists import parts_of, windows_of
 from mintaka_hw.implement.resources import resources
 from mintaka_hw.implement.yosys import cells, module_of
@@ -41,7 +41,7 @@ def _point(store: Store, name: str, network: Network, x: np.ndarray, layer: str,
     def run_it() -> Values:
         plan = make_plan(network, {layer: lanes})
         edge = plan.layer(layer).edges[0]
-        frames = stage_frames(plan, x.astype(np.int64), run(network, x, trace=True))[edge.edge.node]
+        frames = node_frames(network, x.astype(np.int64), run(network, x, trace=True))[edge.edge.node]
         even, odd = by_bank(edge, frames)
         half = lanes // 2
         single = np.maximum(1, even + odd).sum() * ceil(plan.layer(layer).channels / lanes) / len(x)

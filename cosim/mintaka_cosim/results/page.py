@@ -85,7 +85,8 @@ def _hardware(runs: Sequence[RunFigures]) -> str:
     ]
     text = (
         "Per sample, mean over the samples in the Verilog, all simulated. Cycles per sample: the mean distance of"
-        " results where samples come back to back. The lanes are those of `--lanes auto`.\n\n"
+        " results where samples come back to back. The lanes are those that `--lanes auto`"
+        " chose when this page was made.\n\n"
     )
     return "## Activity and cycles\n\n" + text + _table(columns, rows)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mintaka.artifact import Result, run
-from mintaka.artifact.reference import join, pool2d
+from mintaka.artifact.reference import node_frames
 from mintaka.artifact.signals import bit_pattern
 from mintaka_hw.estimate.layer import LayerModel
 from mintaka_hw.estimate.lists import event_lists, parts_of, windows_of
@@ -24,7 +24,7 @@ from mintaka_hw.estimate.models import (
     Wire,
 )
 from mintaka_hw.estimate.sparse import SparseLayerModel, walks
-from mintaka_hw.plan import JoinPlan, LayerPlan, Plan, PoolPlan, WindowPlan
+from mintaka_hw.plan import JoinPlan, Plan, PoolPlan, WindowPlan
 
 # The models ask one another, so that a chain of cores makes a chain of calls; all in Python, none needs the C stack.
 CALLS_PER_LINK = 50
@@ -71,7 +71,7 @@ def predict_cycles(plan: Plan, inputs: np.ndarray, result: Result | None = None)
     values = np.asarray(inputs).astype(np.int64)
     if network.input.signed:  # a number is the bits that travel
         values = bit_pattern(values, network.input.bits).astype(np.int64)
-    frames = stage_frames(plan, values, result)
+    frames = node_frames(plan.network, values, result)
     if plan.exits:
         return _with_exits(plan, frames, result.steps)
     outs, layers = _components(plan, frames, Wire())
@@ -160,39 +160,6 @@ def _logits(plan: Plan, words: Wire) -> tuple[list[int], Wire]:
     ordered = Wire()
     LogitOrderModel(head, words, ordered)
     return [1] * head.logits.elements, ordered
-
-
-def stage_frames(plan: Plan, inputs: np.ndarray, result: Result) -> dict[str, np.ndarray]:
-    """What the input and every stage but the head gives, (N * T, *shape); (N, *shape) for a direct input.
-
-    The layers' spikes are in `result`; pools and joins are worked out from them, step by step as joins may form loops.
-    """
-    network = plan.network
-    N, T = len(inputs), network.time_steps
-    before = {stage.name: np.zeros((N, *stage.node.shape_out), np.int64) for stage in plan.stages}
-    before[network.input.name] = np.zeros((N, *network.input.shape), np.int64)
-    steps: list[dict[str, np.ndarray]] = []
-    for t in range(T):
-        now = {network.input.name: inputs if network.input.static else inputs[:, t]}
-        for stage in plan.stages:
-            if isinstance(stage, LayerPlan):
-                s = result.trace[stage.name].s
-                if s is not None:
-                    now[stage.name] = s[:, t]
-                continue
-            x = [(before if edge.delay else now)[edge.node] for edge in stage.node.inputs]
-            if isinstance(stage, PoolPlan):
-                assert stage.node.pool is not None
-                now[stage.name] = pool2d(x[0], stage.node.pool)
-            else:
-                assert stage.node.join is not None
-                now[stage.name] = join(x, stage.node.join)
-        steps.append(now)
-        before = {**before, **now}
-    frames = {n: np.stack([s[n] for s in steps], axis=1).reshape(N * T, *steps[0][n].shape[1:]) for n in steps[0]}
-    if network.input.static:
-        frames[network.input.name] = inputs
-    return frames
 
 
 def delayed(x: np.ndarray, time_steps: int) -> np.ndarray:

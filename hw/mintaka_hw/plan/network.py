@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
+import numpy as np
+
 from mintaka.artifact import (
     Edge,
     Network,
@@ -18,6 +20,7 @@ from mintaka.artifact import (
     signals,
 )
 from mintaka.artifact.limits import Range
+from mintaka.artifact.reference import node_frames
 from mintaka.errors import MintakaError
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
@@ -361,10 +364,13 @@ class _Events:
         vectors = network.vectors
         # A plan must not take the minutes that the reference needs for a large network.
         if vectors is not None and len(vectors.inputs) * network.time_steps * connections(network) <= MOST_WORK:
-            x, result = vectors.inputs, run(network, vectors.inputs)
-            counts = {name: float(spikes.mean()) for name, spikes in result.spikes.items()}
-            counts[network.input.name] = float(self.source[network.input.name].operations(x).sum()) / len(x)
-            self.rates |= {n: count / (self.source[n].size * self.bits[n]) for n, count in counts.items()}
+            x = vectors.inputs
+            result = run(network, x, trace=True)
+            for name, frames in node_frames(network, x, result).items():
+                operations = self.source[name].operations(frames).reshape(len(x), -1, self.source[name].size)
+                if operations.shape[1] > 1:  # a sample's steps after the one it stops at do not count
+                    operations = operations * (np.arange(network.time_steps) < result.steps[:, None])[:, :, None]
+                self.rates[name] = float(operations.sum()) / (len(x) * self.source[name].size * self.bits[name])
 
     def per_group(self, node: Node, edges: tuple[Edge, ...], lanes: int) -> float:
         """Events of those edges that a group of lanes works on.

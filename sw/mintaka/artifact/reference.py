@@ -231,6 +231,37 @@ def run(network: Network, inputs: np.ndarray, *, trace: bool = False) -> Result:
     return Result(logits, np.argmax(logits, axis=1), sops, spikes, taken, traces)
 
 
+def node_frames(network: Network, inputs: np.ndarray, result: Result) -> dict[str, np.ndarray]:
+    """What the input and every node but a head without spikes gives: int64 (N * T, *shape), step by step within each
+    sample; a direct input (N, *shape).
+
+    inputs : integers as `run` takes them. result : of `run(network, inputs, trace=True)`: it holds the spikes, from
+        which pools and joins are worked out, step by step as joins may form loops.
+    """
+    N, T = len(inputs), network.time_steps
+    before = {node.name: np.zeros((N, *node.shape_out), np.int64) for node in network.nodes}
+    before[network.input.name] = np.zeros((N, *network.input.shape), np.int64)
+    steps: list[dict[str, np.ndarray]] = []
+    for t in range(T):
+        now = {network.input.name: inputs if network.input.static else inputs[:, t]}
+        for node in network.nodes:
+            x = [(before if edge.delay else now)[edge.node] for edge in node.inputs if not node.has_synapses]
+            if node.pool is not None:
+                now[node.name] = pool2d(x[0], node.pool)
+            elif node.join is not None:
+                now[node.name] = join(x, node.join)
+            else:
+                s = result.trace[node.name].s
+                if s is not None:
+                    now[node.name] = s[:, t]
+        steps.append(now)
+        before = {**before, **now}
+    frames = {n: np.stack([s[n] for s in steps], axis=1).reshape(N * T, *steps[0][n].shape[1:]) for n in steps[0]}
+    if network.input.static:
+        frames[network.input.name] = inputs
+    return frames
+
+
 def _stacked(steps: list[Trace]) -> Trace:
     """The traces of single steps as one, the steps behind the samples."""
 
