@@ -106,7 +106,7 @@ def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = (), optimiz
                 log_file=folder / "build.log",
             )
 
-    return _built(key, top, make)
+    return _built(key, top, "cocotb", make)
 
 
 def build_native(
@@ -126,17 +126,18 @@ def build_native(
     trace : "fst" or "vcd" where the simulation writes waves too, of all signals.
     """
     sources = _sources(verilog, top, parts)
-    kind, level = ("native", "-O2") if optimize else ("plain", "-O0")
-    kind += trace or ""
+    family = f"native{trace or ''}"
+    kind, level = (family, "-O2") if optimize else (f"{family}plain", "-O0")
     key = _key(kind, sources, top, harness.read_text(), ports)
 
     def make(folder: Path, before_make: Callable[[], None]) -> None:
         (folder / "mintaka_ports.h").write_text(ports)
         verilate = [str(toolchain.verilator()), "--cc", "--exe", "--Mdir", str(folder), "--top-module", top]
-        verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"{level} -I{folder}"]
+        verilate += ["--prefix", "Vtop", "-o", top, *WARNINGS, *OPTIMIZE, "-CFLAGS", f"-I{folder}"]
         verilate += [] if trace is None else [f"--trace-{trace}"]
         verilate += [str(path) for path in _copied([harness, *sources], folder)]
-        compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk", f"OPT_FAST={level}"]
+        compile_ = ["make", "-j", str(os.cpu_count() or 1), "-C", str(folder), "-f", "Vtop.mk"]
+        compile_ += [f"OPT_FAST={level}", f"OPT_SLOW={level}", "OPT_GLOBAL=-O2"]
         with (folder / "build.log").open("w") as log:
             for command in (verilate, compile_):
                 if command is compile_:
@@ -145,7 +146,7 @@ def build_native(
                 if status:
                     raise RuntimeError(f"exit status {status}")
 
-    return _built(key, top, make)
+    return _built(key, top, family, make)
 
 
 def _tools_key(kind: str) -> str:
@@ -186,10 +187,11 @@ def _copied(sources: Sequence[Path], folder: Path) -> list[Path]:
         raise CosimError(f"the Verilog cannot be read: {error}") from None
 
 
-def _built(key: str, top: str, make: Callable[[Path, Callable[[], None]], None]) -> Build:
+def _built(key: str, top: str, family: str, make: Callable[[Path, Callable[[], None]], None]) -> Build:
+    """family : of builds that have Verilator's library in common, whether they are optimized or not."""
     _check_places()
     begin = time.monotonic()
-    runtime = _tools_key(key.partition("-")[0])
+    runtime = _tools_key(family)
 
     def build(folder: Path) -> None:
         with _workplace(folder) as work:

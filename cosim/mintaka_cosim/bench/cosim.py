@@ -89,7 +89,7 @@ def cosim_design(
     chunks = _chunks(len(inputs), processes)
     begin = time.monotonic()
     with _folder(work_dir) as folder:
-        optimize = _is_long(plan, inputs)
+        optimize = is_long(plan, inputs)
         built = (verify if taps else native).build(design.verilog, layout, parts=design.parts, optimize=optimize)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
@@ -150,7 +150,7 @@ def simulate(
     with _folder(work_dir) as folder:
         design = generate(plan, folder / "verilog", taps=True)  # the taps count the spikes
         layout = layout_of(design.info)
-        built = native.build(design.verilog, layout, parts=design.parts)
+        built = native.build(design.verilog, layout, parts=design.parts, optimize=is_long(plan, inputs))
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
         jobs = [
@@ -162,7 +162,7 @@ def simulate(
     return result if trace else replace(result, trace={})
 
 
-def _is_long(plan: Plan, inputs: np.ndarray) -> bool:
+def is_long(plan: Plan, inputs: np.ndarray) -> bool:
     """Whether a simulation takes long enough for a compiler that optimizes, by the cycles of the first sample."""
     return len(inputs) * int(predict_cycles(plan, inputs[:1]).result[-1]) > LONG
 

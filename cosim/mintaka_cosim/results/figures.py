@@ -23,6 +23,7 @@ from mintaka.data import Dataset
 from mintaka.snn.fast import run_fast
 from mintaka_cosim.bench import native
 from mintaka_cosim.bench.build import Build
+from mintaka_cosim.bench.cosim import is_long
 from mintaka_cosim.bench.job import NO_STALLS
 from mintaka_cosim.bench.layout import layout_of
 from mintaka_cosim.bench.processes import Processes
@@ -162,7 +163,8 @@ def _classes(network: Network, dataset: Dataset) -> np.ndarray:
 
 
 def _simulate(plan: Plan, design: Design, inputs: np.ndarray, work: Path, jobs: int) -> list[_Part]:
-    built, processes = native.build(design.verilog, layout_of(design.info)), Processes()
+    built = native.build(design.verilog, layout_of(design.info), optimize=is_long(plan, inputs))
+    processes = Processes()
     edges = [*range(0, len(inputs), STREAM_SAMPLES), len(inputs)]
 
     def stream(place: tuple[int, int]) -> _Part:
