@@ -41,11 +41,15 @@ setup: $(STAMP) ## make .venv from requirements.lock
 
 ##@ Checks
 .PHONY: test
-test: $(STAMP) lint ## lint and all tests (under 20 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
+test: $(STAMP) lint ## lint and all tests (about 10 minutes on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+.PHONY: test-fast
+test-fast: $(STAMP) lint ## lint and the tests of the contract, the software and plans (about 2 minutes on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/contract tests/sw tests/hw/test_plan.py
 
 .PHONY: test-long
-test-long: $(STAMP) ## long sweeps: the full MNIST test set through the Verilog; 10,000 damaged files of each kind
+test-long: $(STAMP) ## long sweeps: every design through cocotb, all of MNIST through the Verilog, 10,000 damaged files of each kind
 	MINTAKA_LONG=1 $(BIN)/pytest -m long -n 0 -s tests/cosim tests/hostile
 
 N ?= 1000

@@ -21,6 +21,7 @@ from itertools import product
 from math import prod
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from mintaka.artifact import (
@@ -65,6 +66,12 @@ EVERYTHING = (*FEATURES, *UNBUILT)
 INPUT_STYLES = ("random", "random", "random", "zero", "max", "one", "ends")
 SCALES = (1.0, 0.5, 2.0**-7, 0.1, 1 / 3, 1e-30, 1e30)
 OFFSETS = (0.0, 1.0, -0.25, 0.1, 1e5, -1e-3)
+
+
+def examples(number: int) -> settings:
+    """So many examples in `make test`; other profiles take more in proportion."""
+    usual = settings.get_profile("ci").max_examples
+    return settings(max_examples=max(1, number * settings().max_examples // usual))
 
 
 @dataclass(frozen=True)

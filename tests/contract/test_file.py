@@ -1098,7 +1098,7 @@ def mutate_tensors(data: st.DataObject, tensors: files.Tensors) -> None:
         tensors[name] = old[:0]
 
 
-@settings(LITTLE, max_examples=6 * settings().max_examples)
+@settings(LITTLE, max_examples=4 * settings().max_examples)
 @given(network=st.one_of(networks(max_size=8), networks(max_size=8, features=EVERYTHING)), data=st.data())
 def test_mutations_behind_the_hash(tmp_path: Path, network: Network, data: st.DataObject) -> None:
     path = tmp_path / "net.safetensors"

@@ -407,7 +407,7 @@ def assert_equal(network: Network, x: np.ndarray, simulator: Simulator) -> None:
             assert high <= bounds[name].sums[edge].hi
 
 
-@settings(suppress_health_check=[*HealthCheck], max_examples=5 * settings().max_examples)
+@settings(suppress_health_check=[*HealthCheck], max_examples=3 * settings().max_examples)
 @given(st.data())
 def test_the_stranger_agrees(tmp_path: Path, data: st.DataObject) -> None:
     """Every K, s, U, logit, class and operation count, on generated networks; all within the proven intervals."""
@@ -416,7 +416,7 @@ def test_the_stranger_agrees(tmp_path: Path, data: st.DataObject) -> None:
     assert_equal(network, x, simulated(network, tmp_path / "net.safetensors"))
 
 
-@settings(suppress_health_check=[*HealthCheck], max_examples=6 * settings().max_examples)
+@settings(suppress_health_check=[*HealthCheck], max_examples=4 * settings().max_examples)
 @given(st.data())
 def test_the_stranger_agrees_on_what_1_1_brings(tmp_path: Path, data: st.DataObject) -> None:
     network = data.draw(networks(features=EVERYTHING, max_hidden=5, max_size=12))

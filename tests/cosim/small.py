@@ -1,8 +1,9 @@
-"""The small designs that the tests of this folder share, so that each is built once."""
+"""The small designs that the tests of this folder share, so that each is generated and built once."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from handmade import dense_network, graph_network, neuron_network, picture_netwo
 from strategies import with_zeros
 
 from mintaka.artifact import LeakTerm, Network
+from mintaka_cosim.bench import NO_STALLS, Stalls, native
+from mintaka_cosim.bench.layout import layout_of
+from mintaka_cosim.bench.processes import Processes
+from mintaka_cosim.bench.recording import Recording
+from mintaka_cosim.bench.words import pack_beats
 from mintaka_cosim.cli import app
+from mintaka_hw.plan import Plan
+from mintaka_hw.verilog import generate
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,19 @@ CASES = {
     "membrane": MEMBRANE,
     "coded": CODED,
 }
+
+
+def through_verilog(plan: Plan, inputs: np.ndarray, *runs: tuple[Stalls, int]) -> list[Recording]:
+    """Taps, logits, counters and cycles of the Verilated design in the fast bench, for each pair of stalls and seed."""
+    with tempfile.TemporaryDirectory() as name:
+        design = generate(plan, Path(name), taps=True)
+        layout = layout_of(design.info)
+        built = native.build(design.verilog, layout, optimize=False)
+        beats = pack_beats(inputs, layout.elements, layout.bits, static=layout.static, order=layout.order)
+        return [
+            native.run(built, layout, beats, stalls, seed, Path(name), Processes())
+            for stalls, seed in runs or ((NO_STALLS, 0),)
+        ]
 
 
 @dataclass

@@ -288,9 +288,9 @@ def test_nothing_is_left_running_when_stopped(tmp_path: Path) -> None:
 # ---- from end to end
 
 
-def bench(folder: Path, *arguments: str, status: int = 0) -> str:
+def bench(folder: Path, *arguments: str, status: int = 0, recipes: Path = RECIPES) -> str:
     """The command with its own folders; what it printed."""
-    places = ["--runs", str(folder / "runs"), "--out", str(folder / "page.md"), "--recipes", str(RECIPES)]
+    places = ["--runs", str(folder / "runs"), "--out", str(folder / "page.md"), "--recipes", str(recipes)]
     done = CliRunner().invoke(app, ["bench", "methods", *places, *arguments])
     assert done.exit_code == status, done.output
     return done.output
@@ -298,31 +298,36 @@ def bench(folder: Path, *arguments: str, status: int = 0) -> str:
 
 def test_a_method_from_end_to_end(tmp_path: Path) -> None:
     asked = ["--quick", "--no-synthesis", "--seeds", "4", "--methods", "activity", "--jobs", "1"]
-    said = bench(tmp_path, *asked)
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    text = (RECIPES / "digits.toml").read_text()
+    assert "units = 128" in text
+    (recipes / "digits.toml").write_text(text.replace("units = 128", "units = 16"))
+    said = bench(tmp_path, *asked, recipes=recipes)
     assert "digits: 2 methods, seeds 4, 1 at a time" in said
     text = (tmp_path / "page.md").read_text()
     assert "Simulated: 2 designs with 4 samples each, of which 2 equal the reference" in text
     data, folder = quick(DATA["digits"]), tmp_path / "runs" / "digits"
     (entry,) = [entry for entry in METHODS if entry.name == "activity"]
-    point = load_point(folder / "activity-4", point_key(recipe_of(entry, data, 4, RECIPES)), 4)
+    point = load_point(folder / "activity-4", point_key(recipe_of(entry, data, 4, recipes)), 4)
     assert point is not None
     assert point.figures is not None
     assert point.hardware is not None
     assert point.figures.artifact == content_hash(load(folder / "activity-4" / "network.safetensors"))
     assert point.figures.epochs == {"float": 2, "qat": 2, "activity": 1}
-    assert point.figures.weight_bits == 4 * (64 * 128 + 128 * 10)
+    assert point.figures.weight_bits == 4 * (64 * 16 + 16 * 10)
     assert point.hardware.equal
     assert point.hardware.lanes == {"hidden": 4, "output": 1}
     assert f"| {100 * point.figures.integer_accuracy:.2f} |" in text
     # What it has in common with the baseline was not trained again.
     assert (folder / "baseline-4" / "history.csv").read_text() in (folder / "activity-4" / "history.csv").read_text()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
-    bench(tmp_path, *asked)
+    bench(tmp_path, *asked, recipes=recipes)
     kept = {path for path, when in before.items() if path.stat().st_mtime_ns == when}
     assert {path.name for path in set(before) - kept} <= {"recipe.toml"}
     assert (tmp_path / "page.md").read_text() == text
     (tmp_path / "page.md").unlink()
-    bench(tmp_path, "--quick", "--page")
+    bench(tmp_path, "--quick", "--page", recipes=recipes)
     assert (tmp_path / "page.md").read_text() == text
 
 

@@ -88,7 +88,7 @@ def test_the_graphs_edges_say_what_they_do() -> None:
     assert "<< 2" in said
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(network=networks(features=FEATURES))
 def test_any_network_can_be_drawn(network: Network) -> None:
     """Those that cannot be built are drawn without hardware, and with the reason."""

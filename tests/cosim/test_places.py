@@ -35,8 +35,8 @@ def test_builds_are_made_where_make_can_work(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINTAKA_CACHE", name)  # relative, too
     seen: list[Path] = []
-    made = build._built("plain-key", "top", compiled(seen))
-    assert build._built("plain-key", "top", compiled(seen)) == build.Build(made.folder, made.program, 0.0)
+    made = build._built("plain-key", "top", "native", compiled(seen))
+    assert build._built("plain-key", "top", "native", compiled(seen)) == build.Build(made.folder, made.program, 0.0)
     assert made.program.parent.parent == tmp_path / name / "simulation"
     assert sorted(path.name for path in made.folder.iterdir()) == [SUMS, "build.log", "top"]
     (place,) = seen
@@ -54,7 +54,7 @@ def test_what_failed_is_logged_in_the_cache(tmp_path: Path, monkeypatch: pytest.
         raise RuntimeError("exit status 1")
 
     with pytest.raises(CosimError, match=r"failed: %Error: no \(all of it: .*/my builds/simulation/\w+\.log\)"):
-        build._built("plain-key", "top", make)
+        build._built("plain-key", "top", "native", make)
     (log,) = (tmp_path / "my builds" / "simulation").glob("*.log")
     assert log.read_text() == "%Error: no\n"
 
@@ -67,13 +67,13 @@ def test_tools_in_a_path_with_a_space_are_refused_before_the_build(
 
     monkeypatch.setattr(toolchain, "verilator_root", lambda: Path("/my tools/verilator"))
     with pytest.raises(CosimError, match="Verilator is in /my tools/verilator, where make cannot use it: install it"):
-        build._built("plain-key", "top", make)
+        build._built("plain-key", "top", "native", make)
     monkeypatch.undo()
     monkeypatch.setenv("MINTAKA_CACHE", str(tmp_path / "my builds"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "my scratch"))
     (tmp_path / "my scratch").mkdir()
     with pytest.raises(CosimError, match=r"make can build neither in .*my builds.* nor in .*: set MINTAKA_CACHE to a"):
-        build._built("plain-key", "top", make)
+        build._built("plain-key", "top", "native", make)
 
 
 def test_paths_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

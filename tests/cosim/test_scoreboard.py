@@ -1,4 +1,4 @@
-"""The scoreboard finds broken cores, and names exactly the first difference."""
+"""Broken cores are found: the scoreboard and the comparison of results name exactly the first difference."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cosim.small import CODED, DIRECT, NEURONS
+from cosim.small import CODED, DIRECT, NEURONS, Case
 from handmade import dense_network, with_margins
 from strategies import random_inputs
 
 from mintaka.artifact import LeakTerm, Network, run
-from mintaka.artifact.compare import shown
-from mintaka_cosim.bench import NO_STALLS, Difference, cosim, cosim_design
+from mintaka.artifact.compare import compare, shown
+from mintaka_cosim.bench import NO_STALLS, Difference, cosim_design
+from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_cosim.bench.job import Job
 from mintaka_cosim.bench.scoreboard import MismatchError, Scoreboard
 from mintaka_hw.plan import Lanes, make_plan
@@ -22,6 +23,14 @@ from mintaka_hw.verilog import generate
 
 pytestmark = pytest.mark.breaks_rtl
 SAMPLES = 6
+
+
+def first_difference(case: Case, samples: int) -> Difference:
+    """Of the core as it is patched, in Amaranth's simulator, and the reference."""
+    plan, x = make_plan(case.network, case.lanes), case.inputs(samples)
+    found = compare(simulate_amaranth(plan, x).result, run(case.network, x, trace=True), plan.head.name, traces=True)
+    assert found.first is not None
+    return found.first
 
 
 @pytest.fixture
@@ -60,12 +69,10 @@ def test_a_wrong_codebook_is_caught_at_its_first_sum(monkeypatch: pytest.MonkeyP
     right = layer.lookup
     monkeypatch.setattr(layer, "lookup", lambda values, index: right(values[[0, 2, 1, 3]], index))
     x = CODED.inputs(SAMPLES)
-    result = cosim(CODED.network, CODED.lanes, x, taps=True)
+    first = first_difference(CODED, SAMPLES)
     trace = run(CODED.network, x, trace=True).trace["hidden1"]
     W = CODED.network.node("hidden1").inputs[0].weight.values.astype(int)  # type: ignore[union-attr]
     wrong = np.where(W == -9, 30, np.where(W == 30, -9, W))
-    first = result.first_difference
-    assert first is not None
     assert (first.sample, first.step, first.layer) == (0, 0, "hidden1")
     K = trace.k[0, 0] + (wrong - W) @ x[0, 0]
     assert first.neuron == np.flatnonzero(trace.k[0, 0] != K)[0]
@@ -78,7 +85,7 @@ def test_a_wrong_leak_is_caught_where_it_first_matters(monkeypatch: pytest.Monke
         lif, "leaked", lambda value, leak: right(value, tuple(LeakTerm(t.sign, t.shift + 1) for t in leak))
     )
     x = DIRECT.inputs(SAMPLES)
-    result = cosim(DIRECT.network, DIRECT.lanes, x, taps=True)
+    first = first_difference(DIRECT, SAMPLES)
     expected = run(DIRECT.network, x, trace=True).trace["hidden1"]
     assert expected.s is not None
     assert expected.u is not None
@@ -86,8 +93,6 @@ def test_a_wrong_leak_is_caught_where_it_first_matters(monkeypatch: pytest.Monke
     wrong = np.clip(kept >> 2, -7, 7)
     step, neuron = (int(i) for i in np.argwhere(wrong[0] != expected.u[0])[0])
     assert step == 0  # later steps start from other membranes
-    first = result.first_difference
-    assert first is not None
     assert (first.sample, first.step, first.layer, first.neuron) == (0, 0, "hidden1", neuron)
     assert first.expected["U"] == expected.u[0, 0, neuron]
     assert first.actual == {"K": expected.k[0, 0, neuron], "s": expected.s[0, 0, neuron], "U": wrong[0, 0, neuron]}
@@ -96,10 +101,8 @@ def test_a_wrong_leak_is_caught_where_it_first_matters(monkeypatch: pytest.Monke
 def test_a_wrong_leak_of_the_synaptic_current_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     right = layer.leaked
     monkeypatch.setattr(layer, "leaked", lambda value, leak: right(value, leak[:1]))  # without its second term
-    x = NEURONS.inputs(SAMPLES)
-    result = cosim(NEURONS.network, NEURONS.lanes, x, taps=True)
-    first = result.first_difference
-    assert first is not None
+    x = NEURONS.inputs(1)
+    first = first_difference(NEURONS, 1)
     assert first.layer == "conv2"
     assert first.step is not None
     assert first.step > 0  # there is nothing to leak before

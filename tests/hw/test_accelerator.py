@@ -10,7 +10,7 @@ import pytest
 from handmade import conv_network, dense_network, neuron_network, signed, with_codebook
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, networks, numbers_for, random_inputs, with_zeros
+from strategies import FEATURES, examples, networks, numbers_for, random_inputs, with_zeros
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -89,7 +89,7 @@ def test_variety() -> None:
     """The generated networks ask for everything that a layer core can be."""
     seen: Counter[object] = Counter()
 
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=150, database=None)
     @given(small_networks())
     def look(network: Network) -> None:
         plan = make_plan(network, 1)
@@ -122,6 +122,7 @@ def test_variety() -> None:
     assert {name for name in wanted if not seen[name]} == set()
 
 
+@examples(24)
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1))
 def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -> None:
     plan = draw_plan(data, network)
@@ -144,6 +145,7 @@ def test_a_sample_hangs_on_no_other(data: st.DataObject, network: Network, seed:
     assert seen.logits.tolist() == [singles[n] for n in order]
 
 
+@examples(16)
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
 def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
     note(f"stall seed {seed}")
@@ -216,7 +218,7 @@ def test_a_long_stream(lanes: int) -> None:
     """Many samples back to back: the model stays exact however the layers push back on one another."""
     network = dense_network([30, 20, 16, 5], time_steps=3, seed=2)
     plan = make_plan(network, lanes)
-    inputs = random_inputs(network, samples=25, seed=lanes)
+    inputs = random_inputs(network, samples=12, seed=lanes)
     assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 

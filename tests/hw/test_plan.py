@@ -14,7 +14,7 @@ from handmade import conv_network, dense_network, graph_network, neuron_network
 from hw.test_accelerator import assert_equal
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, dense_chains, networks, random_inputs
+from strategies import FEATURES, dense_chains, examples, networks, random_inputs
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -258,6 +258,7 @@ def assert_listed_as_built(layer: LayerPlan) -> None:
     assert built_bits(layer) == sum(b for b, is_built in zip(bits, built, strict=True) if is_built)
 
 
+@examples(20)
 @given(data=st.data(), network=dense_chains(features=FEATURES))
 def test_listed_memories_are_the_built_ones(data: st.DataObject, network: Network) -> None:
     lanes = {node.name: data.draw(st.integers(1, node.size_out)) for node in network.nodes}

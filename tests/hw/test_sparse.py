@@ -10,9 +10,9 @@ import pytest
 from handmade import conv_network, dense_network, graph_network, neuron_network, with_codebook
 from hw.test_accelerator import assert_equal, small_networks
 from hw.test_plan import assert_listed_as_built
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from strategies import random_inputs, with_zeros
+from strategies import examples, random_inputs, with_zeros
 
 from mintaka.artifact import IntTensor, Network, check
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
@@ -42,7 +42,7 @@ def pruned_networks() -> st.SearchStrategy[Network]:
     return networks.filter(lambda network: bool(possible(network)))
 
 
-@settings(max_examples=24)
+@examples(12)
 @given(data=st.data(), network=pruned_networks(), seed=st.integers(0, 2**32 - 1))
 def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -> None:
     plan = drawn_plan(data, network)
@@ -51,7 +51,7 @@ def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -
     assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
-@settings(max_examples=16)
+@examples(8)
 @given(data=st.data(), network=pruned_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
 def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
     plan = drawn_plan(data, network)
@@ -61,8 +61,7 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
     assert_equal(plan, inputs, seen, stalled=True)
 
 
-@pytest.mark.parametrize("share", [0.6, 0.9, 1.0])
-@pytest.mark.parametrize("lanes", [3, 10])
+@pytest.mark.parametrize(("share", "lanes"), [(0.6, 3), (0.9, 10), (1.0, 3)])
 def test_several_blocks(share: float, lanes: int) -> None:
     """Words of spikes, and numbers of several bits; also without any synapse."""
     pictures = conv_network([3, 40, 6, 2], picture=(3, 4), time_steps=2, kind="counts", bits=2)
@@ -85,7 +84,7 @@ def test_loops_codebooks_and_one_step(time_steps: int) -> None:
         assert_equal(plan, inputs, simulate_amaranth(plan, inputs), stalled=False)
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(data=st.data(), network=pruned_networks())
 def test_index_and_rows_are_the_weights(data: st.DataObject, network: Network) -> None:
     """Every weight comes back by its block, place and rank; no stored row is zero; memories are built as listed."""

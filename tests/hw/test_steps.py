@@ -12,9 +12,9 @@ import pytest
 from amaranth.sim import Simulator
 from handmade import dense_network, with_margins
 from hw.test_accelerator import assert_equal, draw_plan, small_networks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from strategies import random_inputs
+from strategies import examples, random_inputs
 
 from mintaka.artifact import Network
 from mintaka.artifact.compare import shown, trace_of
@@ -59,7 +59,7 @@ def assert_steps(plan: Plan, inputs: np.ndarray, steps: Sequence[int], seen: Rec
         assert_equal(plan.with_steps(number), x, part_of(seen, part, number), stalled=stalled)
 
 
-@settings(max_examples=max(1, settings().max_examples // 5))
+@examples(6)
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1))
 def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -> None:
     plan = draw_plan(data, network, run_time=True)
@@ -69,7 +69,7 @@ def test_bit_and_cycle_exact(data: st.DataObject, network: Network, seed: int) -
     assert_steps(plan, inputs, steps, seen, stalled=False)
 
 
-@settings(max_examples=max(1, settings().max_examples // 5))
+@examples(6)
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
 def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
     plan = draw_plan(data, network, run_time=True)

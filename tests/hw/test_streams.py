@@ -292,7 +292,7 @@ def test_window_reader_gives_the_nonzero_pixels_of_every_window(
         window = image[f, y * stride[0] :, x * stride[1] :][: kernel[0], : kernel[1]].ravel()
         given = [(int(pixel), n) for n, pixel in enumerate(window) if pixel or len(window) == 1] or [(0, 0)]
         expected += [(*pixel, int(n == len(given) - 1)) for n, pixel in enumerate(given)]
-    for slow_in, slow_out in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7)):
+    for slow_in, slow_out in ((0.0, 0.0), (0.5, 0.0) if padded else (0.0, 0.7)):
         reader = WindowReader(plan)
         found: list[Any] = []
 

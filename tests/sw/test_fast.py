@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from strategies import EVERYTHING, inputs_for, networks
+from strategies import EVERYTHING, examples, inputs_for, networks
 from sw.same import assert_same
 
 from mintaka.artifact import (
@@ -31,7 +31,7 @@ from mintaka.snn.exact import dtype_for
 from mintaka.snn.fast import groups_in_order, run_fast
 
 
-@settings(max_examples=200)
+@examples(100)
 @given(st.data())
 def test_equals_reference(data: st.DataObject) -> None:
     network = data.draw(networks())
@@ -40,7 +40,7 @@ def test_equals_reference(data: st.DataObject) -> None:
     assert_same(run(network, x), run_fast(network, x))
 
 
-@settings(max_examples=300)
+@examples(150)
 @given(st.data())
 def test_equals_reference_in_what_1_1_brings(data: st.DataObject) -> None:
     network = data.draw(networks(features=EVERYTHING, max_hidden=6))
