@@ -12,9 +12,9 @@ import fuzz
 import fuzz_case
 import numpy as np
 import pytest
+from cosim.small import GRAPH
 from fuzz import Chunk, Tally
 from fuzz_case import Case, DifferError, alone, cases, check, fast_engine, kept, shrink, torch_forward
-from handmade import graph_network
 from hypothesis import given, settings
 from strategies import examples, random_inputs
 from torch import Tensor
@@ -29,10 +29,8 @@ CHUNK = Chunk(rtl=False, seed=3, index=0, size=6)
 
 
 def graph_case() -> Case:
-    network = graph_network(seed=5)
-    return Case(
-        network, random_inputs(network, 2, 1), {"conv1": 3, "conv2": 2, "loop": 4, "head": 3}, 1, RANDOM_STALLS, 7
-    )
+    """A design that tests/cosim builds, too."""
+    return Case(GRAPH.network, random_inputs(GRAPH.network, 2, 1), GRAPH.lanes, 1, RANDOM_STALLS, 7)
 
 
 def test_equal_implementations_leave_no_failure(tmp_path: Path) -> None:
