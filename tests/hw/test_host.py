@@ -122,8 +122,10 @@ def test_every_packet_becomes_one_sample(layout: PacketLayout, seed: int, stalls
     beats: list[dict[str, int]] = []
     words: list[int] = []
     errors: list[tuple[str, ...]] = []
-    for _ in range(6):
-        packet, keep = random_packet(frames * layout.frame_bytes, width, rng)
+    size = frames * layout.frame_bytes
+    end = size - layout.frame_bytes + content - 1  # of a packet whose last byte is left out, and which a null beat ends
+    lacking = with_nulls(rng.randbytes(size), [1] * end + [0] * (size - end), width, [size // width])
+    for packet, keep in [*(random_packet(size, width, rng) for _ in range(6)), lacking]:
         beats += [dict(zip(("data", "keep", "last"), beat, strict=True)) for beat in beats_of(packet, keep, width)]
         sample, wrong = taken(form, packet, keep)
         errors.append(wrong)
