@@ -30,6 +30,12 @@ def test_zero_is_plus_one_in_one_bit() -> None:
     assert WeightQuantizer(1)(torch.tensor([0.0, -0.0, 1e-30, -1e-30])).tolist() == [1, 1, 1, -1]
 
 
+def test_halves_go_to_the_even_number() -> None:
+    """As in IEEE 754, so that weights and their opposites stay opposites."""
+    w = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, -2.5])
+    assert WeightQuantizer(4)(w, torch.tensor(1.0)).tolist() == [0, 2, 2, 0, -2, -2]
+
+
 def test_gradients_are_straight_through() -> None:
     quantizer = WeightQuantizer(3)
     w = torch.tensor([-9.0, -1.2, 0.4, 2.6, 5.0], requires_grad=True)
