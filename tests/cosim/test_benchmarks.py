@@ -136,7 +136,7 @@ def test_an_error_is_one_sentence(
         raise DataError("there is no MNIST")
 
     monkeypatch.setattr(bench.cycles, "measure", no_data)
-    assert bench.main(["cycles", "--out", str(tmp_path / "page.md")]) == 2
+    assert bench.main(["cycles", "--out", str(tmp_path / "page.md")]) == 1
     assert capsys.readouterr().err == "bench: there is no MNIST\n"
     assert not (tmp_path / "page.md").exists()
 
