@@ -10,7 +10,7 @@ import pytest
 from handmade import conv_network, dense_network, neuron_network, signed, with_codebook
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from strategies import FEATURES, networks, numbers_for, random_inputs, with_zeros
+from strategies import FEATURES, examples, networks, numbers_for, random_inputs, with_zeros
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -144,6 +144,7 @@ def test_a_sample_hangs_on_no_other(data: st.DataObject, network: Network, seed:
     assert seen.logits.tolist() == [singles[n] for n in order]
 
 
+@examples(25)
 @given(data=st.data(), network=small_networks(), seed=st.integers(0, 2**32 - 1), stalls=st.floats(0.05, 0.95))
 def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network, seed: int, stalls: float) -> None:
     note(f"stall seed {seed}")
@@ -154,8 +155,7 @@ def test_bit_exact_under_stalls_and_reset(data: st.DataObject, network: Network,
     assert_equal(plan, inputs, seen, stalled=True)
 
 
-@pytest.mark.parametrize("read", ["count", "membrane"])
-@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize(("read", "lanes"), [("count", 2), ("membrane", 3)])
 def test_every_neuron_and_head_by_hand(read: str, lanes: int) -> None:
     """CUBA-LIF, refractory steps, passes over a direct input with three readers, logits of several pixels."""
     for time_steps in (1, 4):
