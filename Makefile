@@ -41,11 +41,11 @@ setup: $(STAMP) ## make .venv from requirements.lock
 
 ##@ Checks
 .PHONY: test
-test: $(STAMP) lint ## lint and all tests (about 10 minutes on 2 cores)
+test: $(STAMP) lint ## lint and all tests (about 15 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
 
 .PHONY: test-fast
-test-fast: $(STAMP) lint ## lint and the tests of the contract, the software and plans (about 2 minutes on 2 cores)
+test-fast: $(STAMP) lint ## lint and the tests of the contract, the software and plans (a few minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal tests/contract tests/sw tests/hw/test_plan.py
 
 .PHONY: test-long
