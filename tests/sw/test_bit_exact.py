@@ -178,7 +178,7 @@ def test_export_refuses_by_name() -> None:
     with pytest.raises(LayerError, match="layer 'hid' is in full precision"):
         to_artifact(snn, "x")
     snn.quantize()
-    with pytest.raises(LayerError, match="layer 'hid' has not seen a batch"):
+    with pytest.raises(LayerError, match="layer 'hid' has not seen a batch yet, so its input_shift"):
         to_artifact(snn, "x")
     snn(torch.ones(4, 6))
     to_artifact(snn, "x")
