@@ -317,8 +317,7 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
     else:
         chosen = {node.name: min(lanes, node.channels) for node in nodes}
     for name, number in chosen.items():
-        if number not in LANES:
-            raise PlanError(f"layer '{name}': lanes {LANES.problem(number)}")
+        LANES.require(number, f"layer '{name}': lanes", PlanError)
         most = network.node(name).channels
         if number > most:
             what = "channels" if network.node(name).op == "conv2d" else "neurons"
@@ -364,13 +363,16 @@ class _Events:
         vectors = network.vectors
         # A plan must not take the minutes that the reference needs for a large network.
         if vectors is not None and len(vectors.inputs) * network.time_steps * connections(network) <= MOST_WORK:
-            x = vectors.inputs
-            result = run(network, x, trace=True)
-            for name, frames in node_frames(network, x, result).items():
-                operations = self.source[name].operations(frames).reshape(len(x), -1, self.source[name].size)
+            x, joined = vectors.inputs, any(not node.has_synapses for node in network.nodes)
+            result = run(network, x, trace=joined)  # pools and joins alone need a trace, which takes memory
+            counts = {name: int(spikes.sum()) for name, spikes in result.spikes.items()}
+            frames = node_frames(network, x, result) if joined else {network.input.name: x}
+            for name in frames.keys() - counts.keys():
+                operations = self.source[name].operations(frames[name]).reshape(len(x), -1, self.source[name].size)
                 if operations.shape[1] > 1:  # a sample's steps after the one it stops at do not count
                     operations = operations * (np.arange(network.time_steps) < result.steps[:, None])[:, :, None]
-                self.rates[name] = float(operations.sum()) / (len(x) * self.source[name].size * self.bits[name])
+                counts[name] = int(operations.sum())
+            self.rates |= {n: count / (len(x) * self.source[n].size * self.bits[n]) for n, count in counts.items()}
 
     def per_group(self, node: Node, edges: tuple[Edge, ...], lanes: int) -> float:
         """Events of those edges that a group of lanes works on.
