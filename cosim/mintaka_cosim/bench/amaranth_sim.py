@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.sim import Simulator
 
 from mintaka.artifact.compare import trace_of
@@ -55,8 +54,6 @@ def simulate_amaranth(
     Raises SimulationTimeoutError after `max_cycles` without all results.
     """
     top = Accelerator(plan, taps=True)
-    ports = [top.i_valid, top.o_ready, top.i_data, *([top.steps] if plan.run_time else [])]
-    lows = [0, *accumulate(len(port) for port in ports[:-1])]
     source = plan.network.input
     words = pack_beats(inputs, plan.input.word_elements, source.bits, static=source.static, order=plan.input_order)
     network, T = plan.network, plan.network.time_steps
@@ -80,17 +77,16 @@ def simulate_amaranth(
         if plan.run_time and plan.exits:
             ctx.set(top.margins, packed_margins(network.output.margins, plan.logit_width))
         position, offered = 0, False
-        driven: list[int] = []
         for cycle in range(max_cycles if limit is None else limit):
             offered = offered or source.random() >= stalls
             valid = offered and position < len(beats)
-            ready = sink.random() >= stalls
-            values = [valid, ready, beats[position] if valid else 0]
+            ctx.set(top.i_valid, valid)
+            ctx.set(top.i_data, beats[position] if valid else 0)
             if plan.run_time:
-                values.append(asked[firsts[position]] if valid and position in firsts else noise.randrange(T + 1))
-            if values != driven:  # all at once: every change lets the whole design settle
-                ctx.set(Cat(ports), sum(int(v) << low for v, low in zip(values, lows, strict=True)))
-                driven = values
+                given = asked[firsts[position]] if valid and position in firsts else noise.randrange(T + 1)
+                ctx.set(top.steps, given)
+            ready = sink.random() >= stalls
+            ctx.set(top.o_ready, ready)
             accepted = valid and ctx.get(top.i_ready)
             if accepted and position in firsts:
                 seen.accepted.append(cycle)
