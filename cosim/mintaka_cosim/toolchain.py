@@ -121,7 +121,7 @@ def tools() -> list[Tool]:
 
 
 def _of_families() -> dict[str, str]:
-    """Distributions that a family of devices needs, and what for."""
+    """What the tools of the families are for, by the distributions that they come in."""
     placing = {f.nextpnr.tool.distribution: f"place and route, {f.title}" for f in families() if f.nextpnr}
     packing = {f.packer.tool.distribution: f"bitstreams, {f.title}" for f in families() if f.packer}
     return placing | {name: purpose for name, purpose in packing.items() if name not in placing}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mintaka.artifact import Network, Trace
+from mintaka.artifact import Trace
 from mintaka.artifact.compare import FIELDS, shown, trace_of
 from mintaka.artifact.limits import Range
 from mintaka_cosim.bench.layout import LayerPorts, Layout, layout_of
@@ -37,8 +37,7 @@ class Stalls:
     def __post_init__(self) -> None:
         for name in ("input_percent", "output_percent"):
             percent = getattr(self, name)
-            if percent not in PERCENT:
-                raise ValueError(f"{name} {PERCENT.problem(percent)}")
+            PERCENT.require(percent, name, ValueError)
         longest = self.longest_cycles
         if not (1 <= longest <= 4096 and longest.bit_count() == 1):
             raise ValueError(f"longest_cycles must be a power of two up to 4,096, got {longest:,}")
@@ -114,8 +113,3 @@ def read_job() -> Job:
         steps=found["steps"],
         sops={name: found[f"sops/{name}"] for name in layers},
     )
-
-
-def summing_layers(network: Network) -> list[str]:
-    """Names of the nodes that sum a current, in order."""
-    return [node.name for node in network.nodes if node.has_synapses]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,24 +31,30 @@ from mintaka_hw.targets import families, find_family, part_of
 if TYPE_CHECKING:
     from mintaka_cosim.synth import Request, SynthReport
     from mintaka_hw.plan import Plan
-    from mintaka_hw.targets import Part
+    from mintaka_hw.targets import Family, Part
     from mintaka_hw.verilog import Design
 
-TARGETS = [family.name for family in families()]
-PLACED = [family.name for family in families() if family.nextpnr is not None]
-CELLS = [family.name for family in families() if not family.parts]
+
+def _named(families: Iterable[Family]) -> str:
+    return ", ".join(family.name for family in families)
+
+
+def _of_cells() -> list[Family]:
+    return [family for family in families() if not family.parts]
 
 
 def synth(
     artifact: ArtifactArgument,
     target: Annotated[
         str,
-        typer.Option("--target", help=f"{', '.join(TARGETS)}, with commas.", metavar="T,..."),
-    ] = TARGETS[0],
+        typer.Option("--target", help=f"{_named(families())}, with commas.", metavar="T,..."),
+    ] = families()[0].name,
     pnr: Annotated[
         bool,
         typer.Option(
-            "--pnr", help=f"Also place and route, for Fmax ({', '.join(PLACED)}; the others are synthesized)."
+            "--pnr",
+            help=f"Also place and route, for Fmax ({_named(f for f in families() if f.nextpnr is not None)}; "
+            "the others are synthesized).",
         ),
     ] = False,
     lanes: LanesOption = "auto",
@@ -61,7 +68,7 @@ def synth(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the placement.")] = 1,
     liberty: Annotated[
         Path | None,
-        typer.Option("--liberty", help=f"Standard cells for {', '.join(CELLS)}, a Liberty file.", metavar="FILE"),
+        typer.Option("--liberty", help=f"Standard cells for {_named(_of_cells())}, a Liberty file.", metavar="FILE"),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Targets at the same time (default: one per processor).")
@@ -113,7 +120,7 @@ def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
-            raise RequestError(f"--target {text}: '{name}' is not one of {', '.join(known)}")
+            raise RequestError(f"--target {text}: '{name}' is not one of {_named(families())}")
     if len(set(names)) < len(names):
         raise RequestError(f"--target {text}: each target once is wanted")
     found = {name: next(iter(find_family(name).parts), None) for name in names}
@@ -140,7 +147,7 @@ def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, li
         raise RequestError(f"--frequency {frequency:g}: {wanted}")
     if liberty is not None:
         if None not in parts.values():
-            cells = ", ".join(family.name for family in families() if not family.parts)
+            cells = _named(_of_cells())
             raise RequestError(f"--liberty {liberty}: it is for the target {cells}, which --target does not name")
         check_liberty(liberty)
 

@@ -42,7 +42,7 @@ def require(condition: object, sentence: str) -> None:
 
 
 def within(value: int, limit: limits.Range, what: str) -> None:
-    require(value in limit, f"{what} {limit.problem(value)}")
+    limit.require(value, what, ArtifactError)
 
 
 def check(network: Network) -> None:

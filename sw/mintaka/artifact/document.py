@@ -237,8 +237,7 @@ class Fields:
         name, bits = form.text("tensor"), form.integer("bits")
         form.end()
         values = self.tensor(name)
-        if bits not in TENSOR_BITS:
-            raise ArtifactError(f"{form.where}: bits {TENSOR_BITS.problem(bits)}")
+        TENSOR_BITS.require(bits, f"{form.where}: bits", ArtifactError)
         if values.dtype != storage_dtype(bits):
             wanted = storage_dtype(bits)
             raise ArtifactError(f"tensor '{name}' has dtype {values.dtype}; {bits} bits are stored as {wanted}")

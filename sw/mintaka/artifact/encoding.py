@@ -85,6 +85,5 @@ def _with_levels(source: Input, levels: int) -> Input:
         raise ArtifactError(f"levels are for an input of spikes, but this one is {source.kind}")
     if source.encoding is not None:
         raise ArtifactError("the artifact says itself how numbers become its input: leave the levels out")
-    if levels not in LEVELS:
-        raise ArtifactError(f"levels {LEVELS.problem(levels)}")
+    LEVELS.require(levels, "levels", ArtifactError)
     return replace(source, encoding=encoding_of(levels))

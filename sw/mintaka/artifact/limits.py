@@ -30,6 +30,11 @@ class Range:
             raise ValueError(self.problem(value))
         return value
 
+    def require(self, value: int, what: str, error: type[Exception]) -> None:
+        """Raise `error` where `value` is outside; the sentence begins with `what`."""
+        if value not in self:
+            raise error(f"{what} {self.problem(value)}")
+
 
 TIME_STEPS = Range(1, 1024)
 INPUT_BITS = Range(1, 16)

@@ -31,27 +31,26 @@ def read_toml(path: Path) -> dict[str, Any]:
     if data is None:
         raise ValueError(f"{path} is no TOML file for people: it has more than {MAX_BYTES:,} bytes")
     try:
-        return parse_toml(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no TOML file: its bytes are no UTF-8 (at byte {error.start:,})") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is no TOML file{error}") from None
+    return parse_toml(text, f"{path}")
 
 
-def parse_toml(text: str) -> dict[str, Any]:
-    """The content of a TOML text. Raises ValueError with what is wrong, to be put behind "this is no TOML file"."""
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The content of a TOML text. Raises ValueError with one sentence that begins with the text's name."""
     if len(text) > MAX_BYTES:
-        raise ValueError(f" for people: it has more than {MAX_BYTES:,} characters")
+        raise ValueError(f"{name} is no TOML file for people: it has more than {MAX_BYTES:,} characters")
     if MANY_PARTS.search(text):  # each of which costs the parser as much as all before it
-        raise ValueError(f" for people: a key in it has more than {MAX_PARTS} parts")
+        raise ValueError(f"{name} is no TOML file for people: a key in it has more than {MAX_PARTS} parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f": {_reason(str(error), text)}") from None
+        raise ValueError(f"{name} is no TOML file: {_reason(str(error), text)}") from None
     except ValueError:
-        raise ValueError(" for people: a number in it has too many digits") from None
+        raise ValueError(f"{name} is no TOML file for people: a number in it has too many digits") from None
     except RecursionError:
-        raise ValueError(" for people: its values are nested too deeply") from None
+        raise ValueError(f"{name} is no TOML file for people: its values are nested too deeply") from None
 
 
 def _reason(message: str, text: str) -> str:

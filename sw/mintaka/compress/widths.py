@@ -43,13 +43,11 @@ def with_widths(
     bits = weight_widths(snn) | _known(snn, weight_bits or {}, weight_widths(snn), "weights")
     membranes = membrane_widths(snn) | _known(snn, membrane_bits or {}, membrane_widths(snn), "membranes")
     for name, wanted in bits.items():
-        if wanted not in WEIGHT_BITS:
-            raise CompressError(f"layer '{name}': weight_bits {WEIGHT_BITS.problem(wanted)}")
+        WEIGHT_BITS.require(wanted, f"layer '{name}': weight_bits", CompressError)
     for name, wanted in membranes.items():
-        if wanted not in MEMBRANE_BITS:
-            raise CompressError(f"layer '{name}': membrane_bits {MEMBRANE_BITS.problem(wanted)}")
-    if time_steps is not None and time_steps not in TIME_STEPS:
-        raise CompressError(f"time_steps {TIME_STEPS.problem(time_steps)}")
+        MEMBRANE_BITS.require(wanted, f"layer '{name}': membrane_bits", CompressError)
+    if time_steps is not None:
+        TIME_STEPS.require(time_steps, "time_steps", CompressError)
     changed = {name for name, old in weight_widths(snn).items() if old != bits[name]}
     changed |= {name for name, old in membrane_widths(snn).items() if old != membranes[name]}
     check_free(snn, {name: bits[name] for name in changed})

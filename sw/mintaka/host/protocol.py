@@ -194,9 +194,7 @@ def read_identity(payload: bytes) -> Identity:
 def _check(identity: Identity) -> None:
     """Numbers of no network would let a program wait for years, or divide by zero."""
     for name, limit in POSSIBLE.items():
-        value = getattr(identity, name)
-        if value not in limit:
-            raise HostError(f"its {name} {limit.problem(value)}")
+        limit.require(getattr(identity, name), f"its {name}", HostError)
     size = prod(identity.shape)
     if len(identity.shape) not in (1, 3) or -(-size // identity.elements) != identity.beats:
         shape = "x".join(map(str, identity.shape)) or "nothing"

@@ -27,8 +27,7 @@ MEMBRANE_RULES = ("shift", "mint")
 
 
 def within(value: int, limit: limits.Range, what: str) -> None:
-    if value not in limit:
-        raise LayerError(f"{what} {limit.problem(value)}")
+    limit.require(value, what, LayerError)
 
 
 def edges_of(source: Input, specs: list[Spec], index: int) -> tuple[EdgeSpec, ...]:

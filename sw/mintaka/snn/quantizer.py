@@ -78,8 +78,7 @@ class WeightQuantizer(nn.Module):
 
     def __init__(self, bits: int, scale: str = "step") -> None:
         super().__init__()
-        if bits not in WEIGHT_BITS:
-            raise ValueError(f"the weights' bits {WEIGHT_BITS.problem(bits)}")
+        WEIGHT_BITS.require(bits, "the weights' bits", ValueError)
         if scale not in SCALES:
             raise ValueError(f"the scale of weights is learned as {' or '.join(SCALES)}, not '{scale}'")
         self.bits, self.mint = bits, scale == "mint"

@@ -220,8 +220,7 @@ def parse_leak(text: str) -> tuple[LeakTerm, ...]:
         most = f"must be 1 to {LEAK_TERMS.most}, or '0' for none, got {len(terms)}"
         raise ValueError(f"the terms of the leak {text!r:.60} {most}")
     for term in terms:
-        if term.shift not in LEAK_SHIFT:
-            raise ValueError(f"the shift of the leak {text!r:.60} {LEAK_SHIFT.problem(term.shift)}")
+        LEAK_SHIFT.require(term.shift, f"the shift of the leak {text!r:.60}", ValueError)
     return tuple(terms)
 
 

@@ -138,7 +138,7 @@ def _checkpoint(form: dict[str, Any]) -> Checkpoint:
     history = [_epoch(row) for row in _typed(form, "history", list)]
     known = form.get("float_accuracy", float_accuracy(history))  # older ones have none
     found = Checkpoint(
-        recipe=recorded(parse_recipe(parse_toml(_typed(form, "recipe", str)))),
+        recipe=recorded(parse_recipe(parse_toml(_typed(form, "recipe", str), "its recipe"))),
         data=_typed(form, "data", str),
         phase=_typed(form, "phase", str),
         done=_typed(form, "done", int),
