@@ -126,7 +126,7 @@ def picture_network(*, kind: str = "spikes", bits: int = 1, time_steps: int = 2,
 
 
 def joins_network(*, time_steps: int = 3, seed: int = 0) -> Network:
-    """Joins of every kind, of inputs that come early and late, of this step and of the one before; pools behind two."""
+    """Joins of every kind, of inputs that come early and late, of this step and of the one before; two are pooled."""
     rng = np.random.default_rng(seed)
 
     def weight(*shape: int) -> IntTensor:

@@ -65,7 +65,7 @@ def test_a_sample_is_the_same_alone_and_beside_others(capsys: Capture) -> None:
         assert call(capsys, *words, "--out", f"{name}.npz").status == 0
         with np.load(f"{name}.npz") as file:
             logits[name] = file["logits"]
-    assert logits["two"][np.flatnonzero((logits["two"] == logits["one"][0]).all(1))].shape[0] >= 1
+    assert logits["two"][0].tolist() == logits["one"][0].tolist()
 
 
 @pytest.mark.parametrize(("name", "most"), [("pool64", 150_000), ("conv5000", 250_000)])
@@ -75,18 +75,15 @@ def test_strides_beyond_the_kernel_take_no_memory(name: str, most: int, capsys: 
     assert sum(path.stat().st_size for path in Path(name).rglob("*.v")) < most
 
 
-def test_an_edited_recipe_exports_what_was_trained(capsys: Capture) -> None:
-    text = (Path("edited-recipe") / "r.toml").read_text().replace("= 40", "= 1")
+def test_an_edited_recipe_is_not_exported(capsys: Capture) -> None:
+    text = Path("edited-recipe/r.toml").read_text().replace("= 40", "= 1")
     Path("edited-recipe/r.toml").write_text(text)
     assert call(capsys, "train", "edited-recipe/r.toml", "--run", "run").status == 0
-    trained = Path("run/recipe.toml").read_text()
     Path("run/recipe.toml").write_text("seed = 7\n" + text.replace("time_steps = 2", 'time_steps = 2\nleak = "V>>3"'))
     called = call(capsys, "export", "run")
-    if called.status == 0:
-        recipe = load(Path("run/network.safetensors")).provenance["recipe"]
-        assert recipe == trained
-    else:
-        assert "recipe.toml" in called.err
+    assert called.status == 1
+    assert "run/recipe.toml was edited after the training ('seed' is 1 in the checkpoint, 7 here)" in called.err
+    assert not Path("run/network.safetensors").exists()
 
 
 def test_a_run_goes_on_from_another_folder(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

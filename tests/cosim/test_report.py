@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cosim.small import DIRECT, call
+from cosim.small import DIRECT, call, verdict_json
 from strategies import with_zeros
 
 from mintaka.artifact import content_hash, save
@@ -31,25 +31,7 @@ LAYERS = {
 
 
 def cosim_json(**changes: Any) -> dict[str, Any]:
-    return {
-        "artifact_hash": content_hash(NETWORK),
-        "verdict": "bit-exact: 40 samples, 40 logits compared, 0 differ",
-        "bit_exact": True,
-        "cycles_as_predicted": True,
-        "compared": {"samples": 40, "spikes": 1560, "membranes": 1560, "sums": 2280, "logits": 240},
-        "differences": 0,
-        "resets": 4,
-        "taps": True,
-        "stalls": {"input_percent": 0, "output_percent": 0, "longest_cycles": 1},
-        "seed": 0,
-        "lanes": {"hidden1": 4, "head": 6},
-        "accuracy": 0.92,
-        "interval_cycles": 51.5,
-        "latency_cycles": 80,
-        "sops_per_sample": 120.0,
-        "layers": LAYERS,
-        **changes,
-    }
+    return verdict_json(NETWORK, lanes={"hidden1": 4, "head": 6}, layers=LAYERS) | changes
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contract import samples
+from cosim.small import verdict_json
 from handmade import conv_network, dense_network, graph_network
 from hostile.artifacts import changed_json, mutant
 from hostile.damage import in_archive
@@ -271,26 +272,8 @@ def _train(folder: Path) -> None:
     save(network, folder / "network.safetensors")
     names = [node.name for node in network.nodes]
     layer = {"sops_per_sample": 9.5, "events_per_sample": 30.0, "busy_per_sample": 40.0, "utilisation": 0.75}
-    verdict = {
-        "artifact_hash": digest,
-        "verdict": "bit-exact: 40 samples, 40 logits compared, 0 differ",
-        "bit_exact": True,
-        "cycles_as_predicted": True,
-        "compared": {"samples": 40, "spikes": 1560, "membranes": 1560, "sums": 2280, "logits": 240},
-        "differences": 0,
-        "resets": 4,
-        "taps": True,
-        "stalls": {"input_percent": 0, "output_percent": 0, "longest_cycles": 1},
-        "seed": 0,
-        "lanes": dict.fromkeys(names, 4),
-        "sparse": [],
-        "data": "own",
-        "accuracy": 0.92,
-        "interval_cycles": 51.5,
-        "latency_cycles": 80,
-        "sops_per_sample": 120.0,
-        "layers": dict.fromkeys(names, layer),
-    }
+    lanes, layers = dict.fromkeys(names, 4), dict.fromkeys(names, layer)
+    verdict = verdict_json(network, lanes=lanes, sparse=[], data="own", layers=layers)
     _write(folder / "cosim-taps-0123abcd.json", verdict)
     stages = [{"name": name, "lanes": 4, "memory_bits": 100} for name in names]
     design = {"artifact_hash": digest, "top": "mintaka_handmade", "memory_bits": 900, "stages": stages}

@@ -47,7 +47,7 @@ def test_a_sample_that_may_stop_waits_for_its_layers() -> None:
     simulate(part, bench)
 
 
-@pytest.mark.parametrize("taken", [0, 1, 3, 4])
+@pytest.mark.parametrize("taken", [1, 3, 4])
 def test_the_rest_of_a_sample_that_has_ended_is_dropped(taken: int) -> None:
     """Of four words some have come in when the sample ends; the next sample's four all come out, and nothing else."""
     part = SampleGate(8, 4)
@@ -55,10 +55,9 @@ def test_the_rest_of_a_sample_that_has_ended_is_dropped(taken: int) -> None:
     async def bench(ctx: Any) -> None:
         ctx.set(part.o.ready, 1)
         words, out = [*range(10, 14), *range(20, 24)], []
-        at = taken if taken else 4
         restarted = False
         while words:
-            ends = not restarted and len(words) == 8 - at
+            ends = not restarted and len(words) == 8 - taken
             ctx.set(part.restart, ends)
             ctx.set(part.i.valid, not ends)
             ctx.set(part.i.payload, words[0])
@@ -69,7 +68,7 @@ def test_the_rest_of_a_sample_that_has_ended_is_dropped(taken: int) -> None:
                 out.append(payload)
             if ready and not ends:
                 words.pop(0)
-        assert out == [*range(10, 10 + at), *range(20, 24)]
+        assert out == [*range(10, 10 + taken), *range(20, 24)]
 
     simulate(part, bench)
 

@@ -26,6 +26,8 @@ from queue import SimpleQueue
 
 from mutants.planted import ListError, Mutant, load, missing_test, of_area
 
+from mintaka.artifact.whole import write_whole
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("sw", "hw", "cosim")
 OTHERS = ("tests", "benchmarks", "constraints", "docs", "examples", "recipes", "pyproject.toml", "README.md")
@@ -121,7 +123,7 @@ class Tree:
 
 
 class Kept:
-    """The bugs that were caught, in a file that is there whole or not at all."""
+    """The bugs that were caught, in a file."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -133,10 +135,15 @@ class Kept:
 
     def put(self, key: str, outcome: Outcome) -> None:
         self.found[key] = outcome
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".new")
-        temporary.write_text(json.dumps({k: asdict(v) for k, v in self.found.items()}, indent=1), encoding="utf-8")
-        temporary.replace(self.path)
+        self._save()
+
+    def forget(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.found.pop(key, None)
+        self._save()
+
+    def _save(self) -> None:
+        write_whole(self.path, json.dumps({k: asdict(v) for k, v in self.found.items()}, indent=1).encode())
 
 
 def key_of(mutant: Mutant, root: Path) -> str:
@@ -239,10 +246,8 @@ def _without_bugs(caught: dict[Mutant, Outcome], tree: Tree, kept: Kept, root: P
     seen = tree.run(tests)
     if seen.caught is False:
         return
-    for mutant, outcome in caught.items():
-        if seen.caught is None or set(seen.noticed) & set(outcome.noticed):
-            kept.found.pop(key_of(mutant, root), None)
-    kept.put("", Outcome(None, 0.0))
+    meaningless = [m for m, outcome in caught.items() if seen.caught is None or {*seen.noticed} & {*outcome.noticed}]
+    kept.forget([key_of(mutant, root) for mutant in meaningless])
     raise ListError(f"tests fail without any bug: {' '.join(seen.noticed) or seen.said}")
 
 
