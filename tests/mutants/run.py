@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -39,12 +39,14 @@ NOTICED = ("FAILED ", "ERROR ")  # lines of pytest's summary, before the id of a
 
 @dataclass(frozen=True)
 class Outcome:
-    """caught : None where the tests did not run. noticed : ids of tests that failed. said : the end of the output."""
+    """caught : None where the tests did not run. noticed : ids of tests that failed. said : the end of the output.
+    confirmed : those tests pass without a bug."""
 
     caught: bool | None
     seconds: float
     noticed: tuple[str, ...] = ()
     said: str = ""
+    confirmed: bool = False
 
 
 class Tree:
@@ -133,8 +135,8 @@ class Kept:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             self.found = {}
 
-    def put(self, key: str, outcome: Outcome) -> None:
-        self.found[key] = outcome
+    def put(self, found: dict[str, Outcome]) -> None:
+        self.found |= found
         self._save()
 
     def forget(self, keys: Sequence[str]) -> None:
@@ -189,28 +191,33 @@ def run(mutants: Sequence[Mutant], root: Path, store: Path, jobs: int) -> int:
             if problem is not None:
                 raise ListError(f"{mutant.area}: '{mutant.name}': {problem}")
     kept, tally = Kept(store / "caught.json"), Tally(len(planted))
+    keys = {
+        mutant: key_of(mutant, root) for mutant in planted
+    }  # of what is tried, though the checkout changes meanwhile
     left = []
-    for mutant in planted:
-        known = kept.found.get(key_of(mutant, root))
+    for mutant, key in keys.items():
+        known = kept.found.get(key)
         if known is None:
             left.append(mutant)
         else:
             tally.told(mutant, known, before=True)
-    if left:
+    if left or any(outcome.caught and not outcome.confirmed for outcome in tally.outcomes.values()):
         with tempfile.TemporaryDirectory(prefix="mintaka-mutants-") as name:
-            trees = [Tree(root, Path(name).resolve() / str(n), store / "cache") for n in range(min(jobs, len(left)))]
+            number = max(1, min(jobs, len(left)))
+            trees = [Tree(root, Path(name).resolve() / str(n), store / "cache") for n in range(number)]
             files = trees[0].imported() if (root / "sw/mintaka").is_dir() else []
             if not all(file.startswith(str(trees[0].folder)) for file in files):
                 raise ListError(f"the tests would not see the bugs: they import {' '.join(files)}")
-            _try(left, trees, tally, kept, root)
-            _without_bugs({m: tally.outcomes[m] for m in left if tally.outcomes[m].caught}, trees[0], kept, root)
+            _try(left, trees, tally, kept, keys)
+            caught = {keys[mutant]: outcome for mutant, outcome in tally.outcomes.items() if outcome.caught}
+            _without_bugs({key: outcome for key, outcome in caught.items() if not outcome.confirmed}, trees[0], kept)
     survived, broken, equivalent = tally.number(False), tally.number(None), len(mutants) - len(planted)
     print(f"planted {len(mutants)}, caught {tally.number(True)}, equivalent {equivalent}, survived {survived}", end="")
     print(f", not tried {broken}: their tests did not run" if broken else "")
     return int(bool(survived or broken))
 
 
-def _try(mutants: Sequence[Mutant], trees: Sequence[Tree], tally: Tally, kept: Kept, root: Path) -> None:
+def _try(mutants: Sequence[Mutant], trees: Sequence[Tree], tally: Tally, kept: Kept, keys: dict[Mutant, str]) -> None:
     free: SimpleQueue[Tree] = SimpleQueue()
     for tree in trees:
         free.put(tree)
@@ -228,7 +235,7 @@ def _try(mutants: Sequence[Mutant], trees: Sequence[Tree], tally: Tally, kept: K
             for future in as_completed(futures):
                 mutant, outcome = futures[future], future.result()
                 if outcome.caught:
-                    kept.put(key_of(mutant, root), outcome)
+                    kept.put({keys[mutant]: outcome})
                 tally.told(mutant, outcome)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -237,7 +244,7 @@ def _try(mutants: Sequence[Mutant], trees: Sequence[Tree], tally: Tally, kept: K
             raise
 
 
-def _without_bugs(caught: dict[Mutant, Outcome], tree: Tree, kept: Kept, root: Path) -> None:
+def _without_bugs(caught: dict[str, Outcome], tree: Tree, kept: Kept) -> None:
     """The tests that noticed pass in the sources as they are; else their failures mean nothing, and are forgotten."""
     tests = sorted({test for outcome in caught.values() for test in outcome.noticed})
     if not tests:
@@ -245,9 +252,9 @@ def _without_bugs(caught: dict[Mutant, Outcome], tree: Tree, kept: Kept, root: P
     print(f"the {len(tests)} tests that noticed, without a bug", flush=True)
     seen = tree.run(tests)
     if seen.caught is False:
+        kept.put({key: replace(outcome, confirmed=True) for key, outcome in caught.items()})
         return
-    meaningless = [m for m, outcome in caught.items() if seen.caught is None or {*seen.noticed} & {*outcome.noticed}]
-    kept.forget([key_of(mutant, root) for mutant in meaningless])
+    kept.forget([key for key, found in caught.items() if seen.caught is None or {*seen.noticed} & {*found.noticed}])
     raise ListError(f"tests fail without any bug: {' '.join(seen.noticed) or seen.said}")
 
 
