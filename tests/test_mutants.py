@@ -57,6 +57,26 @@ def test_caught_and_survived(tree: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "(found before)" not in capsys.readouterr().out
 
 
+def test_what_a_stopped_run_caught_is_checked_by_the_next_one(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mutants.run._without_bugs", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run([BUG], tree, tmp_path, jobs=1)
+    checked = "the 1 tests that noticed, without a bug\n"
+    assert checked not in capsys.readouterr().out
+    assert run([BUG], tree, tmp_path, jobs=1) == 0
+    told = capsys.readouterr().out
+    assert "(found before)" in told
+    assert checked in told
+    assert run([BUG], tree, tmp_path, jobs=1) == 0
+    assert checked not in capsys.readouterr().out
+
+
 def test_a_test_that_fails_anyway_proves_nothing(tree: Path, tmp_path: Path) -> None:
     (tree / "sw/thing.py").write_text("def total(a, b):\n    return a + b + 1\n")
     for _ in range(2):  # nor is its failure kept
