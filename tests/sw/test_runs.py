@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,13 @@ def test_two_trainings_in_one_folder_do_not_mix(made: Path, tmp_path: Path) -> N
     train(recipe, tmp_path / "run", progress=second)
     assert len(refused) > 4
     assert content_hash(export(tmp_path / "run")) == content_hash(load(made / "run" / "network.safetensors"))
+
+
+def test_a_new_folder_that_another_training_takes_while_the_data_load(made: Path, tmp_path: Path) -> None:
+    recipe, folder = load_recipe(made / "r.toml"), tmp_path / "run"
+    with ExitStack() as other, pytest.raises(TrainError, match=r"run is in use by process \d+ on .* \(export, since"):
+        train(recipe, folder, see=lambda _: other.enter_context(locked(folder, "export")))
+    assert list(folder.iterdir()) == []
 
 
 def test_a_lock_is_not_a_file_of_somebody_else(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def train(
     """
     folder = Path(run_dir)
     with ExitStack() as stack:
-        if folder.is_dir():  # refuse at once where it is in use
+        is_new = not folder.is_dir()  # asked once: another process may make it while the data load
+        if not is_new:  # refuse at once where it is in use
             stack.enter_context(locked(folder, "training"))
         data_root = root_of(folder, recipe.dataset, data_root)
         dataset = load_data(recipe, data_root)
@@ -105,7 +106,7 @@ def train(
             raise DataError(f"{recipe.dataset}: {seen.problem}")
         if see is not None:
             see(seen)
-        if not folder.is_dir():
+        if is_new:
             stack.enter_context(locked(folder, "training"))
         if not resume:
             run.forget()
