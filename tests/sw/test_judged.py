@@ -121,7 +121,7 @@ def test_validation_and_calibration_are_apart(data: Path) -> None:
     assert parts.validation is not None
     assert parts.calibration is not None
     sizes = [len(parts.train.train_y), len(parts.validation[1]), len(parts.calibration[1])]
-    assert sizes == [144, 40, 16]
+    assert sizes == [120, 40, 40]  # a group has 40 samples
     rows = np.concatenate([parts.train.train_x, parts.validation[0], parts.calibration[0]])
     assert sorted(map(bytes, rows)) == sorted(map(bytes, loaded.train_x))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from mintaka.artifact import ArtifactError, Input
 from mintaka.artifact.encoding import encoded, encoding_of
+from mintaka.compress import Exit
 from mintaka.data import DataError, Dataset, load_dataset, look, read_labels, split, stratified_split
 from mintaka.data.recall import class_results, never_predicted
 from mintaka.train import RecipeError, build, parse_recipe
@@ -281,6 +283,23 @@ def test_validation_is_of_whole_groups() -> None:
     one = Dataset("own", data.train_x, data.train_y, data.test_x, data.test_y, 4, train_groups=np.zeros(20, int))
     with pytest.raises(RecipeError, match=r"'train.validation': 1 groups cannot be split"):
         parts_of(recipe(validation=0.2), one)
+
+
+def test_early_exit_calibrates_with_whole_groups() -> None:
+    """Also beside a validation split: no group is in two of the parts."""
+    data = pictures(9)
+    data.train_x[:, 0, 0] = np.arange(20)
+    grouped = replace(data, train_groups=np.arange(20) // 4)
+    for plain, count in ((recipe(), 2), (recipe(validation=0.2), 3)):
+        early = plain.model_copy(update={"compress": [Exit(method="exit", holdout=0.25)]})
+        parts = parts_of(early, fitted(early, grouped))
+        kept = [part[0] for part in (parts.validation, parts.calibration) if part is not None]
+        groups = [np.unique(x.reshape(len(x), -1)[:, 0] // 4) for x in (parts.train.train_x, *kept)]
+        assert len(groups) == count
+        assert sorted(np.concatenate(groups)) == list(range(5))
+    one = replace(data, train_groups=np.zeros(20, int))
+    with pytest.raises(RecipeError, match=r"'compress.holdout': 1 groups cannot be split"):
+        parts_of(recipe().model_copy(update={"compress": [Exit(method="exit")]}), one)
 
 
 # ---- what is said

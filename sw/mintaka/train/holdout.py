@@ -32,26 +32,18 @@ def exit_of(recipe: Recipe) -> Exit | None:
 def parts_of(recipe: Recipe, dataset: Dataset) -> Parts:
     """What is trained with, and what is not. Raises RecipeError where one of them would be empty."""
     validation, calibration, early = None, None, exit_of(recipe)
-    if recipe.train.validation is not None:
-        dataset, validation = _kept_back(
-            dataset,
-            recipe.train.validation,
-            recipe.seed,
-            "train.validation",
-            "to judge epochs by",
-            dataset.train_groups,
-        )
+    share = recipe.train.validation
+    if share is not None:
+        dataset, validation = _kept_back(dataset, share, recipe.seed, "train.validation", "to judge epochs by")
     if early is not None:
         dataset, calibration = _kept_back(
-            dataset, early.holdout, recipe.seed, "compress.holdout", "to calibrate early exit", None
+            dataset, early.holdout, recipe.seed, "compress.holdout", "to calibrate early exit"
         )
     return Parts(dataset, validation, calibration)
 
 
-def _kept_back(
-    dataset: Dataset, share: float, seed: int, key: str, purpose: str, groups: np.ndarray | None
-) -> tuple[Dataset, Samples]:
-    """The data set without `share` of its training data, and that. groups : that are not to be split up."""
+def _kept_back(dataset: Dataset, share: float, seed: int, key: str, purpose: str) -> tuple[Dataset, Samples]:
+    """The data set without `share` of its training data, and that; groups are not split up."""
     x, y = dataset.train_x, dataset.train_y
     count = round(share * len(y))
     if not 0 < count < len(y):
@@ -59,7 +51,7 @@ def _kept_back(
             f"'{key}' ({share}) keeps {count} of {len(y)} training samples back {purpose}; both parts need some"
         )
     try:
-        stay, out = split(y, count, seed, groups)
+        stay, out = split(y, count, seed, dataset.train_groups)
     except DataError as error:
         raise RecipeError(f"'{key}': {error}") from None
     left = None if dataset.train_groups is None else dataset.train_groups[stay]
