@@ -90,24 +90,24 @@ RUNS ?= runs
 SAMPLES ?= 1000
 .PHONY: results
 results: $(STAMP) ## docs/results.md from the trained runs (TRAIN=1 trains missing ones; RUNS=folder SAMPLES=1000)
-	OMP_NUM_THREADS=1 $(BIN)/python -m mintaka_cosim.results --runs $(RUNS) --samples $(SAMPLES) --jobs $(JOBS) $(if $(TRAIN),--train)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results --runs $(RUNS) --samples $(SAMPLES) --jobs $(JOBS) $(if $(TRAIN),--train)
 
 PARTS ?=
 BENCH ?=
 .PHONY: bench
 bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth fmax train infer simulate" BENCH="--help")
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py $(PARTS) $(BENCH)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench $(PARTS) $(BENCH)
 
 .PHONY: comparison
 comparison: $(STAMP) ## docs/comparison.md: beside published systems
-	$(BIN)/python benchmarks/comparison.py
+	$(BIN)/python -m benchmarks.comparison
 
 DATA ?= digits
 METHODS ?=
 SEEDS ?= 1,2,3
 .PHONY: bench-methods
 bench-methods: $(STAMP) ## docs/compression.md (DATA=digits|mnist|watch METHODS=slim,... SEEDS=1,2,3; can be stopped and resumed)
-	$(BIN)/mintaka bench methods --data $(DATA) --seeds $(SEEDS) --jobs $(JOBS) $(if $(METHODS),--methods $(METHODS))
+	$(BIN)/python -m benchmarks.methods --data $(DATA) --seeds $(SEEDS) --jobs $(JOBS) $(if $(METHODS),--methods $(METHODS))
 
 ##@ Housekeeping
 .PHONY: lock
@@ -124,7 +124,7 @@ lock: ## pin the requirements anew, from a clean environment, into requirements.
 .PHONY: clean
 clean: ## remove runs/demo, the build cache and the tools' caches (the environment and data stay)
 	rm -rf runs/demo runs/.cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find sw hw cosim tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find sw hw cosim benchmarks tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Exactly this torch: newer or other builds would be another numeric environment, and other requirements must not move it.
 TORCH := torch==2.13.0

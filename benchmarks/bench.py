@@ -1,6 +1,6 @@
 """`make bench`: measure, and write docs/benchmarks.md from all that was measured so far.
 
-    python benchmarks/bench.py [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
+    python -m benchmarks.bench [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
 
 Parts: cycles (cycle model), pairs (what two events per cycle would bring), sparse (what a sparse weight memory brings),
 synth (Yosys), fmax (nextpnr), train and infer (beside snnTorch and SpikingJelly), profile (where our time goes),
@@ -16,11 +16,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.parts import cycles, fmax, hotspots, page, pairs, simulators, sparse, synthesis, timing
+from benchmarks.parts.store import ROOT, Store, say
 from mintaka.artifact.whole import write_whole
 from mintaka.errors import MintakaError
-from mintaka_cosim.cli.support import finish
-from parts import cycles, fmax, hotspots, page, pairs, simulators, sparse, synthesis, timing
-from parts.store import ROOT, Store, say
+from mintaka_cosim.program import finish
 
 PARTS = ("cycles", "pairs", "sparse", "synth", "fmax", "train", "infer", "profile", "simulate")
 LANES = (16, 32, 64, 128)

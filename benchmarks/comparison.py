@@ -1,6 +1,6 @@
 """`make comparison`: docs/comparison.md, our figures beside those that others publish.
 
-    python benchmarks/comparison.py [--out docs/comparison.md]
+    python -m benchmarks.comparison [--out docs/comparison.md]
 
 Ours are read from docs/benchmarks.md (`make bench`), docs/results.md (`make results`) and docs/compression.md (`make
 bench-methods`), theirs from `peers.toml` beside this file; nothing is measured here.
@@ -15,10 +15,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts.page import paragraph, table
+from benchmarks.parts.store import ROOT, say
 from mintaka.artifact.whole import write_whole
-from mintaka_cosim.cli.support import finish
-from parts.page import paragraph, table
-from parts.store import ROOT, say
+from mintaka_cosim.program import finish
 
 DOCS = ROOT / "docs"
 PEERS, PAGE = Path(__file__).resolve().parent / "peers.toml", DOCS / "comparison.md"
@@ -36,7 +36,8 @@ Made by `make comparison` from [benchmarks.md](benchmarks.md), [results.md](resu
 
 def rows_of(page: str, first: str) -> list[dict[str, str]]:
     """The rows of all tables of a page whose first column is `first`, each by its columns' names."""
-    found, columns = [], []
+    found: list[dict[str, str]] = []
+    columns: list[str] = []
     for line in page.splitlines():
         parts = [part.strip() for part in line.strip("|").split(" | ")] if line.startswith("|") else []
         if not parts:
@@ -127,11 +128,11 @@ def _cycles(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
         rows.append([_name(line), *told, f"{us:,.1f} if at {MHZ} MHz", how])
     for peer in peers:
         steps, clock, latency = peer.get("steps"), peer.get("clock_mhz"), peer.get("latency_us")
-        known = latency is not None and clock is not None
-        cycles = f"{latency * clock:,}" if known else "-"
-        per_step = f"about {latency * clock / steps:,.0f}" if known and steps else "-"
+        count = None if latency is None or clock is None else latency * clock
+        cycles = "-" if count is None else f"{count:,}"
+        per_step = f"about {count / steps:,.0f}" if count is not None and steps else "-"
         us = "-" if latency is None else f"{latency:,}"
-        source = f"stated ({peer['read']})" + ("; cycles = time x clock" if known else "")
+        source = f"stated ({peer['read']})" + ("; cycles = time x clock" if count is not None else "")
         if "images_per_s" in peer:
             source += f": {peer['images_per_s']:,} images/s"
         rows.append([_system(peer), f"about {steps}" if steps else "-", per_step, "-", cycles, us, source])

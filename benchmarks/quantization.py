@@ -1,6 +1,6 @@
 """What widths, scales and membrane rules are worth on the digits, and what a membrane costs: docs/quantization.md.
 
-    python benchmarks/quantization.py [TABLE ...] [--seeds 3] [--runs runs/quantization]
+    python -m benchmarks.quantization [TABLE ...] [--seeds 3] [--runs runs/quantization]
 
 Tables: rules, binary, mixed (recipes/digits.toml and changes of it, each with several seeds), area (Yosys). Without one
 all are printed. Finished runs are not repeated, interrupted ones are resumed.

@@ -1,6 +1,6 @@
 """What membranes and recurrence are worth on the IMU data: the table of docs/temporal.md.
 
-    python benchmarks/temporal.py [--seeds 3] [--runs runs/temporal]
+    python -m benchmarks.temporal [--seeds 3] [--runs runs/temporal]
 
 Trains recipes/watch-recurrent.toml and the same with parts taken out, each with several seeds, and prints the table.
 Finished runs are not repeated, interrupted ones are resumed.

@@ -20,7 +20,6 @@ from contract import files
 from contract.stranger import Simulator, first_of_the_largest
 from hypothesis import strategies as st
 from strategies import FEATURES, inputs_for, networks, numbers_for, with_zeros
-from sw import nets
 
 from mintaka.artifact import (
     ConvGeometry,
@@ -55,6 +54,7 @@ from mintaka_hw.estimate import CyclePrediction, predict_cycles
 from mintaka_hw.plan import Plan, PlanError, make_plan
 from mintaka_hw.plan.network import zeros_problem
 from mintaka_hw.verilog import generate
+from sw import nets
 
 STRANGER_WORK = 15_000  # synapses times steps times samples that plain Python does in some tens of milliseconds
 AMARANTH_CYCLES = 4_000  # more are left to Verilator: Amaranth's simulator does a few thousand a second

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.parts.networks import INPUTS, Shape, convolutional, dense_lanes, images, trained
+from benchmarks.parts.store import Store, Values, sources
 from mintaka.artifact import Network, content_hash
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Lanes, Plan, make_plan
-from parts.networks import INPUTS, Shape, convolutional, dense_lanes, images, trained
-from parts.store import Store, Values, sources
 
 MODEL = ("hw/mintaka_hw/estimate", "hw/mintaka_hw/plan", "sw/mintaka/artifact")
 RATE = 0.1

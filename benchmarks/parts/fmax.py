@@ -6,13 +6,13 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+from benchmarks.parts.networks import Shape, dense_lanes, images, trained
+from benchmarks.parts.store import Store, Values
 from mintaka_hw.implement import Part, timed
 from mintaka_hw.implement.tools import YOSYS
 from mintaka_hw.plan import make_plan
 from mintaka_hw.targets import family_of, part_of
 from mintaka_hw.verilog import generate
-from parts.networks import Shape, dense_lanes, images, trained
-from parts.store import Store, Values
 
 PART, FREQUENCY = "LFE5U-85F", 150.0  # what nextpnr aims at, MHz
 SEEDS = (1, 2, 3)

@@ -10,9 +10,9 @@ import torch
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiler
 
+from benchmarks.parts.networks import Shape, adam, batches, encoded, images, trained, training_step, untrained
+from benchmarks.parts.store import Store, Values, sources, version
 from mintaka.snn import run_fast
-from parts.networks import Shape, adam, batches, encoded, images, trained, training_step, untrained
-from parts.store import Store, Values, sources, version
 
 SOURCES = ("sw/mintaka/snn", "sw/mintaka/artifact", "benchmarks/parts")
 REST = "everything else"

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.parts.store import ROOT
 from mintaka.artifact import Input, Network, load
 from mintaka.compress import share_weights
 from mintaka.data import load_dataset
 from mintaka.snn import SNN, DenseSpec, NeuronSpec, Spec, parse_leak, to_artifact
 from mintaka.train import load_recipe
 from mintaka.train.loop import build
-from parts.store import ROOT
 
 INPUTS, CLASSES = 784, 10
 PIXEL_BITS = 8
@@ -88,7 +88,7 @@ def training_step(snn: SNN, optimizer: torch.optim.Adam, x: Tensor, y: Tensor) -
     """One update, as the recipes' training does it."""
     loss = F.cross_entropy(snn.scores(snn(x)), y)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import fill
 
-from parts.store import Store, Values
+from benchmarks.parts.store import Store, Values
 
 HEAD = """# Benchmarks
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.parts.cycles import spikes_at_tenth
+from benchmarks.parts.networks import convolutional
+from benchmarks.parts.store import Store, Values, sources, version
 from mintaka.artifact import Network, content_hash, run
 from mintaka.artifact.reference import node_frames
 from mintaka_hw.estimate.lists import parts_of, windows_of
@@ -16,9 +19,6 @@ from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import EdgePlan, make_plan
 from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
-from parts.cycles import spikes_at_tenth
-from parts.networks import convolutional
-from parts.store import Store, Values, sources, version
 
 MODEL = ("hw", "sw/mintaka/artifact")
 LANES = 64

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.parts.networks import INPUTS, Shape, dense_lanes, images, trained
+from benchmarks.parts.store import Store, Values, sources
 from mintaka.artifact import content_hash, run
 from mintaka.snn import run_fast
 from mintaka_cosim.bench import cosim
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_hw.plan import make_plan
-from parts.networks import INPUTS, Shape, dense_lanes, images, trained
-from parts.store import Store, Values, sources
 
 CODE = ("sw/mintaka/artifact", "sw/mintaka/snn", "hw/mintaka_hw", "cosim/mintaka_cosim/bench")
 RATE = 0.1

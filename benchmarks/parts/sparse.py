@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.parts.networks import dense_lanes
+from benchmarks.parts.store import ROOT, Store, Values, say, sources, version
 from mintaka.artifact import Network, content_hash
 from mintaka.data import load_dataset
 from mintaka.train import export, load_recipe, train
@@ -16,8 +18,6 @@ from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import LayerPlan, Plan, make_plan
 from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
-from parts.networks import dense_lanes
-from parts.store import ROOT, Store, Values, say, sources, version
 
 MODEL = ("hw", "sw/mintaka/artifact")
 TRAINING = ("sw/mintaka",)

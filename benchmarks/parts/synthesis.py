@@ -7,14 +7,14 @@ import re
 import tempfile
 from pathlib import Path
 
+from benchmarks.parts.networks import Shape, convolutional, dense_lanes, images, trained
+from benchmarks.parts.store import Store, Values, version
 from mintaka.artifact import Network
 from mintaka_hw.implement.resources import resources
 from mintaka_hw.implement.yosys import cells, module_of
 from mintaka_hw.plan import Lanes, make_plan
 from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
-from parts.networks import Shape, convolutional, dense_lanes, images, trained
-from parts.store import Store, Values, version
 
 SHARED_BITS, SHARED_LANES = 4, 32  # of places in the codebooks, and the lanes of that network's hidden layer
 

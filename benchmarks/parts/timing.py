@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.parts.networks import Shape, encoded, images, trained
+from benchmarks.parts.store import ROOT, Store, Values, say, sources, version
 from mintaka.artifact import Network, save
 from mintaka.artifact.whole import write_whole
 from mintaka.system import children
-from parts.networks import Shape, encoded, images, trained
-from parts.store import ROOT, Store, Values, say, sources, version
 
 WORKER = Path(__file__).with_name("worker.py")
 PEERS = ROOT / "benchmarks" / "peers.txt"
@@ -79,7 +79,7 @@ class Worker:
 
     def __init__(self, python: Path | str, side: str, case: Path, threads: int) -> None:
         env = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT / "sw")]) if side == "mintaka" else ""
+        env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "sw")]) if side == "mintaka" else ""
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by __exit__)
         self.process = children.start(
             [str(python), str(WORKER), side, str(case)],

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def updates(net: nn.Module, forward: Callable[[], Tensor], y: Tensor) -> Work:
     def step() -> None:
         loss = F.cross_entropy(forward(), y)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
@@ -156,7 +157,7 @@ def peers(case: Case) -> dict[str, Work]:
             "SpikingJelly": SpikingJelly(case, norm=True),
         }
         for name, net in nets.items():
-            found[name] = updates(net, lambda net=net: net(x), case.y)
+            found[name] = updates(net, partial(net, x), case.y)
         return found
     jobs = {
         "snnTorch": in_batches(case, SnnTorch(case, norm=False).eval()),
@@ -183,9 +184,9 @@ def products(case: Case) -> Work:
 
 def mintaka(case: Case) -> dict[str, Work]:
     """What Mintaka's environment measures: Mintaka, the same shapes as an ordinary ANN, and the bare products."""
+    from benchmarks.parts.networks import Shape, adam, training_step, untrained
     from mintaka.artifact import load
     from mintaka.snn import run_fast
-    from parts.networks import Shape, adam, training_step, untrained
 
     works = {"bare products": products(case)}
     if case.job == "infer":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -49,3 +50,33 @@ def problem_of(details: Mapping[str, Any]) -> str:
         return f"must be {words} {quoted(int(bound) if bound == int(bound) else bound)}{got}"
     message = str(details["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
+
+
+def user_sentence(error: BaseException) -> str | None:
+    """The sentence for the user, or None where the error is a defect of the program."""
+    if isinstance(error, MintakaError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        name = error.filename2 if error.filename2 is not None else error.filename  # of a rename the target
+        return f"{name}: {(error.strerror or type(error).__name__).lower()}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror.lower()}"
+    if isinstance(error, ModuleNotFoundError) and error.name is not None and not error.name.startswith("mintaka"):
+        package = error.name.partition(".")[0]
+        return f"the Python package '{package}' is not installed: run `make setup`, or `pip install {package}`"
+    return _memory_sentence(error)
+
+
+def _memory_sentence(error: BaseException) -> str | None:
+    """Where memory ran out, in numpy, torch or Python: how much was wanted, and what to lower."""
+    said = str(error)
+    if not isinstance(error, MemoryError) and re.search(r"DefaultCPUAllocator|bad_alloc", said) is None:
+        return None
+    in_bytes = re.search(r"tried to allocate (\d+) bytes", said)  # torch
+    in_units = re.search(r"Unable to allocate ([\d.]+ \w+)", said)  # numpy
+    wanted = f"{int(in_bytes[1]) / 2**30:,.1f} GiB" if in_bytes else in_units[1] if in_units else ""
+    needed = f" ({wanted} more were needed)" if wanted else ""
+    return (
+        f"there is not enough memory{needed}: lower the number of samples, or in a recipe 'train.batch', "
+        "'network.time_steps' or the size of the layers"
+    )

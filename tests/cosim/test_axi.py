@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cosim import tb_axi
 from cosim.small import Case, call
 from cosim.test_lint import lint
 from cosim.test_no_multiplier import FORBIDDEN, cells
 from handmade import conv_network, dense_network, signed, with_margins
 
+from cosim import tb_axi
 from mintaka.artifact import run, save
 from mintaka_cosim.bench.build import build_cocotb
 from mintaka_cosim.bench.processes import Processes

@@ -12,13 +12,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from handmade import conv_network, dense_network
 
-import bench
-import quantization
+from benchmarks import bench, quantization
+from benchmarks.parts import page, pairs, timing
+from benchmarks.parts.store import Store
 from mintaka.data import DataError
 from mintaka.train import load_recipe, to_toml
 from mintaka_hw.plan import make_plan
-from parts import page, pairs, timing
-from parts.store import Store
 
 
 def run(folder: Path, *arguments: str) -> str:

@@ -92,9 +92,9 @@ import sys
 from functools import partial
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
-from mintaka_cosim.cli.support import finish
+from mintaka_cosim.program import finish
 from mintaka_cosim.bench.processes import Processes, run_parallel
-from mintaka_cosim.methods.work import Task, run_tasks
+from mintaka_cosim.flow.pool import Task, run_tasks
 import os
 import tempfile
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import comparison
-from parts.store import ROOT
+from benchmarks import comparison
+from benchmarks.parts.store import ROOT
 
 
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mintaka_cosim.bench.build import build_cocotb
 from mintaka_cosim.bench.gate import AND, TEST, TOP
 from mintaka_cosim.bench.processes import Processes
 from mintaka_cosim.bench.verify import run_cocotb
-from mintaka_cosim.methods.work import Task, run_tasks
+from mintaka_cosim.flow.pool import Task, run_tasks
 from mintaka_hw.implement.tools import YOSYS, run_tool
 from mintaka_hw.targets import Tool, families
 

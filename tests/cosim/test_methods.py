@@ -1,29 +1,18 @@
-"""`mintaka bench methods`: the table of methods, stored points, the page, processes, and one run from end to end."""
+"""`make bench-methods`: the table of methods, stored points, the page, and one run from end to end."""
 
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from cosim.waiting import die, fail, note, refuse
-from typer.testing import CliRunner
 
-from mintaka.artifact import content_hash, load
-from mintaka.train import RecipeError, to_toml
-from mintaka.train.start import common_phases
-from mintaka_cosim.cli import app
-from mintaka_cosim.cli.bench import parse_seeds
-from mintaka_cosim.methods import page, run
-from mintaka_cosim.methods.datasets import DATA, quick
-from mintaka_cosim.methods.figures import (
+from benchmarks.methods import page, run
+from benchmarks.methods.__main__ import main, parse_seeds
+from benchmarks.methods.datasets import DATA, quick
+from benchmarks.methods.figures import (
     FIGURES,
     HARDWARE,
     REFUSED,
@@ -35,11 +24,13 @@ from mintaka_cosim.methods.figures import (
     load_point,
     store,
 )
-from mintaka_cosim.methods.plot import LABEL_HEIGHT, LABEL_WIDTH, SIDES, Dot, Panel, label_places, scatter
-from mintaka_cosim.methods.run import Job, point_key, seeds_of
-from mintaka_cosim.methods.table import METHODS, Entry, entries, recipe_of
-from mintaka_cosim.methods.targets import TARGETS
-from mintaka_cosim.methods.work import Event, Task, run_tasks
+from benchmarks.methods.plot import LABEL_HEIGHT, LABEL_WIDTH, SIDES, Dot, Panel, label_places, scatter
+from benchmarks.methods.run import Job, point_key, seeds_of
+from benchmarks.methods.table import METHODS, Entry, entries, recipe_of
+from benchmarks.methods.targets import TARGETS
+from mintaka.artifact import content_hash, load
+from mintaka.train import RecipeError, to_toml
+from mintaka.train.start import common_phases
 from mintaka_hw.plan import PlanError
 
 ROOT = Path(__file__).parents[2]
@@ -223,87 +214,26 @@ def test_labels_leave_each_other_room() -> None:
         assert all(2 * abs(x - a) >= LABEL_WIDTH or 2 * abs(y - b) >= LABEL_HEIGHT for a, b in dots)
 
 
-# ---- processes
-
-
-def test_tasks_run_behind_those_that_they_need(tmp_path: Path) -> None:
-    events: list[Event] = []
-    tasks = [
-        Task("a", partial(note, tmp_path, "a")),
-        Task("bad", refuse),
-        Task("behind", partial(note, tmp_path, "behind"), ("bad",)),
-        Task("far", partial(note, tmp_path, "far"), ("a", "behind")),
-        Task("dead", die),
-        Task("defect", fail),
-        Task("b", partial(note, tmp_path, "b"), ("a",)),
-    ]
-    failed = run_tasks(tasks, 2, events.append)
-    assert failed.pop("defect").endswith("ZeroDivisionError: a defect")
-    assert failed == {
-        "bad": "gone.txt: no such file",
-        "behind": "bad failed",
-        "far": "behind failed",
-        "dead": "its process ended with status 3",
-    }
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
-    assert [e.text for e in events if e.task == "b"] == ["", "writing b", "threads 1", ""]
-    assert events.index(Event("end", "a")) < events.index(Event("begin", "b"))
-    assert sorted(e.task for e in events if e.kind == "end") == sorted(task.name for task in tasks)
-
-
-STOPPED = """
-import sys
-from functools import partial
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from cosim.waiting import wait_for_ever
-from mintaka_cosim.methods.work import Task, run_tasks
-if __name__ == "__main__":
-    run_tasks([Task("wait", partial(wait_for_ever, Path({folder!r})))], 1, print)
-"""
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs: what was killed and not yet waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_nothing_is_left_running_when_stopped(tmp_path: Path) -> None:
-    script = tmp_path / "stopped.py"
-    script.write_text(STOPPED.format(tests=str(ROOT / "tests"), folder=str(tmp_path)))
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "pids").exists() and parent.poll() is None:
-        time.sleep(0.1)
-    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-    assert all(map(alive, pids))
-    parent.send_signal(signal.SIGINT)
-    assert parent.wait(100) != 0
-    assert not any(map(alive, pids))
-
-
 # ---- from end to end
 
 
-def bench(folder: Path, *arguments: str, status: int = 0, recipes: Path = RECIPES) -> str:
-    """The command with its own folders; what it printed."""
+def bench(
+    capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str, status: int = 0, recipes: Path = RECIPES
+) -> str:
+    """The program with its own folders; what it said."""
     places = ["--runs", str(folder / "runs"), "--out", str(folder / "page.md"), "--recipes", str(recipes)]
-    done = CliRunner().invoke(app, ["bench", "methods", *places, *arguments])
-    assert done.exit_code == status, done.output
-    return done.output
+    assert main([*places, *arguments]) == status
+    return capsys.readouterr().err
 
 
-def test_a_method_from_end_to_end(tmp_path: Path) -> None:
+def test_a_method_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--quick", "--no-synthesis", "--seeds", "4", "--methods", "activity", "--jobs", "1"]
     recipes = tmp_path / "recipes"
     recipes.mkdir()
     text = (RECIPES / "digits.toml").read_text()
     assert "units = 128" in text
     (recipes / "digits.toml").write_text(text.replace("units = 128", "units = 16"))
-    said = bench(tmp_path, *asked, recipes=recipes)
+    said = bench(capsys, tmp_path, *asked, recipes=recipes)
     assert "digits: 2 methods, seeds 4, 1 at a time" in said
     text = (tmp_path / "page.md").read_text()
     assert "Simulated: 2 designs with 4 samples each, of which 2 equal the reference" in text
@@ -322,12 +252,12 @@ def test_a_method_from_end_to_end(tmp_path: Path) -> None:
     # What it has in common with the baseline was not trained again.
     assert (folder / "baseline-4" / "history.csv").read_text() in (folder / "activity-4" / "history.csv").read_text()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
-    bench(tmp_path, *asked, recipes=recipes)
+    bench(capsys, tmp_path, *asked, recipes=recipes)
     kept = {path for path, when in before.items() if path.stat().st_mtime_ns == when}
     assert {path.name for path in set(before) - kept} <= {"recipe.toml"}
     assert (tmp_path / "page.md").read_text() == text
     (tmp_path / "page.md").unlink()
-    bench(tmp_path, "--quick", "--page", recipes=recipes)
+    bench(capsys, tmp_path, "--quick", "--page", recipes=recipes)
     assert (tmp_path / "page.md").read_text() == text
 
 
@@ -362,15 +292,15 @@ def test_what_cannot_be_is_stored_with_its_sentence(tmp_path: Path, monkeypatch:
     assert load_point(tmp_path / "plain-1", point_key(plain.recipe), 1) is None
 
 
-def test_bad_requests(tmp_path: Path) -> None:
+def test_bad_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, sentence in (
         (["--data", "cifar"], "--data cifar: there are digits, mnist, watch"),
         (["--methods", "slimm"], "there is no method 'slimm' for digits; there are baseline"),
-        (["--seeds", "1,x"], "--seeds 1,x: different numbers from 0 are wanted, like 1,2,3"),
-        (["--seeds", "1,1"], "--seeds 1,1: different numbers"),
+        (["--seeds", "1,x"], "--seeds 1,x: must be different numbers from 0, like 1,2,3"),
+        (["--seeds", "1,1"], "--seeds 1,1: must be different numbers"),
         (["--recipes", str(tmp_path / "none")], "digits.toml: there is no such file"),
     ):
-        said = bench(tmp_path, *arguments, status=1)
+        said = bench(capsys, tmp_path, *arguments, status=2)
         assert sentence in said.replace("\n", "")
         assert "Traceback" not in said
     assert not (tmp_path / "page.md").exists()

@@ -12,7 +12,7 @@ from faketools import FMAX, FakeTools
 from handmade import dense_network
 
 from mintaka.artifact import save
-from mintaka_cosim.methods import work
+from mintaka_cosim.flow import pool
 from mintaka_cosim.toolchain import tools
 from mintaka_hw.implement import SynthesisError, build_board, fit_problem, load_board
 from mintaka_hw.implement.resources import resources
@@ -59,12 +59,12 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTools:
     """The family is in the list, its tools are made up, and tasks run in this process."""
     monkeypatch.setattr(registry, "FAMILIES", (*registry.FAMILIES, MARS))
 
-    def run_tasks(tasks: Sequence[work.Task], _: int, __: Callable[[work.Event], None]) -> dict[str, str]:
+    def run_tasks(tasks: Sequence[pool.Task], _: int, __: Callable[[pool.Event], None]) -> dict[str, str]:
         for task in tasks:
             task.call(lambda _: None)
         return {}
 
-    monkeypatch.setattr(work, "run_tasks", run_tasks)
+    monkeypatch.setattr(pool, "run_tasks", run_tasks)
     return FakeTools(monkeypatch, CELLS)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from cosim.small import DIRECT
 
+from benchmarks.results import RunFigures, measure, render
+from benchmarks.results.__main__ import main
 from mintaka.artifact import Network, Result, run, save
 from mintaka.data import Dataset
 from mintaka_cosim.bench import cosim
-from mintaka_cosim.results import RunFigures, measure, render
-from mintaka_cosim.results.__main__ import main
 
 SAMPLES = 12
 
@@ -69,7 +69,7 @@ def test_a_difference_is_counted_and_named(tmp_path: Path, dataset: Dataset, mon
         u[3, 1, 2] += 1
         return found
 
-    monkeypatch.setattr("mintaka_cosim.results.figures.run", wrong)
+    monkeypatch.setattr("benchmarks.results.figures.run", wrong)
     found = figures(tmp_path, dataset)
     assert not found.verified
     assert found.differences == 1

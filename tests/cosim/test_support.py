@@ -11,7 +11,7 @@ import pytest
 import torch
 from cosim.small import call
 
-from mintaka_cosim.cli.support import user_sentence
+from mintaka.errors import user_sentence
 
 
 def test_memory_that_runs_out_is_one_sentence() -> None:

@@ -18,9 +18,9 @@ from handmade import dense_network
 
 from mintaka.artifact import load, save
 from mintaka_cosim.cli.support import progress_bar
-from mintaka_cosim.cli.tasks import task_display
-from mintaka_cosim.methods.work import Event
+from mintaka_cosim.flow.pool import Event
 from mintaka_cosim.synth.model import KINDS
+from mintaka_cosim.task_display import task_display
 from mintaka_hw.implement import least
 from mintaka_hw.plan import make_plan
 from mintaka_hw.targets import families, find_family, part_of

@@ -19,8 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mintaka.artifact import save
-from mintaka.errors import MAX_SENTENCE, MintakaError, printable
-from mintaka_cosim.cli.support import user_sentence
+from mintaka.errors import MAX_SENTENCE, MintakaError, printable, user_sentence
 from mintaka_cosim.report import Comparison, Figure, LayerRow, Report, print_report
 from mintaka_cosim.terminal import SafeConsole
 

@@ -28,6 +28,9 @@ from hostile.damage import in_archive
 from hostile.harness import Kind
 from rich.console import Console
 
+from benchmarks.methods.figures import load_point, store
+from benchmarks.results.figures import LayerFigures, RunFigures
+from benchmarks.results.figures import _stored as stored_figures
 from mintaka.artifact import Network, connections, content_hash, encode, load, run, save
 from mintaka.artifact.compare import Counts
 from mintaka.data import load_dataset, look, sources
@@ -45,11 +48,8 @@ from mintaka.train.restore import network_of, restore
 from mintaka.train.whereabouts import FILE as NOTE
 from mintaka.train.whereabouts import noted
 from mintaka_cosim.cli.support import load_inputs
-from mintaka_cosim.methods.figures import load_point, store
 from mintaka_cosim.picture import draw, gather
 from mintaka_cosim.report import build_report, print_report, render_html
-from mintaka_cosim.results.figures import LayerFigures, RunFigures
-from mintaka_cosim.results.figures import _stored as stored_figures
 from mintaka_cosim.summary import summarize
 from mintaka_hw.implement import load_board
 from mintaka_hw.implement.board import boards_folder
@@ -340,7 +340,7 @@ def _others(folder: Path) -> list[Kind]:
 
 
 def _figures(folder: Path) -> list[Kind]:
-    """Results that `make results` and `mintaka bench` keep: what cannot be read is measured again."""
+    """Results that `make results` and `make bench-methods` keep: what cannot be read is measured again."""
     folder.mkdir()
     key = "0" * 64
     form = {"seconds": 1.0, "epochs": {"qat": 1}, "float_accuracy": 0.9, "integer_accuracy": 0.9, "test_samples": 9}

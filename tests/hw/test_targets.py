@@ -111,14 +111,11 @@ def test_the_page_names_every_field() -> None:
 
 
 def test_nothing_else_knows_a_family() -> None:
-    """But the table of methods, which counts the cells of one."""
     names = re.compile(rf"""["']({"|".join(family.name for family in families())})["']""")
     files = [path for room in ("hw/mintaka_hw", "cosim/mintaka_cosim") for path in (ROOT / room).rglob("*.py")]
     assert len(files) > 100
     knowing = {path.relative_to(ROOT).as_posix() for path in files if names.search(path.read_text())}
-    assert {name for name in knowing if not name.startswith("hw/mintaka_hw/targets/")} == {
-        "cosim/mintaka_cosim/methods/run.py"
-    }
+    assert not {name for name in knowing if not name.startswith("hw/mintaka_hw/targets/")}
 
 
 def test_families_are_found_by_name_and_part() -> None:

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mintaka_cosim.cli import bench, build, cosim, data, demo, doctor, generate, report, run, show, synth, train
-from mintaka_cosim.cli.support import INTERRUPTED, begin, command, user_sentence, warn
+from mintaka.errors import user_sentence
+from mintaka_cosim.cli import build, cosim, data, demo, doctor, generate, report, run, show, synth, train
+from mintaka_cosim.cli.support import command
+from mintaka_cosim.program import INTERRUPTED, begin, warn
 
 
 class Group(TyperGroup):
@@ -75,7 +77,6 @@ command(app, "cosim")(cosim.cosim)
 command(app, "synth")(synth.synth)
 command(app, "build")(build.build)
 command(app, "report")(report.report)
-app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

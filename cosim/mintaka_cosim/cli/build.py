@@ -13,14 +13,11 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     SparseOption,
-    check_folder,
-    console,
     emit_json,
     parse_lanes,
     parse_sparse,
-    shown,
-    warn,
 )
+from mintaka_cosim.program import check_folder, console, shown, warn
 
 if TYPE_CHECKING:
     from mintaka_hw.implement import Build

@@ -12,20 +12,15 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     LevelsOption,
-    RequestError,
     SparseOption,
-    check_file,
-    check_folder,
     class_labels,
-    console,
     emit_json,
     encoded_samples,
     parse_lanes,
     parse_sparse,
     progress_bar,
-    shown,
-    warn,
 )
+from mintaka_cosim.program import RequestError, check_file, check_folder, console, shown, warn
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mintaka.errors import printable
-from mintaka_cosim.cli.support import JsonOption, command, console, emit_json, warn
+from mintaka_cosim.cli.support import JsonOption, command, emit_json
+from mintaka_cosim.program import console, warn
 
 if TYPE_CHECKING:
     from mintaka.data import Look

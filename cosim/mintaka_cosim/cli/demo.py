@@ -10,15 +10,8 @@ import typer
 
 from mintaka_cosim.cli.cosim import save_figures
 from mintaka_cosim.cli.report import write_report
-from mintaka_cosim.cli.support import (
-    JsonOption,
-    console,
-    emit_json,
-    encoded_samples,
-    progress_bar,
-    say,
-    warn,
-)
+from mintaka_cosim.cli.support import JsonOption, emit_json, encoded_samples, progress_bar
+from mintaka_cosim.program import console, say, warn
 
 if TYPE_CHECKING:
     from mintaka.artifact import Network

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mintaka_cosim.cli.support import JsonOption, console, emit_json, shown, warn
+from mintaka_cosim.cli.support import JsonOption, emit_json
+from mintaka_cosim.program import console, shown, warn
 
 if TYPE_CHECKING:
     from mintaka_cosim.toolchain import Tool

@@ -12,13 +12,11 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     SparseOption,
-    check_folder,
-    console,
     emit_json,
     parse_lanes,
     parse_sparse,
-    shown,
 )
+from mintaka_cosim.program import check_folder, console, shown
 
 
 def generate(

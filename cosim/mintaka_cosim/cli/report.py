@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mintaka_cosim.cli.support import JsonOption, console, emit_json, warn
+from mintaka_cosim.cli.support import JsonOption, emit_json
 from mintaka_cosim.cli.train import RunArgument
+from mintaka_cosim.program import console, warn
 
 if TYPE_CHECKING:
     from mintaka_cosim.report import Report

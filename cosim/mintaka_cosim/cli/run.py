@@ -14,17 +14,14 @@ from mintaka_cosim.cli.support import (
     JsonOption,
     LanesOption,
     LevelsOption,
-    RequestError,
     SparseOption,
-    check_file,
-    console,
     emit_json,
     load_inputs,
     parse_lanes,
     parse_sparse,
     progress_bar,
-    shown,
 )
+from mintaka_cosim.program import RequestError, check_file, console, shown
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,15 +11,12 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
-    RequestError,
     SparseOption,
-    check_file,
-    console,
     emit_json,
     parse_lanes,
     parse_sparse,
-    shown,
 )
+from mintaka_cosim.program import RequestError, check_file, console, shown
 
 if TYPE_CHECKING:
     from mintaka.artifact import Network

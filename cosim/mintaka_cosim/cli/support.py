@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import re
-import signal
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,19 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mintaka.errors import MintakaError, printable
+from mintaka_cosim.program import RequestError, console, say, warn
 
 if TYPE_CHECKING:
     import numpy as np
 
     from mintaka.artifact import Network
     from mintaka.data.labels import Labels
-    from mintaka_cosim.terminal import SafeConsole
     from mintaka_hw.plan import Lanes, Sparse
 
-INTERRUPTED = 130
 LINE_SECONDS = 10
-SIGNALLED = 128  # and the signal's number
 BAUD = 115200  # of boards, unless they are built for another
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
@@ -56,10 +49,6 @@ LevelsOption = Annotated[
 ]
 
 
-class RequestError(MintakaError, ValueError):
-    """The user's request makes no sense; the message is one sentence."""
-
-
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Adds a function as a command whose paths may begin with `~`: a shell replaces it in `--run ~/x`, but not in
     `--run=~/x`."""
@@ -80,95 +69,6 @@ def _expanded(value: Any) -> Any:
         return value.expanduser() if isinstance(value, Path) else value
     except RuntimeError:
         raise RequestError(f"{value}: there is no such home folder") from None
-
-
-def user_sentence(error: BaseException) -> str | None:
-    """The sentence for the user, or None where the error is a defect of the program."""
-    if isinstance(error, MintakaError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        name = error.filename2 if error.filename2 is not None else error.filename  # of a rename the target
-        return f"{name}: {(error.strerror or type(error).__name__).lower()}"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror.lower()}"
-    if isinstance(error, ModuleNotFoundError) and error.name is not None and not error.name.startswith("mintaka"):
-        package = error.name.partition(".")[0]
-        return f"the Python package '{package}' is not installed: run `make setup`, or `pip install {package}`"
-    return _memory_sentence(error)
-
-
-def _memory_sentence(error: BaseException) -> str | None:
-    """Where memory ran out, in numpy, torch or Python: how much was wanted, and what to lower."""
-    said = str(error)
-    if not isinstance(error, MemoryError) and re.search(r"DefaultCPUAllocator|bad_alloc", said) is None:
-        return None
-    in_bytes = re.search(r"tried to allocate (\d+) bytes", said)  # torch
-    in_units = re.search(r"Unable to allocate ([\d.]+ \w+)", said)  # numpy
-    wanted = f"{int(in_bytes[1]) / 2**30:,.1f} GiB" if in_bytes else in_units[1] if in_units else ""
-    needed = f" ({wanted} more were needed)" if wanted else ""
-    return (
-        f"there is not enough memory{needed}: lower the number of samples, or in a recipe 'train.batch', "
-        "'network.time_steps' or the size of the layers"
-    )
-
-
-def finish(program: str, stopped: str, work: Callable[[], int]) -> int:
-    """Exit status of a program beside the command line: what `work` returns, `INTERRUPTED` where it was stopped (and
-    `stopped` is said), 2 where the request is wrong, in one sentence."""
-    begin()
-    try:
-        return work()
-    except KeyboardInterrupt:
-        say(f"{program}: stopped; {stopped}")
-        return INTERRUPTED
-    except Exception as error:
-        sentence = user_sentence(error)
-        if sentence is None:
-            raise
-        say(f"{program}: {sentence}")
-        return 2
-
-
-def begin() -> None:
-    """What a program does first: it ends cleanly on signals, and its streams take every text."""
-    from mintaka_cosim.terminal import safe_streams
-
-    end_on_signals()
-    safe_streams()
-
-
-def end_on_signals() -> None:
-    """SIGTERM and a closed terminal end the program as Ctrl-C does: what it started is ended, temporary folders go.
-
-    The exit status is `SIGNALLED` and the signal's number. Signals that are ignored (nohup) stay so.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _leave)
-
-
-def _leave(number: int, frame: object) -> None:  # noqa: ARG001
-    signal.signal(number, signal.SIG_IGN)  # the second one must not disturb the cleaning
-    raise SystemExit(SIGNALLED + number)
-
-
-def warn(sentence: str) -> None:
-    """One sentence on stderr."""
-    say(f"mintaka: {sentence}")
-
-
-def say(line: str) -> None:
-    """A line on stderr, at once."""
-    print(printable(line), file=sys.stderr, flush=True)
-
-
-def console(*, stderr: bool = False, quiet: bool = False) -> SafeConsole:
-    """For people, on stdout unless `stderr`."""
-    from mintaka_cosim.terminal import SafeConsole
-
-    return SafeConsole(stderr=stderr, quiet=quiet)
 
 
 def emit_json(value: Any) -> None:
@@ -284,41 +184,3 @@ def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.nd
         (y,), _ = read_labels(str(path), (y,), class_labels(network))
     inputs, beyond = encoded_samples(network, x, levels, str(path))
     return inputs, y, beyond
-
-
-def check_file(option: str, path: Path, suffix: str | None = None) -> None:
-    """Raise RequestError where no file can be written to `path`; before the work, not after it.
-
-    suffix : what the file will hold, like ".json": its name must not promise something else.
-    """
-    from mintaka.artifact.whole import check_replaceable
-
-    try:
-        check_replaceable(path)
-    except OSError as error:
-        raise RequestError(f"{option} {path}: {error.strerror}") from None
-    if suffix is not None and path.suffix.lower() != suffix:
-        raise RequestError(f"{option} {path}: the file's name must end in {suffix}, as it holds nothing else")
-    _check_folder(option, path, path.parent)
-
-
-def check_folder(option: str, path: Path) -> None:
-    """Raise RequestError where no files can be written into the folder `path`, which is made if missing."""
-    _check_folder(option, path, path)
-
-
-def _check_folder(option: str, path: Path, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise RequestError(f"{option} {path}: {folder} is no folder that can be written into ({reason})") from None
-
-
-def shown(path: Path) -> str:
-    """A path as the user would write it, on one line: relative where it lies below the current folder."""
-    absolute = path.absolute()
-    here = Path.cwd()
-    return printable(str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path))

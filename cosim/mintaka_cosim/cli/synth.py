@@ -14,18 +14,13 @@ from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
     LanesOption,
-    RequestError,
     SparseOption,
-    check_folder,
-    console,
     emit_json,
     parse_lanes,
     parse_sparse,
-    say,
-    shown,
-    warn,
 )
-from mintaka_cosim.cli.tasks import task_display
+from mintaka_cosim.program import RequestError, check_folder, console, say, shown, warn
+from mintaka_cosim.task_display import task_display
 from mintaka_hw.targets import families, find_family, part_of
 
 if TYPE_CHECKING:
@@ -178,7 +173,7 @@ def _run(
     plan: Plan, design: Design, requests: list[Request], refused: dict[str, str], jobs: int
 ) -> tuple[dict[str, str], SynthReport]:
     """What went wrong by target, and the report."""
-    from mintaka_cosim.methods.work import run_tasks
+    from mintaka_cosim.flow.pool import run_tasks
     from mintaka_cosim.synth import build_report, target_task
 
     tasks = [target_task(request) for request in requests if request.target not in refused]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mintaka_cosim.cli.data import described
-from mintaka_cosim.cli.support import JsonOption, console, emit_json, say, shown, warn
+from mintaka_cosim.cli.support import JsonOption, emit_json
+from mintaka_cosim.program import console, say, shown, warn
 
 if TYPE_CHECKING:
     from mintaka.data import Look

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mintaka_cosim.methods.work import Task
+from mintaka_cosim.flow.pool import Task
 from mintaka_hw.implement import Part, fit_problem, gates, synthesized, timed
 from mintaka_hw.plan import Plan
 from mintaka_hw.targets import family_of

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mintaka_cosim.methods.work import Event
+    from mintaka_cosim.flow.pool import Event
 
 SLOW = "preparing"  # how `mintaka_hw.implement` says that a tool's first call takes a minute
 AGAIN_SECONDS = 60  # without a terminal: where only numbers of a line have changed

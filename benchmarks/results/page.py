@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mintaka_cosim.results.figures import RunFigures
+from benchmarks.results.figures import RunFigures
 
 HEAD = """# Results
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from benchmarks.methods.datasets import DATA, Data
+from benchmarks.methods.figures import Figures, Point, mean
+from benchmarks.methods.plot import Dot, Panel, scatter
+from benchmarks.methods.table import Entry
+from benchmarks.methods.targets import TARGETS, Rows, loss
 from mintaka.train import Recipe
-from mintaka_cosim.methods.datasets import DATA, Data
-from mintaka_cosim.methods.figures import Figures, Point, mean
-from mintaka_cosim.methods.plot import Dot, Panel, scatter
-from mintaka_cosim.methods.table import Entry
-from mintaka_cosim.methods.targets import TARGETS, Rows, loss
 
 HEAD = """# Compression: what it costs and what it saves
 
-Made by `mintaka bench methods` (also `make bench-methods`); nothing here is written by hand. Every method is trained
+Made by `make bench-methods`; nothing here is written by hand. Every method is trained
 from the same baseline on the same data with the same seeds, exported, turned into Verilog, and simulated in Verilator
 on samples of the test split, where every logit, class, SOP count and cycle has to equal the reference and the cycle
 model. A method that does not help on the data is shown as it is. What the methods do and their keys:
@@ -49,8 +49,8 @@ Where half of the hidden neurons are pruned, compare with two rows that any choi
 ## How to repeat it
 
 ```sh
-mintaka bench methods --data digits            # also --data mnist, --data watch
-mintaka bench methods --data digits --methods slim,steps-1 --seeds 1,2
+make bench-methods DATA=digits            # also DATA=mnist, DATA=watch
+make bench-methods DATA=digits METHODS=slim,steps-1 SEEDS=1,2
 ```
 
 Each run has a folder of its own below `runs/bench-methods`, with its whole recipe (`recipe.toml`), from which `mintaka

@@ -9,8 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from benchmarks.methods.datasets import Data
 from mintaka.train import Recipe, RecipeError, load_recipe, parse_recipe
-from mintaka_cosim.methods.datasets import Data
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""python -m mintaka_cosim.results: see `make results`."""
+"""`make results`: docs/results.md from the trained runs.
+
+python -m benchmarks.results [--runs runs] [--samples 1000] [--train]
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
-from mintaka_cosim.cli.support import console, finish, say
+from mintaka_cosim.program import console, finish, say
 
 WANTED = (  # runs of the page, each named as the recipe that trains it
     "digits",
@@ -40,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(chosen: argparse.Namespace) -> int:
+    from benchmarks.results import measure, render
     from mintaka.train import load_recipe
     from mintaka.train.data import load_data
-    from mintaka_cosim.results import measure, render
 
     found, missing = [], []
     for run in WANTED:

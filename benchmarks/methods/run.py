@@ -12,17 +12,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from mintaka.artifact import Network, content_hash, encode, load
-from mintaka.compress import CompressError, exit_curve
-from mintaka.data import Dataset
-from mintaka.snn import LayerError, run_fast
-from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
-from mintaka.train.data import load_data
-from mintaka.train.holdout import parts_of
-from mintaka.train.start import holds_another
-from mintaka_cosim.bench.cosim import cosim_design
-from mintaka_cosim.methods.datasets import Data
-from mintaka_cosim.methods.figures import (
+from benchmarks.methods.datasets import Data
+from benchmarks.methods.figures import (
     FIGURES,
     HARDWARE,
     REFUSED,
@@ -35,7 +26,16 @@ from mintaka_cosim.methods.figures import (
     store,
     stored,
 )
-from mintaka_cosim.methods.table import Entry, recipe_of
+from benchmarks.methods.table import Entry, recipe_of
+from mintaka.artifact import Network, content_hash, encode, load
+from mintaka.compress import CompressError, exit_curve
+from mintaka.data import Dataset
+from mintaka.snn import LayerError, run_fast
+from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
+from mintaka.train.data import load_data
+from mintaka.train.holdout import parts_of
+from mintaka.train.start import holds_another
+from mintaka_cosim.bench.cosim import cosim_design
 from mintaka_cosim.summary import summarize
 from mintaka_hw.implement.resources import resources
 from mintaka_hw.implement.yosys import cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mintaka_cosim.methods.figures import Figures, Point, mean
+from benchmarks.methods.figures import Figures, Point, mean
 
 Rows = Mapping[str, Sequence[Point]]
 """The points of each method that has figures."""

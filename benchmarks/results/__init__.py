@@ -1,6 +1,6 @@
 """`make results`: docs/results.md from the trained runs, every value of the Verilog compared with the reference."""
 
-from mintaka_cosim.results.figures import LayerFigures, RunFigures, measure
-from mintaka_cosim.results.page import render
+from benchmarks.results.figures import LayerFigures, RunFigures, measure
+from benchmarks.results.page import render
 
 __all__ = ["LayerFigures", "RunFigures", "measure", "render"]

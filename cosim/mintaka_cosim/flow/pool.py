@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from mintaka.errors import user_sentence
 from mintaka.system import children
-from mintaka_cosim.cli.support import user_sentence
 
 PATIENCE_SECONDS = 3
 

@@ -1,0 +1,1 @@
+"""From a recipe to figures: what commands, reports and measurements call."""

@@ -1,1 +1,0 @@
-"""`mintaka bench methods`: docs/compression.md, every compression method from the same baseline on the same data."""
