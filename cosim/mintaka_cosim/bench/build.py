@@ -21,6 +21,7 @@ from cocotb_tools.runner import Verilator
 
 from mintaka.artifact.whole import write_whole
 from mintaka.system.cache import cached, log_of, stored
+from mintaka.system.disk import check_room
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.processes import Processes
@@ -181,10 +182,7 @@ def _copied(sources: Sequence[Path], folder: Path) -> list[Path]:
     """Copies in the folder where make works: their own paths may have what make does not take, a space for one."""
     place = folder / "sources"
     place.mkdir()
-    try:
-        return [Path(shutil.copy(path, place)) for path in sources]
-    except OSError as error:
-        raise CosimError(f"the Verilog cannot be read: {error}") from None
+    return [Path(shutil.copy(path, place)) for path in sources]
 
 
 def _built(key: str, top: str, family: str, make: Callable[[Path, Callable[[], None]], None]) -> Build:
@@ -199,6 +197,7 @@ def _built(key: str, top: str, family: str, make: Callable[[Path, Callable[[], N
             try:
                 make(work, partial(_copy_runtime, runtime, work))
             except RuntimeError as error:
+                check_room(work)
                 lines = log.read_text(errors="replace").splitlines() if log.exists() else []
                 said = next((line for line in lines if "rror" in line), lines[-1] if lines else str(error))
                 kept = log_of(KIND, key)

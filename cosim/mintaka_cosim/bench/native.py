@@ -9,6 +9,7 @@ import numpy as np
 
 from mintaka.artifact import Trace
 from mintaka.artifact.compare import trace_of
+from mintaka.system.disk import check_room
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.build import Build, build_native
 from mintaka_cosim.bench.errors import CosimError
@@ -103,6 +104,7 @@ def run(
     with log.open("w") as out:
         status = processes.run(command, cwd=folder, env=toolchain.simulation_env(), out=out)
     if status:
+        check_room(folder)
         lines = log.read_text(errors="replace").splitlines()
         said = next((line.removeprefix("mintaka: ") for line in lines if line.startswith("mintaka: ")), None)
         raise CosimError(f"the simulation failed: {said or f'exit status {status}, see {log}'}")

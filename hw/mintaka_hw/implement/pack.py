@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
+from mintaka.system.disk import check_room
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.place import Placed
 from mintaka_hw.implement.tools import Say, complaint, on_stderr, run_tool
@@ -28,5 +29,6 @@ def pack(placed: Placed, name: str, folder: Path, *, say: Say = on_stderr) -> Pa
     status, text = run_tool(packer.tool, arguments, folder, say=say)
     write_whole(folder / LOG, text.encode())
     if status or not bitstream.is_file() or not bitstream.stat().st_size:
+        check_room(folder)
         raise PlaceError(f"no bitstream could be packed from {placed.product.name}: {complaint(text)}")
     return bitstream

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mintaka.artifact.whole import write_whole
+from mintaka.system.disk import check_room
 from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.tools import Say, complaint, on_stderr, run_tool
 from mintaka_hw.targets import Part, family_of
@@ -102,6 +103,7 @@ def place(
     status, text = run_tool(nextpnr.tool, arguments, folder, say=say, each_line=lambda line: _progress(line, say))
     write_whole(folder / LOG, text.encode())
     if status or not (folder / REPORT).is_file() or not product.is_file():
+        check_room(folder)
         early = "" if status else " (it stopped early)"
         raise PlaceError(f"{nextpnr.tool.name} failed on {netlist.stem} for {part.name}: {complaint(text)}{early}")
     return read_report(json.loads((folder / REPORT).read_text()), part, product)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mintaka.artifact.whole import write_whole
+from mintaka.system.disk import check_room
 from mintaka_hw.implement.errors import SynthesisError
 from mintaka_hw.implement.resources import resources, without_multipliers
 from mintaka_hw.implement.tools import YOSYS, Say, complaint, on_stderr, run_tool
@@ -103,6 +104,7 @@ def run_yosys(
     text = (folder / LOG).read_text(errors="replace") if (folder / LOG).is_file() else text
     missing = [name for name in products if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if status or missing:
+        check_room(folder)
         early = "" if status else f" (it stopped before it wrote {missing[0]})"
         raise SynthesisError(f"Yosys failed on {what}: {complaint(text)}{early}")
     return text
