@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,7 +74,7 @@ def train(
         console().print(line)
     if silent is not None:
         warn(silent)
-    say(f"next: mintaka export {shown(folder)}")
+    say(f"next: mintaka export {shlex.quote(shown(folder))}")
 
 
 def export(
