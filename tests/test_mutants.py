@@ -84,6 +84,15 @@ def test_a_test_that_fails_anyway_proves_nothing(tree: Path, tmp_path: Path) -> 
             run([BUG], tree, tmp_path, jobs=1)
 
 
+def test_a_case_that_only_the_bug_has_confirms_nothing(tree: Path, tmp_path: Path) -> None:
+    """It is kept as caught, but looked at again by every run."""
+    case = '@pytest.mark.parametrize("n", [total(1, 1)])\ndef test_sum(n):\n    assert n == 2\n'
+    (tree / "tests/test_thing.py").write_text(f"import pytest\nfrom thing import total\n\n\n{case}")
+    for _ in range(2):
+        with pytest.raises(ListError, match=r"(?s)^tests fail without any bug: .*not found: .*::test_sum"):
+            run([BUG], tree, tmp_path, jobs=1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,7 +35,7 @@ OTHERS = ("tests", "benchmarks", "constraints", "docs", "examples", "recipes", "
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*")
 LIMIT_SECONDS = 400  # a bug that makes its tests hang is caught
 PASSED, FAILED, COLLECTING = 0, 1, 2  # exit statuses of pytest; a bug may show as soon as a test is imported
-NOTICED = ("FAILED ", "ERROR ")  # lines of pytest's summary, before the id of a test
+NOTICED = re.compile(r"^(?:FAILED|ERROR) (\S+?(?:\[.*?\])?)(?: - .*)?$", re.M)  # pytest's summary: ids of tests
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Tree:
                 return Outcome(True, time.monotonic() - begin, tuple(tests), f"no end within {LIMIT_SECONDS} s")
             finally:
                 self.stop()
-        noticed = [line.split(" ", 1)[1].split(" - ")[0] for line in said.splitlines() if line.startswith(NOTICED)]
+        noticed = NOTICED.findall(said)
         caught = {PASSED: False, FAILED: True, COLLECTING: True if noticed else None}.get(child.returncode)
         return Outcome(caught, time.monotonic() - begin, tuple(noticed), said.strip()[-600:])
 
@@ -254,7 +255,7 @@ def _without_bugs(caught: dict[str, Outcome], tree: Tree, kept: Kept) -> None:
     if seen.caught is False:
         kept.put({key: replace(outcome, confirmed=True) for key, outcome in caught.items()})
         return
-    kept.forget([key for key, found in caught.items() if seen.caught is None or {*seen.noticed} & {*found.noticed}])
+    kept.forget([key for key, outcome in caught.items() if {*seen.noticed} & {*outcome.noticed}])
     raise ListError(f"tests fail without any bug: {' '.join(seen.noticed) or seen.said}")
 
 

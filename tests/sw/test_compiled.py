@@ -75,7 +75,7 @@ def test_scan_equals_that_of_torch(data: st.DataObject) -> None:
     assert torch.equal(only[1], total)
 
 
-@pytest.mark.parametrize(("magnitude", "fits"), [(MOST, True), (MOST + 1, False)])
+@pytest.mark.parametrize(("magnitude", "fits"), [(MOST, True), (MOST + 1, False)], ids=["most", "one more"])
 def test_sums_of_16_bits(magnitude: int, fits: bool) -> None:
     W = np.zeros((2, 259), np.int8)
     W[0, :258], W[1, :258] = 127, -127  # 32,766
