@@ -107,6 +107,9 @@ def test_every_sample_has_a_label() -> None:
         exit_curve(PLAIN, (x, y), (x, y[1:]))
     with pytest.raises(CompressError, match=r"^there are no samples to test early exit with$"):
         exit_curve(PLAIN, (x, y), (x[:0], y[:0]))
+    sentence = rf"y holds the class {PLAIN.classes}, but the network has the classes 0 to {PLAIN.classes - 1}$"
+    with pytest.raises(CompressError, match=sentence):
+        exit_curve(PLAIN, (x, y), (x, np.append(y[1:], PLAIN.classes)))
 
 
 def recipe(*, steps: int = 4, methods: list[dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mintaka.artifact import ArtifactError, Input
 from mintaka.artifact.encoding import encoded, encoding_of
 from mintaka.compress import Exit
-from mintaka.data import DataError, Dataset, load_dataset, look, read_labels, split, stratified_split
+from mintaka.data import DataError, Dataset, load_dataset, look, read_labels, read_npz, split, stratified_split
 from mintaka.data.recall import class_results, never_predicted
 from mintaka.train import RecipeError, build, parse_recipe
 from mintaka.train.data import class_weights, fitted
@@ -89,19 +89,44 @@ def test_classes_by_the_names_of_a_network() -> None:
         read_labels("f", (np.arange(70_000),), None)
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 1, 3], "y holds the class 3, but the network has the classes 0 to 2"),
+        ([0, -1, 2], "y holds the class -1, but the network has the classes 0 to 2"),
+        (["a", "b", "b"], "y holds texts (a, b), but the network's classes have no names: give their numbers, 0 to 2"),
+    ],
+)
+def test_classes_that_a_network_does_not_have(y: list[Any], message: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "own.npz", x=X, y=np.array(y)[np.arange(60) % 3])
+    for judge in (lambda: load_dataset(path, labels=3), lambda: read_labels("f", (np.array(y),), 3)):
+        with pytest.raises(DataError, match=re.escape(message)) as caught:
+            judge()
+        assert "recipe" not in str(caught.value)
+    (fits,), names = read_labels("f", (np.array([2, 0], np.uint8),), 3)
+    assert (fits.tolist(), fits.dtype, names) == ([2, 0], np.dtype(np.int64), None)
+    for labels in (9, tuple("abcdefghi")):  # known by name: ten classes
+        with pytest.raises(DataError, match="digits: y holds the class 9, but the network has the classes 0 to 8"):
+            load_dataset("digits", labels=labels)
+    assert load_dataset("digits", labels=10).classes == 10
+
+
 # ---- arrays of other kinds
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"y": np.eye(3)[np.arange(60) % 3]}, "'y' has shape [60, 3], a row per sample: give its class, y.argmax(1)"),
-        ({"y": np.zeros((60, 1), int)}, "'y' has shape [60, 1], not one class for each of 60 samples"),
+        ({"y": np.eye(3)[np.arange(60) % 3]}, "'y' has shape (60, 3), a row per sample: give its class, y.argmax(1)"),
+        ({"y": np.zeros((60, 1), int)}, "'y' has shape (60, 1), not one class for each of 60 samples"),
         (
             {"group": np.zeros(59, int)},
-            "'group' has shape [59] and dtype int64; it must hold a number or a text for each",
+            "'group' has shape (59,), not a number or a text for each of 60 samples",
         ),
-        ({"group": np.zeros(60)}, "'group' has shape [60] and dtype float64"),
+        (
+            {"group": np.zeros(60)},
+            "'group' has the dtype float64; groups are integers or texts: write group.astype(int), or group.ast",
+        ),
         ({"group": np.zeros(60, int)}, "no test can be split off: 1 groups cannot be split"),
     ],
 )
@@ -125,6 +150,9 @@ def test_files_of_other_kinds_are_no_names_of_data_sets(name: str, message: str,
     np.save(tmp_path / "t.npy", X)
     with pytest.raises(DataError, match=re.escape(message)):
         load_dataset(tmp_path / name)
+    only_x = message.replace("x and y", "x").replace("'x' and 'y'", "'x'")  # every reader names the kind
+    with pytest.raises(DataError, match=re.escape(only_x)):
+        read_npz(tmp_path / name, ("x",), ("y",))
 
 
 # ---- splits

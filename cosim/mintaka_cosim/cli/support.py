@@ -162,12 +162,13 @@ def encoded_samples(network: Network, x: np.ndarray, levels: int | None, what: s
 
 
 def class_labels(network: Network) -> Labels:
-    """How to read classes for this network: by their names where its provenance has some, or else by their numbers."""
+    """How to read classes for this network: by their names where its provenance has some, or else by their numbers,
+    and none that it does not have."""
     about = network.provenance.get("dataset")
     names = about.get("classes") if isinstance(about, dict) else None
-    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+    if isinstance(names, list) and 0 < len(names) <= network.classes and all(isinstance(name, str) for name in names):
         return tuple(names)
-    return "keep"
+    return network.classes
 
 
 def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.ndarray, np.ndarray | None, int]:

@@ -22,6 +22,7 @@ from mintaka.artifact import Network
 from mintaka.artifact.reference import lead
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Task
+from mintaka.data.labels import class_problem
 from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.snn.network import SNN
 
@@ -76,7 +77,8 @@ def calibrate(network: Network, inputs: np.ndarray, labels: np.ndarray, loss: fl
 
     inputs, labels : N samples that the network was not trained with, and their classes (N,).
     loss : a share, from 0 up to below 1.
-    Raises CompressError where there is nothing to stop or nothing to calibrate with, and for another loss.
+    Raises CompressError where there is nothing to stop or nothing to calibrate with, where labels are no classes of the
+    network, and for another loss.
     """
     _check(network, inputs, labels)
     _check_loss(loss)
@@ -91,14 +93,17 @@ def _check_steps(time_steps: int) -> None:
 
 def _check(network: Network, inputs: np.ndarray, labels: np.ndarray) -> None:
     _check_steps(network.time_steps)
-    _check_lengths(inputs, labels)
+    _check_labels(network, inputs, labels)
     if not len(labels):
         raise CompressError("there are no samples to calibrate early exit with: hold out more of the training data")
 
 
-def _check_lengths(inputs: np.ndarray, labels: np.ndarray) -> None:
+def _check_labels(network: Network, inputs: np.ndarray, labels: np.ndarray) -> None:
     if len(inputs) != len(labels):
         raise CompressError(f"each sample needs one label, but there are {len(inputs)} inputs and {len(labels)} labels")
+    problem = class_problem(labels, network.classes)
+    if problem is not None:
+        raise CompressError(f"early exit cannot be judged by these labels: {problem}")
 
 
 def _check_loss(loss: float) -> None:
@@ -145,7 +150,7 @@ def exit_curve(
     Raises CompressError as `calibrate` does, and where there is nothing to test with.
     """
     _check(network, *calibration)
-    _check_lengths(*test)
+    _check_labels(network, *test)
     if not len(test[1]):
         raise CompressError("there are no samples to test early exit with")
     for loss in losses:

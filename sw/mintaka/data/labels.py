@@ -9,7 +9,7 @@ import numpy as np
 
 from mintaka.data.errors import DataError
 
-Labels = Literal["map", "keep"] | Sequence[str] | None
+Labels = Literal["map", "keep"] | int | Sequence[str] | None
 MOST = 2**16  # classes
 SHOWN = 8
 
@@ -21,9 +21,10 @@ def read_labels(
 
     where : the file, for messages. arrays : integers or texts, (N,) each.
     labels : None: they must be 0, 1, ..., each of them there. "map": whatever they are, they become 0, 1, ... in rising
-        order. "keep": as they are, though some never occur. Names, in the order of the classes: each must be one.
+        order. "keep": as they are, though some never occur. Of a network that is there: its number of classes, if they
+        have no names, or their names in its order; each must be one of them.
 
-    Raises DataError where that is not so, and then shows what "map" would make of them.
+    Raises DataError where that is not so, and for training then shows what "map" would make of them.
     """
     values = [_plain(where, array) for array in arrays]
     if len({array.dtype.kind for array in values}) > 1:
@@ -33,6 +34,11 @@ def read_labels(
         known = _distinct(part)
         if len(known) > MOST:
             raise DataError(f"{where}: y holds more than {MOST:,} different classes; is it a measure?")
+    if isinstance(labels, int):
+        problem = class_problem(every, labels)
+        if problem is not None:
+            raise DataError(f"{where}: {problem}")
+        return values, None
     if labels is not None and not isinstance(labels, str):
         return [_named(where, array, tuple(labels)) for array in values], tuple(labels)
     numbers = known.dtype.kind in "iu"
@@ -54,6 +60,21 @@ def read_labels(
         why = "which do not begin at 0" if least < 0 else f"so that {missing} never occurs"
         raise DataError(f"{where}: the classes in y are {_listed(known)}, {why}: {_advice(known, keep=fits)}")
     return [array.astype(np.int64) for array in values], None
+
+
+def class_problem(y: np.ndarray, classes: int) -> str | None:
+    """Why `y` are not classes of a network that has so many, in a part of a sentence; None where each of them is one.
+
+    Whoever judges a network by labels asks this first: a class that it does not have is never right.
+    """
+    numbers = f"0 to {classes - 1:,}"
+    if y.dtype.kind in "US":
+        texts = _listed(_distinct(y))
+        return f"y holds texts ({texts}), but the network's classes have no names: give their numbers, {numbers}"
+    if y.dtype.kind not in "iu":
+        return f"y has the dtype {y.dtype}; the network's classes are the integers {numbers}"
+    wrong = y[(y < 0) | (y >= classes)]
+    return f"y holds the class {wrong.min()}, but the network has the classes {numbers}" if wrong.size else None
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from mintaka.data.arrays import load_arrays
 from mintaka.data.dataset import Dataset, compact, width
 from mintaka.data.errors import DataError
 from mintaka.data.idx import parse
-from mintaka.data.labels import Labels
+from mintaka.data.labels import Labels, class_problem
 from mintaka.data.sources import SOURCES, data_root, expanded, fetch_source
 from mintaka.data.split import stratified_split
 from mintaka.data.watch import watch_dataset
@@ -66,7 +66,8 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None, *
     which samples belong together, so that none of a group are trained with while others test.
 
     labels : of an .npz: None where the classes are 0, 1, ...; "map" numbers whatever they are in rising order; "keep"
-        takes numbers with gaps as they are; or the names of the classes.
+        takes numbers with gaps as they are. Of any data set, where a network is there: the number of its classes, or
+        their names; no sample may be of another class.
 
     Raises DataError where it cannot be had or is damaged.
     """
@@ -75,6 +76,18 @@ def load_dataset(name_or_npz_path: str | Path, root: Path | str | None = None, *
     if file is not None:
         return load_arrays(file, labels)
     _check_name(name)
+    found = _known(name, root)
+    if isinstance(labels, int) or (labels is not None and not isinstance(labels, str)):
+        classes = labels if isinstance(labels, int) else len(labels)
+        for y in (found.train_y, found.test_y):
+            problem = class_problem(y, classes)
+            if problem is not None:
+                raise DataError(f"{name}: {problem}")
+    return found
+
+
+def _known(name: str, root: Path | str | None) -> Dataset:
+    """A data set of DATASETS."""
     if name in EMBEDDED:
         return EMBEDDED[name]()
     source = SOURCES[name]
