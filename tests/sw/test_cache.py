@@ -145,12 +145,33 @@ def test_where_none_can_be_made(cache: Path) -> None:
 def test_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
-    places = (("MINTAKA_CACHE", "x y", tmp_path / "x y"), ("MINTAKA_CACHE", "~/c", Path("/home/me/c")))
-    for name, value, expected in (*places, ("XDG_CACHE_HOME", "xdg", tmp_path / "xdg" / "mintaka")):
+    monkeypatch.delenv("MINTAKA_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    places = (
+        ("MINTAKA_CACHE", "x y", tmp_path / "x y"),
+        ("MINTAKA_CACHE", "~/c", Path("/home/me/c")),
+        ("XDG_CACHE_HOME", "/xdg", Path("/xdg/mintaka")),
+        ("XDG_CACHE_HOME", "xdg", Path("/home/me/.cache/mintaka")),  # relative ones are to be ignored
+    )
+    for name, value, expected in places:
         monkeypatch.setenv(name, value)
         assert cache_folder() == expected
         monkeypatch.delenv(name)
     assert cache_folder() == Path("/home/me/.cache/mintaka")
+
+
+def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINTAKA_CACHE", "~nobody-at-all/c")
+    said = r"the cache ~nobody-at-all/c cannot be made \(there is no such home folder\): set MINTAKA_CACHE to a folder"
+    for call in (cache_folder, lambda: cached("kind", "key", make), lambda: stored("kind", "key")):
+        with pytest.raises(NoCacheError, match=said):
+            call()
+    monkeypatch.delenv("MINTAKA_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does for a user without one
+    with pytest.raises(NoCacheError, match=r"the cache ~/\.cache cannot be made"):
+        cache_folder()
+    assert native.library.__wrapped__() is None  # and nothing else fails
 
 
 def test_the_compiled_engine_is_verified(cache: Path) -> None:

@@ -21,8 +21,8 @@ def doctor(json: JsonOption = False) -> None:
     """
     from dataclasses import asdict
 
-    from mintaka_cosim.bench.errors import CosimError
-    from mintaka_cosim.toolchain import ToolchainError, tools
+    from mintaka.errors import MintakaError
+    from mintaka_cosim.toolchain import tools
 
     found = tools()
     gate: dict[str, object] = {"ok": False, "seconds": None, "problem": "not tried, because a tool is missing"}
@@ -32,7 +32,7 @@ def doctor(json: JsonOption = False) -> None:
         try:
             check = simulate_gate()
             gate = {"ok": True, "seconds": round(check.seconds, 1), "cached": check.cached, "problem": None}
-        except (CosimError, ToolchainError) as error:
+        except MintakaError as error:  # of the cache, too
             gate["problem"] = str(error)
     healthy = bool(gate["ok"])
     if json:

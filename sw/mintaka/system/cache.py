@@ -26,6 +26,9 @@ PRIVATE = 0o700
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
+ADVICE = "set MINTAKA_CACHE to a folder of your own"
+
+
 class CacheError(MintakaError, RuntimeError):
     """The cache must not be used; the message is one sentence with the remedy."""
 
@@ -35,11 +38,22 @@ class NoCacheError(CacheError):
 
 
 def cache_folder() -> Path:
-    """The absolute path of MINTAKA_CACHE, else XDG_CACHE_HOME/mintaka, else ~/.cache/mintaka. It need not exist."""
+    """The absolute path of MINTAKA_CACHE, else XDG_CACHE_HOME/mintaka, else ~/.cache/mintaka. It need not exist.
+
+    A relative XDG_CACHE_HOME does not count, as its specification has it. Raises NoCacheError where there is no home
+    folder to find it in.
+    """
     if chosen := os.environ.get("MINTAKA_CACHE"):
-        return Path(chosen).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()).absolute() / "mintaka"
+        return _expanded(chosen)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else _expanded("~/.cache")) / "mintaka"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise NoCacheError(f"the cache {path} cannot be made (there is no such home folder): {ADVICE}") from None
 
 
 def cached(kind: str, key: str, make: Callable[[Path], None], *, most: int | None = None) -> tuple[Path, bool]:
@@ -88,7 +102,6 @@ def _name(key: str) -> str:
 
 def _private(folder: Path) -> Path:
     """A folder that only this user writes into; made where it is missing."""
-    advice = "set MINTAKA_CACHE to a folder of your own"
     try:
         folder.mkdir(PRIVATE, parents=True, exist_ok=True)
         status = folder.stat()
@@ -96,11 +109,11 @@ def _private(folder: Path) -> Path:
             raise PermissionError(13, "permission denied")
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise NoCacheError(f"the cache {folder} cannot be made ({reason}): {advice}") from None
+        raise NoCacheError(f"the cache {folder} cannot be made ({reason}): {ADVICE}") from None
     if status.st_uid != os.geteuid():
-        raise CacheError(f"the cache {folder} belongs to somebody else, whose programs would be run: {advice}")
+        raise CacheError(f"the cache {folder} belongs to somebody else, whose programs would be run: {ADVICE}")
     if status.st_mode & OTHERS_WRITE:
-        raise CacheError(f"others may write into the cache {folder}, and what is in it is run: delete it, or {advice}")
+        raise CacheError(f"others may write into the cache {folder}, and what is in it is run: delete it, or {ADVICE}")
     return folder
 
 
