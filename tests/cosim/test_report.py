@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cosim.small import DIRECT, call, verdict_json
 from strategies import with_zeros
 
 from mintaka.artifact import content_hash, save
+from mintaka.artifact.compare import Counts
 from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, Stalls
 from mintaka_cosim.report import ReportError, build_report, render_html
 from mintaka_cosim.report.chart import Series, line_chart
@@ -89,6 +90,18 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_everything_that_was_compared_is_shown(run: Path) -> None:
+    counts = {each.name: 1_000_001 + number for number, each in enumerate(fields(Counts))}
+    (run / "cosim.json").write_text(json.dumps(cosim_json(compared=counts)))
+    report = build_report(run)
+    page = render_html(report)
+    for name, count in counts.items():
+        assert getattr(report.comparisons[0], name) == count
+        assert f">{count:,}<" in page, name
+    (run / "cosim.json").write_text(json.dumps(cosim_json()))  # of a version that did not count currents
+    assert build_report(run).comparisons[0].currents == 0
 
 
 def test_the_page_is_self_contained_and_escaped(run: Path) -> None:

@@ -13,7 +13,7 @@ from cosim.small import COUNTS, call
 from vcd.reader import TokenKind, tokenize
 
 from mintaka.artifact import run, save
-from mintaka_cosim.bench import CosimError, wave_format, write_waves
+from mintaka_cosim.bench import CosimError, Waves, wave_format, write_waves
 from mintaka_hw.plan import make_plan
 
 SAMPLES = 2
@@ -139,7 +139,7 @@ def test_values_are_the_references(folder: Path) -> None:
     assert len({k for *_, k, _, _ in seen}) > 3
 
 
-def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(COUNTS.network, tmp_path / "network.safetensors")
     x = COUNTS.inputs(5)
     np.savez(tmp_path / "x.npz", x=x, y=np.zeros(5, int), x_test=x, y_test=run(COUNTS.network, x).classes)
@@ -147,12 +147,19 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     done = call(capsys, *words, "--waves", tmp_path / "new" / "w.vcd", "--json")
     assert done.status == 0, done.err
     facts = json.loads(done.out)["waves"]
-    assert facts["samples"] == 1
+    assert (facts["samples"], facts["bit_exact"]) == (1, True)
     assert facts["file"] == str(tmp_path / "new" / "w.vcd")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["w.gtkw", "w.sucl", "w.vcd"]
     done = call(capsys, *words, "--waves", tmp_path / "w.png")
     assert (done.status, done.out) == (1, "")
     assert "w.png: waves are written as .fst or .vcd" in done.err
+    path = tmp_path / "new" / "w.vcd"
+    wrong = Waves(path, (path, path), samples=1, cycles=9, bit_exact=False)
+    monkeypatch.setattr("mintaka_cosim.bench.write_waves", lambda *_, **__: wrong)
+    done = call(capsys, *words, "--waves", path)  # what the other bench compared is equal
+    assert (done.status, "bit-exact: 5 samples" in done.out) == (1, True)
+    assert "the samples in " in done.err
+    assert "w.vcd differ from the reference" in done.err
 
 
 def test_fst_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

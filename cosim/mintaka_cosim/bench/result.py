@@ -117,12 +117,11 @@ class CosimResult:
         """The verdict."""
         c = self.counts
         if self.bit_exact:
-            seen = (
-                f"{c.samples:,} samples, {c.spikes:,} spikes, {c.membranes:,} membrane values compared, 0 differ"
-                if self.taps
-                else f"{c.samples:,} samples, {c.logits:,} logits compared, 0 differ"
-            )
-            return f"bit-exact: {seen}"
+            seen = f"{c.samples:,} samples, {c.logits:,} logits"
+            if self.taps:
+                seen = f"{c.samples:,} samples, {c.spikes:,} spikes, {c.membranes:,} membrane values"
+                seen += f", {c.currents:,} synaptic currents" if c.currents else ""
+            return f"bit-exact: {seen} compared, 0 differ"
         if self.first_difference is not None:
             return f"not bit-exact: {self.first_difference} (seed {self.seed})"
         return f"not bit-exact: {c.samples} of {self.requested} samples were compared (seed {self.seed})"

@@ -59,8 +59,8 @@ def cosim(
 ) -> None:
     """Simulate the generated Verilog on a data set and compare it with the reference.
 
-    Exit status 0 only where everything asked for was compared and nothing differs, cycles included. What other lanes,
-    samples or modes have shown stays: each has a file of its own.
+    Exit status 0 only where everything asked for was compared and nothing differs, cycles and waves included. What
+    other lanes, samples or modes have shown stays: each has a file of its own.
 
     Example: [b]mintaka cosim runs/demo/network.safetensors --data digits --samples 50 --taps --stalls[/b]
     """
@@ -105,8 +105,14 @@ def cosim(
         emit_json(figures)
     else:
         _print(figures, path)
+    wrong = []
+    if waves is not None and not figures["waves"]["bit_exact"]:
+        wrong.append(f"the samples in {shown(waves)} differ from the reference")
     if not result.verified:
-        warn(result.sentence if not result.bit_exact else "the cycles differ from the cycle model")
+        wrong.append(result.sentence if not result.bit_exact else "the cycles differ from the cycle model")
+    for sentence in wrong:
+        warn(sentence)
+    if wrong:
         raise typer.Exit(1)
 
 
@@ -117,10 +123,14 @@ def _write_waves(
 
     with progress_bar("tracing the waves", quiet=quiet):
         found = write_waves(plan, inputs, path, stalls=stalls, seed=seed)
-    if not found.bit_exact:
-        warn(f"the samples in {shown(path)} differ from the reference")
     layouts = [str(each) for each in found.layouts]
-    return {"file": str(found.path), "samples": found.samples, "cycles": found.cycles, "layouts": layouts}
+    return {
+        "file": str(found.path),
+        "samples": found.samples,
+        "cycles": found.cycles,
+        "layouts": layouts,
+        "bit_exact": found.bit_exact,
+    }
 
 
 def save_figures(result: CosimResult, path: Path, dataset: Dataset, inputs: np.ndarray) -> dict[str, Any]:

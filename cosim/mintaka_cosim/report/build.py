@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from mintaka.artifact import Network, load
+from mintaka.artifact.compare import Counts
 from mintaka.data.recall import ClassResult, never_predicted
 from mintaka_cosim.report.files import read_design, read_json
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
@@ -82,16 +84,12 @@ def _comparison(verdict: Simulated, *, is_strongest: bool) -> Comparison:
     run = verdict.values
     how = "every value (cocotb)" if run["taps"] else "the Verilog as shipped (C++)"
     pace = f"random stalls from seed {run.get('seed', 0)}" if verdict.is_stalled else "back to back"
-    counts = run["compared"]
+    counts = {each.name: run["compared"].get(each.name, 0) for each in fields(Counts)}
     return Comparison(
         title=f"{how}, {pace}",
         verdict=run["verdict"],
         bit_exact=run["bit_exact"],
-        samples=counts["samples"],
-        spikes=counts["spikes"],
-        membranes=counts["membranes"],
-        sums=counts["sums"],
-        logits=counts["logits"],
+        **counts,
         differences=run["differences"],
         resets=run["resets"],
         cycles=run["cycles_as_predicted"],
@@ -213,7 +211,7 @@ def _relative(path: Path, base: Path) -> str:
 
 def _history(path: Path) -> tuple[list[dict[str, Any]], tuple[ClassResult, ...]]:
     """Epochs, and results by class where the training is finished."""
-    if not path.is_file():
+    if not path.exists():
         return [], ()
     found = read_json(path)
     rows, classes = found.get("epochs"), found.get("classes", [])

@@ -39,6 +39,7 @@ class Compared(_Part):
     samples: Count
     spikes: Count
     membranes: Count
+    currents: Count = 0  # older files do not have it
     sums: Count
     logits: Count
 
@@ -111,7 +112,7 @@ def read_verdict(path: Path) -> dict[str, Any]:
 def read_design(path: Path, digest: str) -> dict[str, Any] | None:
     """The design of the artifact with that hash; None where there is none. Raises ReportError where it is damaged or of
     another artifact."""
-    if not path.is_file():
+    if not path.exists():
         return None
     found, again = read_json(path), "run mintaka generate again"
     if found.get("artifact_hash") != digest:

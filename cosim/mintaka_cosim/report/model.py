@@ -50,7 +50,8 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One co-simulation: how it ran, and what it compared. `cycles` says whether they were as predicted.
+    """One co-simulation: how it ran, and what it compared (see `Counts` in `mintaka.artifact.compare`). `cycles` says
+    whether they were as predicted.
 
     plan : lanes and sparse layers. data : the data set's name. file : where the verdict is kept.
     is_stale : it is of another artifact, and proves nothing of this one. is_strongest : it says most of this one.
@@ -62,6 +63,7 @@ class Comparison:
     samples: int
     spikes: int
     membranes: int
+    currents: int
     sums: int
     logits: int
     differences: int
