@@ -249,7 +249,7 @@ def test_hand_made_files_load(artifact: Path, tmp_path: Path) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     assert refused(tmp_path / "none.safetensors") == "there is no such file"
-    assert refused(tmp_path) == "this is a folder; an artifact is a file"
+    assert refused(tmp_path) == "this is a folder, not a file"
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,16 @@ def test_cosim_and_report(capsys: Capture, artifact: Path, samples: Path) -> Non
     assert "bit-exact" in (artifact.parent / "report.html").read_text()
 
 
+def test_labels_that_the_network_does_not_have(capsys: Capture, artifact: Path, samples: Path, tmp_path: Path) -> None:
+    """No accuracy is made of them, by whatever command."""
+    with np.load(samples) as arrays:
+        np.savez(tmp_path / "more.npz", x=arrays["x"], y=np.arange(len(arrays["x"])) % 8)
+    for words in (("cosim", artifact, "--data"), ("run", artifact, "--out", tmp_path / "y.npz", "--input")):
+        done = call(capsys, *words, tmp_path / "more.npz")
+        assert (done.status, done.out) == (1, "")
+        assert "more.npz: y holds the class 6, but the network has the classes 0 to 5" in done.err
+
+
 def test_data(capsys: Capture, samples: Path) -> None:
     listed = json.loads(call(capsys, "data", "list", "--json").out)
     assert {"digits", "mnist", "fashion-mnist"} <= {each["name"] for each in listed}
@@ -398,7 +408,10 @@ MISTAKES = {
     "out is a folder": ("run {t}/network.safetensors --input {t}/samples.npz --out {t}", "is a directory"),
     "unknown data": ("cosim {t}/network.safetensors --data mnits", "mnits"),
     "too many samples": ("cosim {t}/network.safetensors --data {t}/samples.npz --samples 41", "has 40"),
-    "data do not fit": ("cosim {t}/network.safetensors --data digits", "digits: the samples have the shape"),
+    "data do not fit": (
+        "cosim {t}/network.safetensors --data digits",
+        "digits: y holds the class 6, but the network has",
+    ),
     "out below a file": ("generate {t}/network.safetensors --out {t}/z.npz/v", "--out {t}/z.npz/v: "),
     "out is a file": ("generate {t}/network.safetensors --out {t}/z.npz", "is no folder that can be written into"),
     "bad top": ("generate {t}/network.safetensors --out {t}/v --top Top", "'Top' cannot name the top module"),

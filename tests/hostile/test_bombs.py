@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from hostile.harness import Kind, Tally, judge
 
-from mintaka.data import fetch, load_dataset
+from mintaka.artifact import load
+from mintaka.data import fetch, load_dataset, read_npz
 from mintaka.data.idx import read_checked
 from mintaka.data.sources import MNIST_PACK, WATCH_PACK
+from mintaka.errors import MintakaError
 from mintaka.train import load_recipe
 from mintaka.train.checkpoint import load_checkpoint
 from mintaka.train.lock import FILE as LOCK
@@ -108,6 +110,28 @@ def test_notes_that_are_none_are_passed_over(name: str, kind: str, tmp_path: Pat
         with path.open("wb") as file:
             file.truncate(HOLES)
     assert judged(NOTES[name], path).read == 1
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "a.npz": load_dataset,
+    "x.npz": lambda path: read_npz(path, ("x",)),
+    "a.safetensors": load,
+    "recipe.toml": load_recipe,
+    "board.toml": lambda path: load_board(str(path)),
+    "icebreaker.pcf": lambda path: load_board(str(path.with_suffix(".toml"))),
+    "cells.lib": check_liberty,
+    "checkpoint.pt": lambda path: load_checkpoint(path.parent),
+    "history.json": read_json,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_nobody_waits_for_a_pipe(name: str, tmp_path: Path) -> None:
+    """Every reader says what it is; nobody would ever write into it."""
+    (tmp_path / "icebreaker.toml").write_bytes((boards_folder() / "icebreaker.toml").read_bytes())
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(MintakaError, match=rf"{name}\b.*this is a named pipe, not a regular file"):
+        READERS[name](tmp_path / name)
 
 
 def test_keys_without_end(tmp_path: Path) -> None:

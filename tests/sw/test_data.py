@@ -249,7 +249,7 @@ def test_own_numbers(x: list[list[float]], dtype: str, bits: int | None, signed:
         ({"x": np.zeros((9, 2), int), "y": np.arange(9) - 3}, "which do not begin at 0: labels"),
         ({"x": np.array([[1.0, 2]] * 8 + [[0, np.nan]]), "y": np.zeros(9, int)}, r"'x' holds nan \(sample 8\)"),
         ({"x": np.zeros((9, 2), int), "y": np.zeros(8, int)}, "not one class for each of 9 samples"),
-        ({"x": np.zeros(9, int), "y": np.zeros(9, int)}, r"'x' has shape \[9\]"),
+        ({"x": np.zeros(9, int), "y": np.zeros(9, int)}, r"'x' has shape \(9,\)"),
         ({"x": np.zeros((0, 2), int), "y": np.zeros(0, int)}, "'x' is empty"),
         ({"x": np.zeros((3, 2), int), "y": np.zeros(3, int)}, "at least 5"),
         ({"x": np.zeros((9, 2), int), "y": np.zeros(9, int), "x_test": np.zeros((1, 2), int)}, "lacks .* 'y_test'"),

@@ -151,7 +151,7 @@ def test_other_archives_are_named(tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match="Duplicate"):
             file.writestr("x.npy", npy(X))
     assert refused(tmp_path / "twice.npz") == "holds the array 'x' twice"
-    assert refused(tmp_path) == "this is a folder"
+    assert refused(tmp_path) == "this is a folder, not a file"
     path = archive(tmp_path / "a.npz", **{"\x1b]0;title\x07": npy(X)})
     assert refused(path) == r"has no array 'x' (it holds '\x1b]0;title\x07')"
 

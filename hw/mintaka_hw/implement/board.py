@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from mintaka.artifact.bounded import read_bounded
+from mintaka.artifact.bounded import MISSING, no_file, read_bounded
 from mintaka.artifact.toml import read_toml
 from mintaka.errors import MintakaError, problem_of
 from mintaka_hw.targets import families, find_family
@@ -140,9 +140,12 @@ def load_board(name: str) -> Board:
     port where the TOML says.
     """
     path = Path(name) if name.endswith(".toml") else boards_folder() / f"{name}.toml"
-    if not path.is_file():
+    problem = no_file(path)
+    if problem == MISSING:
         known = ", ".join(board_names())
         raise BoardError(f"there is no board '{name}': known are {known}, or the path of a .toml file")
+    if problem is not None:
+        raise BoardError(f"{path}: {problem}")
     try:
         form = read_toml(path)
     except ValueError as error:
@@ -181,7 +184,9 @@ def _pin_text(board: Board, path: Path, statement: re.Pattern[str] | None) -> st
     try:
         data = read_bounded(board.pins, MAX_PIN_FILE)
     except OSError as error:
-        raise BoardError(f"{path}: pin_file: {board.pins} cannot be read ({error.strerror})") from None
+        raise BoardError(
+            f"{path}: pin_file: {board.pins} cannot be read ({(error.strerror or type(error).__name__).lower()})"
+        ) from None
     if data is None:
         raise BoardError(f"{board.pins} has more than {MAX_PIN_FILE:,} bytes")
     try:

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
 from mintaka.artifact import strict_json
+from mintaka.artifact.bounded import no_file
 from mintaka.artifact.checks import check
 from mintaka.artifact.document import Json, Tensors, from_document, to_document
 from mintaka.artifact.errors import ArtifactError
@@ -94,10 +95,9 @@ def _digest(text: str, tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def _read(path: Path) -> tuple[str, Tensors]:
-    if path.is_dir():
-        raise ArtifactError("this is a folder; an artifact is a file")
-    if not path.is_file():
-        raise ArtifactError("there is no such file")
+    problem = no_file(path)
+    if problem is not None:
+        raise ArtifactError(problem)
     try:
         _check_container(path)
         with safe_open(path, framework="numpy") as file:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -45,8 +43,6 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises OSError where it is no file that can be read, ArtifactError where it holds something else or more than the
     limits above.
     """
-    if not path.is_file():  # a pipe would be waited for
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     data = read_bounded(path, MAX_FILE_BYTES)
     if data is None:
         raise ArtifactError(f"it has more than {MAX_FILE_BYTES:,} bytes")

@@ -14,7 +14,6 @@ from mintaka.data.split import split
 
 TEST_SHARE = 0.2  # where the file brings no test split
 LEAST = 5  # samples that can be split
-TABLES = (".csv", ".tsv", ".txt")
 
 
 def load_arrays(path: Path, labels: Labels) -> Dataset:
@@ -23,7 +22,6 @@ def load_arrays(path: Path, labels: Labels) -> Dataset:
 
     labels : see `read_labels`. Raises DataError.
     """
-    _check_kind(path)
     arrays = read_npz(path, ("x", "y"), ("x_test", "y_test", "group"))
     own_test = [key for key in ("x_test", "y_test") if key in arrays]
     if len(own_test) == 1:
@@ -48,18 +46,6 @@ def load_arrays(path: Path, labels: Labels) -> Dataset:
     return Dataset(path.stem, x[train], y[train], x[test], y[test], *width(x), names, left)
 
 
-def _check_kind(path: Path) -> None:
-    if path.suffix == ".npz" or not path.is_file():
-        return
-    if path.suffix.lower() in TABLES:
-        raise DataError(
-            f"{path} is a table in text: write it as an .npz, for example by numpy: "
-            "t = np.loadtxt(file, delimiter=',', skiprows=1); np.savez('my.npz', x=t[:, :-1], y=t[:, -1].astype(int))"
-        )
-    if path.suffix != ".npy":
-        raise DataError(f"{path} is no .npz file: write x and y with numpy.savez('my.npz', x=x, y=y)")
-
-
 def _samples(path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> np.ndarray:
     """The samples, which must be finite numbers in a shape that networks take, with one class each."""
     x, y = arrays[x_key], arrays[y_key]
@@ -69,11 +55,11 @@ def _samples(path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str) 
         if values.size == 0:
             raise DataError(f"{path}: '{key}' is empty")
     if y.ndim == 2 and len(y) == len(x) and y.shape[1] > 1 and y.dtype.kind in "biuf":
-        raise DataError(f"{path}: '{y_key}' has shape {list(y.shape)}, a row per sample: give its class, y.argmax(1)")
+        raise DataError(f"{path}: '{y_key}' has shape {y.shape}, a row per sample: give its class, y.argmax(1)")
     if y.ndim != 1 or len(y) != len(x):
-        raise DataError(f"{path}: '{y_key}' has shape {list(y.shape)}, not one class for each of {len(x)} samples")
+        raise DataError(f"{path}: '{y_key}' has shape {y.shape}, not one class for each of {len(x)} samples")
     if not 2 <= x.ndim <= 5:
-        raise DataError(f"{path}: '{x_key}' has shape {list(x.shape)}; it must be (N, F), (N, H, W) or (N, C, H, W)")
+        raise DataError(f"{path}: '{x_key}' has shape {x.shape}; it must be (N, F), (N, H, W) or (N, C, H, W)")
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:
         x = x.astype(np.float64)
     if x.dtype.kind == "f" and not np.isfinite(x).all():
@@ -88,9 +74,11 @@ def _groups(path: Path, arrays: dict[str, np.ndarray], count: int) -> np.ndarray
     if "group" not in arrays:
         return None
     groups = arrays["group"]
-    if groups.shape != (count,) or groups.dtype.kind not in "biuUS":
+    if groups.shape != (count,):
+        raise DataError(f"{path}: 'group' has shape {groups.shape}, not a number or a text for each of {count} samples")
+    if groups.dtype.kind not in "biuUS":
         raise DataError(
-            f"{path}: 'group' has shape {list(groups.shape)} and dtype {groups.dtype}; it must hold a number or a text "
-            f"for each of {count} samples"
+            f"{path}: 'group' has the dtype {groups.dtype}; groups are integers or texts: write group.astype(int), or "
+            "group.astype(str) where they are no whole numbers"
         )
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)

@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from mintaka.artifact.bounded import no_file
 from mintaka.data.errors import DataError
 
 # An array may unpack to so many bytes, and to so many times the file's bytes on the disk more: far more than arrays of
@@ -26,23 +27,25 @@ from mintaka.data.errors import DataError
 FREE_BYTES = 2**28
 MAX_GROWTH = 20
 PIECE = 2**20  # read at once; so much the names of some ten thousand members may take
+ZIP = b"PK"
+TABLES = (".csv", ".tsv", ".txt")
 METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}
 
 
 def read_npz(path: Path | str, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of these names, by name; those of `optional` only where the file has them.
 
-    Other members are not looked at. Raises DataError where the file is missing, no intact .npz, lacks a required array,
-    or an array holds Python objects, unpacks to more than FREE_BYTES + MAX_GROWTH * the file's size, or is damaged;
-    MemoryError and PermissionError as they come.
+    Other members are not looked at. Raises DataError where the file is missing, of another kind or damaged, lacks a
+    required array, or an array holds Python objects, unpacks to more than FREE_BYTES + MAX_GROWTH * the file's size, or
+    is damaged; MemoryError and PermissionError as they come.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: {'this is a folder' if path.is_dir() else 'there is no such file'}")
+    problem = no_file(path)
+    if problem is not None:
+        raise DataError(f"{path}: {problem}")
     try:
         with path.open("rb") as raw:
-            if raw.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
-                raise DataError(f"{path} is an .npy file, a single array; an .npz with {_listed(required)} is needed")
+            _check_kind(path, raw.read(len(npy.MAGIC_PREFIX)), required)
             room = FREE_BYTES + MAX_GROWTH * _disk_bytes(raw)
             with zipfile.ZipFile(Bounded(raw)) as archive:
                 members = _members(path, archive)
@@ -57,6 +60,23 @@ def read_npz(path: Path | str, required: Sequence[str], optional: Sequence[str] 
     except Exception as error:  # damage shows itself in every way that zipfile, zlib and numpy have
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(f"{path} is no intact .npz file ({said[0]:.100})") from None
+
+
+def _check_kind(path: Path, head: bytes, required: Sequence[str]) -> None:
+    """Raise DataError where the file is of another kind, with how to make an .npz of it. head : its first bytes."""
+    if head == npy.MAGIC_PREFIX:
+        raise DataError(f"{path} is an .npy file, a single array; an .npz with {_listed(required)} is needed")
+    if head.startswith(ZIP) or path.suffix.lower() == ".npz":
+        return
+    arrays = ", ".join(f"{name}={name}" for name in required)
+    if path.suffix.lower() not in TABLES:
+        raise DataError(f"{path} is no .npz file: write {_plain(required)} with numpy.savez('my.npz', {arrays})")
+    columns = {"x": "t[:, :-1]", "y": "t[:, -1].astype(int)"} if "y" in required else {"x": "t"}
+    made = ", ".join(f"{name}={columns.get(name, name)}" for name in required)
+    raise DataError(
+        f"{path} is a table in text: write it as an .npz, for example by numpy: "
+        f"t = np.loadtxt(file, delimiter=',', skiprows=1); np.savez('my.npz', {made})"
+    )
 
 
 class Bounded(io.RawIOBase):
@@ -162,3 +182,7 @@ def _code_points(values: np.ndarray) -> np.ndarray:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(f"'{name}'" for name in names)
+
+
+def _plain(names: Sequence[str]) -> str:
+    return " and ".join(names)

@@ -72,12 +72,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, file: str = FILE) -> N
 def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
     """The checkpoint of a run folder, None where there is none; TrainError where it is damaged or no checkpoint."""
     path = folder / file
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         data = read_bounded(path, MAX_BYTES)
     except OSError as error:
-        raise TrainError(f"{path} cannot be read: {error.strerror}") from None
+        raise TrainError(f"{path} cannot be read: {(error.strerror or type(error).__name__).lower()}") from None
     if data is None:
         raise TrainError(f"{path} is no checkpoint: it has more than {MAX_BYTES:,} bytes: {ADVICE}")
     try:

@@ -32,6 +32,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mintaka.artifact import ConvGeometry, Integrator, Pool, SynapticCurrent
+from mintaka.artifact.bounded import MISSING, no_file
 from mintaka.artifact.toml import read_toml
 from mintaka.compress import Exit
 from mintaka.data import DataError, Dataset, data_file
@@ -73,7 +74,7 @@ def find_recipe(name: str) -> Path:
     "digits", "digits.toml" and "recipes/digits.toml" are the same one, in whatever folder the program was started.
     """
     path = Path(name)
-    if path.is_file() or path.parent not in (Path(), Path("recipes")):
+    if (path.exists() and not path.is_dir()) or path.parent not in (Path(), Path("recipes")):
         return path
     ours = recipes_folder() / (path.name if path.suffix == ".toml" else f"{path.name}.toml")
     return ours if ours.is_file() else path
@@ -86,9 +87,12 @@ def load_recipe(path: Path | str) -> Recipe:
     recipe's folder, for the recipe.toml of a run where that run found its data, then from the current folder.
     """
     path = Path(path)
-    if not path.is_file():
+    problem = no_file(path)
+    if problem == MISSING:
         known = ", ".join(sorted(each.stem for each in recipes_folder().glob("*.toml")))
-        raise RecipeError(f"{path}: there is no such file, and no recipe of that name comes with Mintaka ({known})")
+        raise RecipeError(f"{path}: {problem}, and no recipe of that name comes with Mintaka ({known})")
+    if problem is not None:
+        raise RecipeError(f"{path}: {problem}")
     try:
         form = read_toml(path)
     except ValueError as error:
@@ -102,7 +106,7 @@ def load_recipe(path: Path | str) -> Recipe:
         return recipe
     places = (path.parent / file, *(place for place in noted(path.parent) if place.name == file.name))
     try:
-        return recipe.model_copy(update={"dataset": str(next(filter(Path.is_file, places), file))})
+        return recipe.model_copy(update={"dataset": str(next(filter(Path.exists, places), file))})
     except OSError as error:
         raise RecipeError(f"{path}: 'dataset' is {recipe.dataset!r:.60}: {(error.strerror or '').lower()}") from None
 
