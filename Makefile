@@ -89,24 +89,24 @@ format: $(STAMP) ## format the Python files
 RUNS ?= runs
 SAMPLES ?= 1000
 .PHONY: results
-results: $(STAMP) ## docs/results.md from the trained runs (TRAIN=1 trains missing ones; RUNS=folder SAMPLES=1000)
+results: $(STAMP) ## docs/studies/results.md from the trained runs (TRAIN=1 trains missing ones; RUNS=folder SAMPLES=1000)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.results --runs $(RUNS) --samples $(SAMPLES) --jobs $(JOBS) $(if $(TRAIN),--train)
 
 PARTS ?=
 BENCH ?=
 .PHONY: bench
-bench: $(STAMP) ## docs/benchmarks.md: cycles, resources, speed (PARTS="cycles synth fmax train infer simulate" BENCH="--help")
+bench: $(STAMP) ## docs/studies/benchmarks.md: cycles, resources, speed (PARTS="cycles synth fmax train infer simulate" BENCH="--help")
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench $(PARTS) $(BENCH)
 
 .PHONY: comparison
-comparison: $(STAMP) ## docs/comparison.md: beside published systems
+comparison: $(STAMP) ## docs/studies/comparison.md: beside published systems
 	$(BIN)/python -m benchmarks.comparison
 
 DATA ?= digits
 METHODS ?=
 SEEDS ?= 1,2,3
 .PHONY: bench-methods
-bench-methods: $(STAMP) ## docs/compression.md (DATA=digits|mnist|watch METHODS=slim,... SEEDS=1,2,3; can be stopped and resumed)
+bench-methods: $(STAMP) ## docs/studies/compression.md (DATA=digits|mnist|watch METHODS=slim,... SEEDS=1,2,3; can be stopped and resumed)
 	$(BIN)/python -m benchmarks.methods --data $(DATA) --seeds $(SEEDS) --jobs $(JOBS) $(if $(METHODS),--methods $(METHODS))
 
 ##@ Housekeeping

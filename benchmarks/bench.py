@@ -1,6 +1,6 @@
-"""`make bench`: measure, and write docs/benchmarks.md from all that was measured so far.
+"""`make bench`: measure, and write docs/studies/benchmarks.md from all that was measured so far.
 
-    python -m benchmarks.bench [PART ...] [--quick] [--fresh] [--out docs/benchmarks.md]
+    python -m benchmarks.bench [PART ...] [--quick] [--fresh] [--out docs/studies/benchmarks.md]
 
 Parts: cycles (cycle model), pairs (what two events per cycle would bring), sparse (what a sparse weight memory brings),
 synth (Yosys), fmax (nextpnr), train and infer (beside snnTorch and SpikingJelly), profile (where our time goes),
@@ -32,9 +32,9 @@ QUICK = timing.Settings(data="made", batch=16, samples=64, inference_batch=32, r
 
 def parser() -> argparse.ArgumentParser:
     settings = timing.Settings()
-    p = argparse.ArgumentParser(prog="make bench", description="Measure, and write docs/benchmarks.md.")
+    p = argparse.ArgumentParser(prog="make bench", description="Measure, and write docs/studies/benchmarks.md.")
     p.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all of them if none is given)")
-    p.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page")
+    p.add_argument("--out", type=Path, default=ROOT / "docs" / "studies" / "benchmarks.md", help="the page")
     p.add_argument("--store", type=Path, default=ROOT / "runs" / "bench", help="folder of the measured points")
     p.add_argument("--peers", type=Path, default=ROOT / ".venv-peers", help="the peers' environment, made if missing")
     p.add_argument("--no-peers", action="store_true", help="measure Mintaka's side only, install nothing")

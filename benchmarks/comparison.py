@@ -1,9 +1,9 @@
-"""`make comparison`: docs/comparison.md, our figures beside those that others publish.
+"""`make comparison`: docs/studies/comparison.md, our figures beside those that others publish.
 
-    python -m benchmarks.comparison [--out docs/comparison.md]
+    python -m benchmarks.comparison [--out docs/studies/comparison.md]
 
-Ours are read from docs/benchmarks.md (`make bench`), docs/results.md (`make results`) and docs/compression.md (`make
-bench-methods`), theirs from `peers.toml` beside this file; nothing is measured here.
+Ours are read from docs/studies: benchmarks.md (`make bench`), results.md (`make results`) and compression.md (`make
+bench-methods`); theirs from `peers.toml` beside this file. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.parts.store import ROOT, say
 from mintaka.artifact.whole import write_whole
 from mintaka_cosim.program import finish
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "studies"
 PEERS, PAGE = Path(__file__).resolve().parent / "peers.toml", DOCS / "comparison.md"
 RATE, SYNTHESIZED, TRAINED = "784-128-10, T = 8, spikes at 10 %", "784-128-10 W4U4", "`mnist-dense`"
 STEPS = 8  # of the first two
@@ -81,7 +81,7 @@ def _synthesized(compression: str) -> dict[str, Any]:
     part = next((p for p in compression.split("<!-- data: ") if p.startswith("mnist -->")), "")
     plan = re.search(r"; ([\d,]+) test samples.*lanes hidden (\d+), output (\d+).* with (\d+) samples each", part)
     if plan is None:
-        raise ValueError("docs/compression.md has no MNIST: make the page anew")
+        raise ValueError("docs/studies/compression.md has no MNIST: make the page anew")
     row = next(row for row in rows_of(part, "1") if row["method"] == "`baseline`")
     return {
         "what": f"{row['widths']} on pixels",
@@ -203,7 +203,7 @@ def _differs(peers: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="make comparison", description="Writes docs/comparison.md.")
+    parser = argparse.ArgumentParser(prog="make comparison", description="Writes docs/studies/comparison.md.")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page")
     chosen = parser.parse_args(arguments)
     ours = ours_of(*((DOCS / f"{page}.md").read_text() for page in ("benchmarks", "results", "compression")))

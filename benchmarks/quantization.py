@@ -1,4 +1,4 @@
-"""What widths, scales and membrane rules are worth on the digits, and what a membrane costs: docs/quantization.md.
+"""What widths, scales and membrane rules are worth on digits, and what membranes cost: docs/studies/quantization.md.
 
     python -m benchmarks.quantization [TABLE ...] [--seeds 3] [--runs runs/quantization]
 
@@ -149,7 +149,7 @@ def area() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Print the tables of docs/quantization.md.")
+    parser = argparse.ArgumentParser(description="Print the tables of docs/studies/quantization.md.")
     parser.add_argument(
         "tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (all of them if none is given)"
     )

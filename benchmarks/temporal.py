@@ -1,4 +1,4 @@
-"""What membranes and recurrence are worth on the IMU data: the table of docs/temporal.md.
+"""What membranes and recurrence are worth on the IMU data: the table of docs/studies/temporal.md.
 
     python -m benchmarks.temporal [--seeds 3] [--runs runs/temporal]
 

@@ -1,4 +1,4 @@
-"""What docs/host.md says of a packet, as plain loops: for the tests of both benches."""
+"""What docs/reference/host.md says of a packet, as plain loops: for the tests of both benches."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`make bench-methods`: docs/compression.md, every compression method from the same baseline on the same data."""
+"""`make bench-methods`: docs/studies/compression.md, every compression method on the same baseline and data."""

@@ -1,4 +1,4 @@
-"""`make bench-methods`: train, measure and simulate every compression method; write docs/compression.md.
+"""`make bench-methods`: train, measure and simulate every compression method; write docs/studies/compression.md.
 
     python -m benchmarks.methods [--data digits|mnist|watch] [--methods NAME,...] [--seeds 1,2,3] [--jobs 2]
 
@@ -23,7 +23,7 @@ from mintaka_cosim.flow.pool import Task, run_tasks
 from mintaka_cosim.program import RequestError, check_file, check_folder, finish, say, shown, warn
 from mintaka_cosim.task_display import task_display
 
-PAGE = Path("docs/compression.md")
+PAGE = Path("docs/studies/compression.md")
 RUNS = Path("runs/bench-methods")
 QUICK_RUNS = Path("runs/bench-methods-quick")
 

@@ -1,4 +1,4 @@
-"""The page docs/compression.md: an introduction, and a section for each data set, which others leave as it is."""
+"""The page docs/studies/compression.md: an introduction, and a section per data set, which others leave as it is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Made by `make bench-methods`; nothing here is written by hand. Every method is t
 from the same baseline on the same data with the same seeds, exported, turned into Verilog, and simulated in Verilator
 on samples of the test split, where every logit, class, SOP count and cycle has to equal the reference and the cycle
 model. A method that does not help on the data is shown as it is. What the methods do and their keys:
-[recipes](recipes.md#compression), [adding a method](adding-a-method.md).
+[recipes](../reference/recipes.md#compression), [adding a method](../guide/adding-a-method.md).
 
 ## How to read the tables
 
@@ -31,8 +31,9 @@ model. A method that does not help on the data is shown as it is. What the metho
 - *Weight bits*, *membrane bits*: all of them, before any folding into lanes; codebooks are counted (exact). A network
   of one time step stores no membrane.
 - *Synapses*: weights that are not 0 (exact). *T*: time steps of a sample.
-- *Spikes*: of all hidden neurons. *SOPs*: additions caused by spikes and input bits, see [semantics](semantics.md).
-  Both per sample of the test split (measured in the integer engine; the Verilog's counters equal it).
+- *Spikes*: of all hidden neurons. *SOPs*: additions caused by spikes and input bits, see
+  [semantics](../reference/semantics.md). Both per sample of the test split (measured in the integer engine; the
+  Verilog's counters equal it).
 - *Cycles*: per sample, samples back to back, at the plan stated above the table (simulated).
 - *LUT*, *block RAM* (in units of 36 kbit): Xilinx 7 cells of the whole design at that plan, of the first seed
   (synthesized by Yosys; nothing is placed or routed). The weight memory is dense, so that single zeros save SOPs, but

@@ -1,4 +1,4 @@
-"""The page docs/benchmarks.md, from the stored points."""
+"""The page docs/studies/benchmarks.md, from the stored points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make results`: docs/results.md from the trained runs, every value of the Verilog compared with the reference."""
+"""`make results`: docs/studies/results.md from the trained runs; every value of the Verilog is compared."""
 
 from benchmarks.results.figures import LayerFigures, RunFigures, measure
 from benchmarks.results.page import render

@@ -1,4 +1,4 @@
-"""`make results`: docs/results.md from the trained runs.
+"""`make results`: docs/studies/results.md from the trained runs.
 
 python -m benchmarks.results [--runs runs] [--samples 1000] [--train]
 """
@@ -28,10 +28,12 @@ WANTED = (  # runs of the page, each named as the recipe that trains it
 
 def main(arguments: list[str] | None = None) -> int:
     """0 where everything found is equal, 1 where something differs, 2 for a wrong request. Missing runs are named."""
-    parser = argparse.ArgumentParser(prog="make results", description="Write docs/results.md from the trained runs.")
+    parser = argparse.ArgumentParser(
+        prog="make results", description="Write docs/studies/results.md from the trained runs."
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of the runs")
     parser.add_argument("--recipes", type=Path, default=Path("recipes"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/studies/results.md"))
     parser.add_argument("--samples", type=int, default=1000, help="of each test split through the Verilog")
     parser.add_argument("--only", nargs="+", choices=WANTED, default=WANTED, metavar="RUN", help=", ".join(WANTED))
     parser.add_argument("--train", action="store_true", help="train the runs that are missing (minutes to hours)")

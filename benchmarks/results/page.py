@@ -1,4 +1,4 @@
-"""The page docs/results.md."""
+"""The page docs/studies/results.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ exported, turned into Verilog with taps, and simulated in Verilator.
 *Measured* figures come from software on the whole test split: *float* is the network as it was trained before
 quantization, in PyTorch, as stated in the artifact; *integer* is the artifact itself in the fast integer engine.
 *Simulated* figures come from the Verilog: its spikes, its counters of synaptic operations (SOPs), its cycles. They are
-cycles of a clock, not seconds: no clock frequency is claimed here. What counts as a SOP: [semantics](semantics.md).
+cycles of a clock, not seconds: no clock frequency is claimed here. What counts as a SOP:
+[semantics](../reference/semantics.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""A second implementation of the artifact, written from `docs/artifact.md` and `docs/semantics.md` alone.
+"""A second implementation of the artifact, written from the reference pages artifact.md and semantics.md alone.
 
 It knows nothing of Mintaka's code: it walks over single neurons and single synapses in plain Python integers, slow and
 literal, so that it cannot share a mistake with the vectorized reference.

@@ -42,7 +42,7 @@ from mintaka_hw.plan.layer import DECODE, LIST_SLOTS, PIPELINE
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("docs/*.md"), *(ROOT / f"{name}.md" for name in ("README", "SECURITY", "CHANGELOG"))])
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *(ROOT / f"{name}.md" for name in ("README", "SECURITY", "CHANGELOG"))])
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -61,7 +61,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_printed_document_is_what_save_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = ROOT / "docs" / "artifact.md"
+    page = ROOT / "docs" / "reference" / "artifact.md"
     monkeypatch.chdir(tmp_path)
     save(samples.everything(), tmp_path / "network.safetensors")
     namespace: dict[str, Any] = {}
@@ -84,7 +84,7 @@ def keys(value: Any) -> Iterator[str]:
 
 
 def test_every_field_is_documented() -> None:
-    text = (ROOT / "docs" / "artifact.md").read_text()
+    text = (ROOT / "docs" / "reference" / "artifact.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r'"(\w+)":', text))
     makers = (samples.everything, samples.newer, samples.coded, samples.early, samples.stepped, samples.signed)
     for make in makers:
@@ -150,7 +150,7 @@ def parse(group: Any, arguments: list[str], *, strict: bool) -> None:
 
 
 def test_the_page_of_recipes_is_whole() -> None:
-    page = ROOT / "docs" / "recipes.md"
+    page = ROOT / "docs" / "reference" / "recipes.md"
     (example,) = blocks(page, "toml")
     recipe = parse_recipe(tomllib.loads(example))
     assert [layer.name for layer in recipe.layers] == ["hidden", "output"]
@@ -175,8 +175,8 @@ def test_the_page_of_recipes_is_whole() -> None:
 
 
 def test_the_worked_example_is_what_the_reference_computes() -> None:
-    """The table of docs/semantics.md, number by number."""
-    text = (ROOT / "docs" / "semantics.md").read_text()
+    """The table of docs/reference/semantics.md, number by number."""
+    text = (ROOT / "docs" / "reference" / "semantics.md").read_text()
     rows = re.findall(
         r"^\| \d+ \| ([01 ]+) \| (\S+) \| (.*?) \| ([01]) \| (\S+) \| (.*?) \| (\S+) \|", text, re.MULTILINE
     )
@@ -202,7 +202,7 @@ def test_the_worked_example_is_what_the_reference_computes() -> None:
 
 
 def test_the_cuba_example_is_what_the_reference_computes() -> None:
-    text = (ROOT / "docs" / "semantics.md").read_text()
+    text = (ROOT / "docs" / "reference" / "semantics.md").read_text()
     rows = re.findall(
         r"^\| \d \| ([01]) \| (\d+) \| (.*?) \| (\d+) \| (.*?) \| ([01]) \| (\d+) \|$", text, re.MULTILINE
     )
@@ -221,7 +221,7 @@ def test_the_cuba_example_is_what_the_reference_computes() -> None:
 
 
 def test_the_encodings_of_the_page_are_what_encode_does() -> None:
-    text = (ROOT / "docs" / "semantics.md").read_text()
+    text = (ROOT / "docs" / "reference" / "semantics.md").read_text()
     rows = re.findall(r"^\| (\S+) \| (\S+) \| (-?\d+) \| \| (\d+) \| ([01 ]+) \|$", text, re.MULTILINE)
     assert len(rows) == 5
     quantizer = Quantizer((0.5,), (1.0,))
@@ -235,7 +235,7 @@ def test_the_encodings_of_the_page_are_what_encode_does() -> None:
 
 
 def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
+    text = (ROOT / "docs" / "guide" / "architecture.md").read_text()
     table = text[text.index("### Ports") :]
     documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
     cuba = samples.lif([4, 4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
@@ -250,7 +250,7 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
 
 
 def test_the_cycle_costs_are_the_documented_ones() -> None:
-    text = " ".join((ROOT / "docs" / "architecture.md").read_text().split())
+    text = " ".join((ROOT / "docs" / "guide" / "architecture.md").read_text().split())
     for sentence in (
         f"a chunk is {CHUNK_ELEMENTS} spikes",
         f"a list is begun when fewer than {LIST_SLOTS} lists wait",

@@ -211,7 +211,7 @@ def test_panics_of_the_library_are_sentences(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_pages_state_the_limits() -> None:
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[2] / "docs" / "reference"
     artifact, recipes = ((docs / name).read_text() for name in ("artifact.md", "recipes.md"))
     for row in (
         f"| nodes | {limits.NODES.most:,} |",

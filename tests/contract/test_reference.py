@@ -52,7 +52,7 @@ def traced(network: Network, inputs: object, node: str = "a") -> list[tuple[int,
 
 
 def test_the_worked_example_of_the_page() -> None:
-    """docs/semantics.md: strict comparison, reset by subtraction, floor of negative numbers, clipping on both sides."""
+    """semantics.md: strict comparison, reset by subtraction, floor of negative numbers, clipping on both sides."""
     leak = (LeakTerm(1, 0), LeakTerm(-1, 2))
     network = one_neuron(
         lif([4], reset_by=[4], leak=leak, membrane_bits=3), [[5, -2, 3]], bias=[-1], steps=6, kind="spikes"

@@ -1,4 +1,4 @@
-"""docs/comparison.md is what its data say, and every figure of others has its source."""
+"""docs/studies/comparison.md is what its data say, and every figure of others has its source."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from benchmarks.parts.store import ROOT
 
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:
     assert comparison.main(["--out", str(tmp_path / "page.md")]) == 0
-    assert (tmp_path / "page.md").read_text() == (ROOT / "docs" / "comparison.md").read_text(), "make comparison"
+    assert (tmp_path / "page.md").read_text() == (ROOT / "docs" / "studies" / "comparison.md").read_text(), (
+        "make comparison"
+    )
 
 
 def test_ours_are_those_of_the_pages_they_come_from() -> None:
-    docs = ROOT / "docs"
+    docs = ROOT / "docs" / "studies"
     pages = [(docs / f"{page}.md").read_text() for page in ("benchmarks", "results", "compression")]
     *on_spikes, on_pixels, synthesized = comparison.ours_of(*pages)
     assert [line["lanes"] for line in on_spikes] == ["16, 1", "32, 1", "64, 2", "128, 4"]

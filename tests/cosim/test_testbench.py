@@ -55,7 +55,7 @@ MODES = ("2001", "2005", "2005-sv", "2009", "2012")  # of Icarus: Verilog, and f
 
 
 def icarus(design: Design, mode: str = "2005") -> subprocess.CompletedProcess[str]:
-    """Compile and run as docs/verilog.md says."""
+    """Compile and run as docs/guide/verilog.md says."""
     assert design.testbench is not None
     folder = design.verilog.parent
     sources = [path.name for path in (design.verilog, *design.parts, design.testbench)]

@@ -1,7 +1,7 @@
 """The LIF lanes equal their specification for every input, at small widths; `width.py` is about full ones.
 
-The specification here is `docs/semantics.md` written once more, in integers that are wide enough for everything: a sum,
-then the rules for K, s, V and U. Nothing of `mintaka_hw.rtl.lif` or `mintaka_hw.rtl.arithmetic` is used in it.
+The specification here is `docs/reference/semantics.md` written once more, in integers wide enough for everything: a
+sum, then the rules for K, s, V and U. Nothing of `mintaka_hw.rtl.lif` or `mintaka_hw.rtl.arithmetic` is used in it.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _why(found: Outcome) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="formal", description="Proves what docs/formal.md says.")
+    parser = argparse.ArgumentParser(prog="formal", description="Proves what docs/reference/formal.md says.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="proofs whose names begin with it (default: all)")
     parser.add_argument("--jobs", type=int, default=2, help="proofs at a time (default: 2)")
     parser.add_argument("--out", type=Path, default=Path("runs/formal"), help="logs and traces (default: runs/formal)")

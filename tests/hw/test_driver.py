@@ -39,7 +39,7 @@ def driver_of(plan: Plan) -> Any:
 
 
 def unpacked(plan: Plan, packet: bytes) -> np.ndarray:
-    """The elements in a packet, bit by bit as docs/host.md says."""
+    """The elements in a packet, bit by bit as docs/reference/host.md says."""
     source, layout = plan.network.input, packet_layout(plan)
     frames = [packet[at : at + layout.frame_bytes] for at in range(0, len(packet), layout.frame_bytes)]
     found = []

@@ -445,8 +445,8 @@ def test_no_ready_is_high_in_reset(host: str) -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    path = Path(__file__).parents[2] / "docs" / "registers.md"
-    assert path.read_text() == page(), "run: python -m mintaka_hw.host.page > docs/registers.md"
+    path = Path(__file__).parents[2] / "docs" / "reference" / "registers.md"
+    assert path.read_text() == page(), "run: python -m mintaka_hw.host.page > docs/reference/registers.md"
 
 
 def test_a_host_that_is_not_there() -> None:

@@ -331,7 +331,7 @@ def test_standard_cells(tmp_path: Path) -> None:
     assert plain.cells["$_DFF_P_"] == 12
     assert plain.transistors is not None
     weights = {"NOT": 2, "NAND": 4, "NOR": 4, "AOI3": 6, "OAI3": 6, "AOI4": 8, "OAI4": 8, "NMUX": 10, "DFF_P": 16}
-    weights |= dict.fromkeys(("MUX", "XOR", "XNOR"), 12)  # docs/synthesis.md
+    weights |= dict.fromkeys(("MUX", "XOR", "XNOR"), 12)  # docs/guide/synthesis.md
     assert plain.transistors == sum(weights[kind.strip("$_")] * n for kind, n in plain.cells.items())
     assert plain.gate_equivalents == plain.transistors / 4
     assert (plain.area, plain.delay_ps) == (None, None)

@@ -77,7 +77,7 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_table_of_targets() -> None:
-    """docs/synthesis.md names the families, their parts, scripts and tools as they are."""
+    """docs/guide/synthesis.md names the families, their parts, scripts and tools as they are."""
     wanted = []
     for family in families():
         if family.parts:
@@ -90,22 +90,22 @@ def test_the_table_of_targets() -> None:
         else:
             cells = [f"`{family.name}`", "", "any Liberty file", f"`{family.synthesis.script}`, `dfflibmap`, `abc`"]
             wanted.append([*cells, "none"])
-    assert rows("synthesis.md", "default device") == wanted
-    counted = {row[0]: row[2] for row in rows("synthesis.md", "LUTs | block RAMs")}
+    assert rows("guide/synthesis.md", "default device") == wanted
+    counted = {row[0]: row[2] for row in rows("guide/synthesis.md", "LUTs | block RAMs")}
     assert list(counted) == [family.name for family in families() if family.parts]
     for name, blocks in counted.items():
         assert blocks.startswith(f"{find_family(name).memory.block_bits // 1024} kbit")
 
 
 def test_the_families_of_boards() -> None:
-    told = {row[0]: row[1] for row in rows("boards.md", "key |")}
+    told = {row[0]: row[1] for row in rows("guide/boards.md", "key |")}
     boards = [family for family in families() if family.builds_boards]
     assert re.findall(r"`(\w+)`", told["`family`, `part`"]) == [family.name for family in boards]
     assert re.findall(r"`\.(\w+)`", told["`pin_file`"]) == [family.pin_file.suffix for family in boards]
 
 
 def test_the_page_names_every_field() -> None:
-    text = (DOCS / "adding-a-target.md").read_text()
+    text = (DOCS / "guide/adding-a-target.md").read_text()
     table = text[text.index("| field of `Family`") :]
     assert [field.name for field in fields(Family) if f"`{field.name}`" not in table] == []
 

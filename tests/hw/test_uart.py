@@ -303,7 +303,7 @@ def test_a_design_says_what_it_is(data: st.DataObject, network: Network, hz: int
 
 
 def test_the_samples_of_the_page() -> None:
-    """docs/host-uart.md: 20 elements of 3 bits in beats of 10."""
+    """docs/reference/host-uart.md: 20 elements of 3 bits in beats of 10."""
     network = dense_network((20, 4), kind="direct", bits=3)
     for each, x, first in ((network, [1, 2, 3], "D1 00 00 00"), (signed(network), [-1, 2, -3], "57 01 00 00")):
         who = read_identity(design.identity(make_plan(each), 10**6))

@@ -212,7 +212,7 @@ def test_and_so_it_is_by_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert all(len(seen_x) == len(seen_y) == 32 for seen_x, seen_y in stage.batches)
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "adding-a-method.md"
 
 
 def test_the_page_for_new_methods_lists_all_there_are() -> None:

@@ -212,7 +212,7 @@ def test_a_join_that_reads_itself() -> None:
 
 
 def test_what_is_recorded_is_what_is_stored() -> None:
-    """The example of docs/semantics.md: J stored and U."""
+    """The example of docs/reference/semantics.md: J stored and U."""
     cell = Cell(
         LIF((LeakTerm(1, 0),), 127, "zero"),
         torch.full((1,), 20.0),

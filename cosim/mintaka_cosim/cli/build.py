@@ -79,7 +79,9 @@ def _say(built: Build, out: Path) -> None:
         assert built.bitstream is not None
         say.print(f"  Fmax {built.placed.fmax_mhz:.1f} MHz, placed and routed; the board's clock is {clock:g} MHz")
         if built.hold_violations:
-            say.print(f"  {built.hold_violations} hold violations: see docs/boards.md and {shown(out / 'nextpnr.log')}")
+            say.print(
+                f"  {built.hold_violations} hold violations: see docs/guide/boards.md and {shown(out / 'nextpnr.log')}"
+            )
         say.print(f"bitstream: {shown(built.bitstream)}")
         say.print(f"load it:   {built.command}", soft_wrap=True)
     say.print(f"serial line: {built.baud} baud, {board.serial}", soft_wrap=True)

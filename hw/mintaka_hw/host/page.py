@@ -1,4 +1,4 @@
-"""docs/registers.md: `python -m mintaka_hw.host.page > docs/registers.md`."""
+"""docs/reference/registers.md: `python -m mintaka_hw.host.page > docs/reference/registers.md`."""
 
 from __future__ import annotations
 

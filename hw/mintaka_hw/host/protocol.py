@@ -1,4 +1,4 @@
-"""The numbers of the protocol on the serial line (docs/host-uart.md), and what a design says of itself."""
+"""The numbers of the protocol on the serial line (docs/reference/host-uart.md), and what a design says of itself."""
 
 from __future__ import annotations
 

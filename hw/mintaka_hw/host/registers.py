@@ -1,4 +1,4 @@
-"""The register map, written once: hardware, C header, Python driver and docs/registers.md are made from it."""
+"""The register map, written once: hardware, C header, Python driver and its page are made from it."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def c_header(plan: Plan, top: str) -> str:
 
 
 def _encoding_lines(prefix: str, source: Input) -> list[str]:
-    """What a program needs to encode numbers as docs/semantics.md says ("The input")."""
+    """What a program needs to encode numbers as docs/reference/semantics.md says ("The input")."""
     if source.encoding is None:
         return []
     code, levels, quantizer = source.encoding.code, source.encoding.levels, source.encoding.quantizer

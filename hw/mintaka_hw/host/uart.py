@@ -1,4 +1,4 @@
-"""The accelerator behind a serial line: samples in, results out, in frames (docs/host-uart.md)."""
+"""The accelerator behind a serial line: samples in, results out, in frames (docs/reference/host-uart.md)."""
 
 from __future__ import annotations
 

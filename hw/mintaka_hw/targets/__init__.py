@@ -1,4 +1,4 @@
-"""Families of devices that can be synthesized for, a file each. docs/adding-a-target.md says how to add one."""
+"""Families of devices that can be synthesized for, a file each. docs/guide/adding-a-target.md says how to add one."""
 
 from mintaka_hw.targets.family import (
     Family,

@@ -1,7 +1,7 @@
 """Proven ranges of every number in a network: what widths the hardware needs and where float32 stays exact.
 
 All bounds follow from the artifact's own integers: `sum|W|*xmax + Qu + max|B|`, kept as exact intervals
-(`docs/semantics.md`, "Proven widths").
+(`docs/reference/semantics.md`, "Proven widths").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which networks mean something: every rule of `docs/artifact.md` that the types alone do not hold."""
+"""Which networks mean something: every rule of `docs/reference/artifact.md` that the types alone do not hold."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 from mintaka.artifact.reference import Result, Trace
 
 FIELDS = tuple(each.name for each in fields(Trace))
-SYMBOLS = {"k": "K", "s": "s", "u": "U", "j": "Js"}  # of the fields, as docs/semantics.md calls them
+SYMBOLS = {"k": "K", "s": "s", "u": "U", "j": "Js"}  # of the fields, as docs/reference/semantics.md calls them
 COUNTED = {"k": "sums", "s": "spikes", "u": "membranes", "j": "currents"}  # the fields in `Counts`
 
 

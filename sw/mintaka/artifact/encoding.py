@@ -1,7 +1,7 @@
 """How the numbers that a user has become a network's input: the only way by which they do.
 
 Every sample is encoded by what the artifact says and by nothing else: not by the samples beside it, nor by the dtype
-in which its numbers come. `docs/semantics.md` ("The input") defines it, in IEEE float64 and integers.
+in which its numbers come. `docs/reference/semantics.md` ("The input") defines it, in IEEE float64 and integers.
 """
 
 from __future__ import annotations

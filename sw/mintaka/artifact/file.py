@@ -33,7 +33,7 @@ HASH = re.compile(r'\{"hash":"(sha256:[0-9a-f]{64})"')
 
 
 def content_hash(network: Network) -> str:
-    """`sha256:` and 64 hex digits over the document and the tensors (`docs/artifact.md` says exactly how)."""
+    """`sha256:` and 64 hex digits over the document and the tensors (`docs/reference/artifact.md` says exactly how)."""
     text, tensors = _form(network)
     return _digest(text, tensors)
 

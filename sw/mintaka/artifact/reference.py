@@ -1,7 +1,8 @@
 """The integer semantics in code: plain numpy, int64, the shortest thing that can be right.
 
 Every other implementation (torch, the fast engine, the RTL, the Verilog) must equal this one bit for bit. It is
-written for reading, independently of them. Symbols are those of `docs/semantics.md`: W, x, I, K, T, B, R, V, U, s.
+written for reading, independently of them. Symbols are those of
+`docs/reference/semantics.md`: W, x, I, K, T, B, R, V, U, s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The network that crosses from software to hardware, as plain dataclasses.
 
-Everything is explicit: a field that changes a number has no default. `docs/artifact.md` describes the same thing
-as a file; `checks.py` says which values are allowed.
+Everything is explicit: a field that changes a number has no default. `docs/reference/artifact.md` describes the
+same thing as a file; `checks.py` says which values are allowed.
 """
 
 from __future__ import annotations

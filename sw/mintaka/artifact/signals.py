@@ -52,7 +52,7 @@ class Signal:
 
     def operations(self, x: np.ndarray) -> np.ndarray:
         """Additions per crossed synapse for values `x`, int64 of x's shape: of a number its set bits, the sign's
-        included (`docs/semantics.md`, "Synaptic operations")."""
+        included (`docs/reference/semantics.md`, "Synaptic operations")."""
         if self.units == "spikes":
             return x.astype(np.int64)
         return np.bitwise_count(bit_pattern(x, self.bits) if self.signed else x).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Boards from Python: samples go over a serial line, results come back (docs/host-uart.md)."""
+"""Boards from Python: samples go over a serial line, results come back (docs/reference/host-uart.md)."""
 
 from mintaka.host.board import Board, BoardResult
 from mintaka.host.errors import HostError

@@ -1,4 +1,4 @@
-"""Frames and payloads on the serial line, as docs/host-uart.md states them: bytes in, bytes out, no port."""
+"""Frames and payloads on the serial line, as docs/reference/host-uart.md states them: bytes in, bytes out, no port."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Neurons step by step: LIF and CUBA-LIF, refractory or not, and leaky integrators.
 
-Integers in float tensors, by the rules of `docs/semantics.md`, for the fast engine and the quantized forward; with a
-`lif` that is not `integer` the real numbers of the float network. `mintaka.snn.lif.scan` is the faster way through all
-steps of a `plain` cell.
+Integers in float tensors, by the rules of `docs/reference/semantics.md`, for the fast engine and the quantized
+forward; with a `lif` that is not `integer` the real numbers of the float network. `mintaka.snn.lif.scan` is the faster
+way through all steps of a `plain` cell.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     or      1 - (1 - a)(1 - b)...         and     a b ...         iand    (1 - a) b         add     a + b + ...
 
-On spikes these are the joins of `docs/semantics.md`; between 0 and 1 they say how the output would move.
+On spikes these are the joins of `docs/reference/semantics.md`; between 0 and 1 they say how the output would move.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The LIF neuron in torch: one step, and the scan over all steps. The integer rules of `docs/semantics.md`.
+"""The LIF neuron in torch: one step, and the scan over all steps. The integer rules of `docs/reference/semantics.md`.
 
 The same code serves the fast integer engine, the quantized forward and, with `integer=False`, the float network.
 """

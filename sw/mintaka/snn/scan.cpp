@@ -1,4 +1,4 @@
-// All steps of LIF neurons, a block of neurons at a time in registers: docs/semantics.md, with integers in float32.
+// All steps of LIF neurons, a block of neurons at a time in registers: docs/reference/semantics.md, with integers in float32.
 #include <cstdint>
 
 namespace {
