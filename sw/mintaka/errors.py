@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
+from mintaka.extras import missing_sentence
+
 MAX_SENTENCE = 1000
 BOUNDS = {  # of pydantic, by the type of its error
     "greater_than": ("more than", "gt"),
@@ -62,8 +64,7 @@ def user_sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}"
     if isinstance(error, ModuleNotFoundError) and error.name is not None and not error.name.startswith("mintaka"):
-        package = error.name.partition(".")[0]
-        return f"the Python package '{package}' is not installed: run `make setup`, or `pip install {package}`"
+        return missing_sentence(error.name)
     return _memory_sentence(error)
 
 

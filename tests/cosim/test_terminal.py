@@ -173,7 +173,7 @@ def test_memory_that_runs_out_is_a_sentence() -> None:
 def test_what_is_not_installed_is_a_sentence() -> None:
     for name in ("torch", "torch.nn"):
         error = ModuleNotFoundError(f"No module named '{name}'", name=name)
-        assert user_sentence(error) == (
-            "the Python package 'torch' is not installed: run `make setup`, or `pip install torch`"
-        )
+        assert user_sentence(error) == "this needs PyTorch, which is not installed: pip install 'mintaka[train]'"
+    error = ModuleNotFoundError("No module named 'vcd'", name="vcd.gtkw")
+    assert user_sentence(error) == "this needs the Python package 'vcd', which is not installed: pip install vcd"
     assert user_sentence(ModuleNotFoundError("No module named 'mintaka.x'", name="mintaka.x")) is None

@@ -159,7 +159,7 @@ def test_a_nextpnr_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_tool_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match=r"nextpnr-mars is not installed: .* `pip install yowasp-nextpnr-mars`"):
+    with pytest.raises(TargetError, match=r"nextpnr-mars is not installed: pip install yowasp-nextpnr-mars"):
         run_tool(Tool("nextpnr-mars", "yowasp-nextpnr-mars", "run"), [], tmp_path)
 
 

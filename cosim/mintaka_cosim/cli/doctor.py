@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 def doctor(json: JsonOption = False) -> None:
     """Check every tool and simulate one gate to prove it.
 
+    Exit status 0 where every command works that needs none of the extras; of those that are missing it says how to
+    install them.
+
     Example: [b]mintaka doctor[/b]
     """
     from dataclasses import asdict
@@ -26,7 +29,8 @@ def doctor(json: JsonOption = False) -> None:
 
     found = tools()
     gate: dict[str, object] = {"ok": False, "seconds": None, "problem": "not tried, because a tool is missing"}
-    if all(tool.ok for tool in found):
+    needed = [tool for tool in found if tool.extra is None]
+    if all(tool.ok for tool in needed):
         from mintaka_cosim.bench.gate import simulate_gate
 
         try:
@@ -40,10 +44,10 @@ def doctor(json: JsonOption = False) -> None:
         emit_json({"ok": healthy, "tools": rows, "gate": gate})
     else:
         _print(found, gate)
-        for tool in found:
+        for tool in needed:
             if not tool.ok:
                 warn(f"{tool.name}: {tool.problem}; {tool.advice}")
-        if not healthy and all(tool.ok for tool in found):
+        if not healthy and all(tool.ok for tool in needed):
             warn(f"the one-gate simulation failed: {gate['problem']}")
     raise typer.Exit(0 if healthy else 1)
 
@@ -53,13 +57,12 @@ def _print(found: list[Tool], gate: dict[str, object]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for column in ("", "tool", "version", "what for", "where"):
+    for column in ("", "tool", "version", "what for", "where, or how to get it"):
         table.add_column(column, overflow="fold")
     for tool in found:
-        mark = Text("ok", "green") if tool.ok else Text("missing", "red")
-        table.add_row(
-            mark, tool.name, tool.version or "-", tool.purpose, "-" if tool.where is None else shown(Path(tool.where))
-        )
+        missing = Text("missing", "red") if tool.extra is None else Text("not there", "yellow")
+        where = shown(Path(tool.where)) if tool.where is not None else "-" if tool.extra is None else tool.advice
+        table.add_row(Text("ok", "green") if tool.ok else missing, tool.name, tool.version or "-", tool.purpose, where)
     out = console()
     out.print(table)
     if gate["ok"]:

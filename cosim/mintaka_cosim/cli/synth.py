@@ -133,7 +133,7 @@ def _is_placed(name: str) -> bool:
 
 def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, liberty: Path | None) -> None:
     """What does not go together, before the work; a target without place and route may stand beside one that has it."""
-    from mintaka_hw.implement import check_liberty
+    from mintaka_hw.implement import check_liberty, check_tools
 
     if pnr and not any(_is_placed(name) for name in parts):
         raise RequestError(f"--pnr: there is no open place and route for {', '.join(parts)}: leave it out")
@@ -145,6 +145,8 @@ def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, li
             cells = _named(_of_cells())
             raise RequestError(f"--liberty {liberty}: it is for the target {cells}, which --target does not name")
         check_liberty(liberty)
+    for name in parts:
+        check_tools(find_family(name), placing=pnr)
 
 
 def _refused(plan: Plan, parts: dict[str, Part | None], pnr: bool) -> dict[str, str]:

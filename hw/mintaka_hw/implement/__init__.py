@@ -10,7 +10,7 @@ from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, gates, syn
 from mintaka_hw.implement.harness import harness_pins, in_harness
 from mintaka_hw.implement.place import Hop, Placed, place
 from mintaka_hw.implement.standard_cells import Gates, Macro, alike, check_liberty
-from mintaka_hw.implement.tools import YOSYS, run_tool
+from mintaka_hw.implement.tools import YOSYS, check_tools, run_tool
 from mintaka_hw.implement.yosys import Netlist, synthesize, use_output_registers
 from mintaka_hw.targets import Part, part_of
 
@@ -38,6 +38,7 @@ __all__ = [
     "by_component",
     "check_fits",
     "check_liberty",
+    "check_tools",
     "critical_path",
     "fit_problem",
     "gates",

