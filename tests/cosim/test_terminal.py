@@ -137,7 +137,7 @@ REPORT = Report(
     history=(),
     provenance={},
     paths={"Artifact": "a/long/path/to/the/run/of/somebody/who/likes/long/names/network.safetensors"},
-    comparisons=(Comparison("every value (cocotb), back to back", "", True, 10, 1, 1, 1, 1, 0, 0, True),),
+    comparisons=(Comparison("every value (cocotb), back to back", "", True, 10, 1, 1, 1, 1, 1, 0, 0, True),),
     versions={},
 )
 
