@@ -235,8 +235,8 @@ def test_the_encodings_of_the_page_are_what_encode_does() -> None:
 
 
 def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "guide" / "architecture.md").read_text()
-    table = text[text.index("### Ports") :]
+    text = (ROOT / "docs" / "reference" / "microarchitecture.md").read_text()
+    table = text[text.index("## Ports") :]
     documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
     cuba = samples.lif([4, 4], current=SynapticCurrent((LeakTerm(1, 1),), 4))
     made = samples.one_neuron(cuba, [[5, -2, 3], [1, 2, -3]])
@@ -250,7 +250,7 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
 
 
 def test_the_cycle_costs_are_the_documented_ones() -> None:
-    text = " ".join((ROOT / "docs" / "guide" / "architecture.md").read_text().split())
+    text = " ".join((ROOT / "docs" / "reference" / "microarchitecture.md").read_text().split())
     for sentence in (
         f"a chunk is {CHUNK_ELEMENTS} spikes",
         f"a list is begun when fewer than {LIST_SLOTS} lists wait",
