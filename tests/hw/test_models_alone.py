@@ -16,10 +16,12 @@ import pytest
 from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
-from mintaka_hw.estimate.models import ForkModel, QueueModel, WindowModel, Wire
-from mintaka_hw.plan import Link, StreamLayout, WindowPlan
+from mintaka.artifact import Edge, Node, Pool
+from mintaka_hw.estimate.models import ForkModel, PoolModel, QueueModel, WindowModel, Wire
+from mintaka_hw.plan import Link, PoolPlan, StreamLayout, WindowPlan
 from mintaka_hw.plan.link import DEEP_QUEUE
 from mintaka_hw.rtl.link import Fork, Queue
+from mintaka_hw.rtl.pool import PoolCore
 from mintaka_hw.rtl.windows import WindowReader
 
 PATIENCE = 3000
@@ -143,6 +145,18 @@ def test_queue(depth: int, delay: int) -> None:
         assert [[wire.taken(n) for n in range(words)] for wire in (into, out)] == found, seed
 
 
+def pictures(plan: WindowPlan, frames: int) -> tuple[list[int], list[int]]:
+    """Frames of few, some and many spikes for windows of words of two channels: the words; per window its pixels."""
+    shape = (frames, plan.incoming.rows, plan.incoming.cols, plan.incoming.channels)
+    rates = np.resize([0.1, 0.6, 0.9], frames).reshape(-1, 1, 1, 1)
+    x = np.random.default_rng(1).random(shape) < rates
+    words = [int(a) | int(b) << 1 for a, b in np.pad(x, [(0, 0)] * 3 + [(0, -shape[-1] % 2)]).reshape(-1, 2)]
+    image = np.pad(x.any(axis=-1), ((0, 0), *((around,) * 2 for around in plan.padding)))
+    windows = product(range(frames), *map(range, plan.shape_out))
+    parts = [image[f, r * plan.stride[0] :, c * plan.stride[1] :] for f, r, c in windows]
+    return words, [max(1, int(part[: plan.kernel[0], : plan.kernel[1]].sum())) for part in parts]
+
+
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding"),
     [((2, 2), (1, 1), 0), ((2, 2), (1, 1), 1), ((1, 3), (2, 1), 1), ((2, 2), (3, 2), 0), ((2, 2), (3, 2), 1)],
@@ -153,15 +167,8 @@ def test_windows(kernel: tuple[int, int], stride: tuple[int, int], padding: int)
     around = tuple(min(padding, k - 1) for k in kernel)
     out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in zip((rows, cols), around, kernel, stride, strict=True))
     plan = WindowPlan(StreamLayout(rows, cols, channels, 2, 1), kernel, stride, around, out)
-    numbers = np.random.default_rng(1)
-    x = numbers.random((frames, rows, cols, channels)) < np.array([0.1, 0.6, 0.9]).reshape(-1, 1, 1, 1)
-    words = [int(a) | int(b) << 1 for a, b in np.pad(x, [(0, 0)] * 3 + [(0, 1)]).reshape(-1, 2)]
-    image = np.pad(x.any(axis=-1), ((0, 0), (around[0],) * 2, (around[1],) * 2))
-    pixels = [
-        max(1, int(image[f, r * stride[0] :, c * stride[1] :][: kernel[0], : kernel[1]].sum()))
-        for f, r, c in product(range(frames), *map(range, out))
-    ]
-    for seed in range(3):
+    words, pixels = pictures(plan, frames)
+    for seed in range(2):
         rng = random.Random(seed)
         begins, reader = source(len(words), rng), sink(rng, closed=50)
         part = WindowReader(plan)
@@ -169,4 +176,21 @@ def test_windows(kernel: tuple[int, int], stride: tuple[int, int], padding: int)
         into, given = begins.wire(), reader.wire()
         WindowModel(plan, pixels, into, given)
         model = [[wire.taken(n) for n in range(count)] for wire, count in ((into, len(words)), (given, sum(pixels)))]
+        assert model == found, seed
+
+
+def test_pool() -> None:
+    """A window's result waits for its reader, and the next window's pixels with it."""
+    pool = Node("pool", "pool2d", (Edge("input", 0),), (3, 5, 4), (3, 4, 2), pool=Pool("sum", (2, 2), (1, 2)))
+    plan = PoolPlan(pool, StreamLayout(5, 4, 3, 2, 1))
+    words, pixels = pictures(plan.window_buffer, 2)
+    for seed in range(3):
+        rng = random.Random(seed)
+        begins, reader = source(len(words), rng), sink(rng, closed=30)
+        part = PoolCore(plan)
+        found = transfers(part, [(part.i, begins, words)], [(part.o, reader, len(pixels))])
+        into, between, given = begins.wire(), Wire(), reader.wire()
+        WindowModel(plan.window_buffer, pixels, into, between)
+        PoolModel(pixels, between, given)
+        model = [[wire.taken(n) for n in range(count)] for wire, count in ((into, len(words)), (given, len(pixels)))]
         assert model == found, seed
