@@ -17,9 +17,10 @@ from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
 from mintaka.artifact import Edge, Node, Pool
-from mintaka_hw.estimate.models import ForkModel, PoolModel, QueueModel, WindowModel, Wire
+from mintaka_hw.estimate.models import ExitModel, ForkModel, PoolModel, QueueModel, WindowModel, Wire
 from mintaka_hw.plan import Link, PoolPlan, StreamLayout, WindowPlan
 from mintaka_hw.plan.link import DEEP_QUEUE
+from mintaka_hw.rtl.exit import EarlyExit
 from mintaka_hw.rtl.link import Fork, Queue
 from mintaka_hw.rtl.pool import PoolCore
 from mintaka_hw.rtl.windows import WindowReader
@@ -79,16 +80,21 @@ def sink(rng: random.Random, closed: int = 0) -> Sink:
 
 
 def transfers(
-    part: Elaboratable, offered: list[tuple[Any, Source, list[int]]], taken: list[tuple[Any, Sink, int]]
+    part: Elaboratable,
+    offered: list[tuple[Any, Source, list[int]]],
+    taken: list[tuple[Any, Sink, int]],
+    high: Sequence[Any] = (),
 ) -> list[list[int]]:
     """Cycles in which words go over each stream, those into the component first.
 
-    offered : stream, its source, words. taken : stream, its sink, how many words come.
+    offered : stream, its source, words. taken : stream, its sink, how many words come. high : signals that are 1.
     """
     found: list[list[int]] = [[] for _ in (*offered, *taken)]
     counts = [len(words) for _, _, words in offered] + [count for _, _, count in taken]
 
     async def bench(ctx: Any) -> None:
+        for signal in high:
+            ctx.set(signal, 1)
         for cycle in range(PATIENCE):
             for (stream, sender, words), done in zip(offered, found, strict=False):
                 number = len(done)
@@ -194,3 +200,26 @@ def test_pool() -> None:
         PoolModel(pixels, between, given)
         model = [[wire.taken(n) for n in range(count)] for wire, count in ((into, len(words)), (given, len(pixels)))]
         assert model == found, seed
+
+
+@pytest.mark.parametrize(
+    ("logits", "stop"),
+    [
+        ([(9, 2, 5)], 0),  # the margin of 4, just
+        ([(9, 2, 6), (1, 8, 8), (3, 1, 2)], 2),  # a step without a margin, and the last one, which needs none
+        ([(-9, -2, -5), (0, -127, 127), (127, -128, 0)], 2),
+        ([(-6, -2, -9)], 0),
+    ],
+)
+def test_early_exit(logits: list[tuple[int, ...]], stop: int) -> None:
+    """Where a sample stops, when its logits are taken, and that they leave in the cycles after they are judged."""
+    layout, beats = StreamLayout(1, 1, 3, 2, 8), [2, 1]
+    words = [word for a, b, c in logits for word in ((a & 255) | (b & 255) << 8, c & 255)]
+    for seed in range(2):
+        begins, reader = source(len(words), random.Random(seed)), Sink([True])
+        part = EarlyExit(layout, (4, None))
+        found = transfers(part, [(part.i, begins, words)], [(part.o, reader, 3)], high=[part.finished])
+        into = begins.wire()
+        model = ExitModel(beats, stop, 0, into)
+        assert [into.taken(n) for n in range(len(words))] == found[0]
+        assert [model.judged + 1 + n for n in range(3)] == found[1]
