@@ -82,7 +82,7 @@ def test_an_edited_recipe_is_not_exported(capsys: Capture) -> None:
     Path("run/recipe.toml").write_text("seed = 7\n" + text.replace("time_steps = 2", 'time_steps = 2\nleak = "V>>3"'))
     called = call(capsys, "export", "run")
     assert called.status == 1
-    assert "run/recipe.toml was edited after the training ('seed' is 1 in the checkpoint, 7 here)" in called.err
+    assert "run/recipe.toml was edited after the training ('seed' is 1 in the checkpoint, 7 in the file)" in called.err
     assert not Path("run/network.safetensors").exists()
 
 

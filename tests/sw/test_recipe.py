@@ -325,10 +325,14 @@ def test_input_kinds() -> None:
             source(kind, shape)
 
 
+FLOAT_MAX = np.finfo(np.float64).max
+
+
 def numbers(values: Any, **network: Any) -> Input:
     """The input for a training split of these numbers; the test split is far beyond it."""
     x = compact(np.array(values))
-    far = compact(100 * np.array(values) + 3.25) if x.dtype.kind == "f" else x
+    with np.errstate(over="ignore"):
+        far = compact(np.clip(100 * x + 3.25, -FLOAT_MAX, FLOAT_MAX)) if x.dtype.kind == "f" else x
     dataset = Dataset("some", x, np.arange(len(x)) % 2, far, np.arange(len(x)) % 2, *width(x, far))
     return network_input(parse_recipe(recipe_form() | {"network": {"time_steps": 2} | network}), dataset)
 
@@ -399,6 +403,14 @@ def test_reals_as_spikes_and_counts() -> None:
     assert quantizer_of(counts) == ([4 / 15, 6 / 15], [-1.5, 4.25])
 
 
+HUGE = [[1.7e308, 0.5], [-1.7e308, 1.7e308], [1.7e308, 1.7e308]]
+
+
+def test_numbers_near_the_largest_ones() -> None:
+    """Warnings are errors in tests."""
+    assert numbers(HUGE, input_bits=8, input_scale="tensor").bits == 8
+
+
 @pytest.mark.parametrize(
     ("values", "keys", "message"),
     [
@@ -415,6 +427,12 @@ def test_reals_as_spikes_and_counts() -> None:
         ([[0, 1], [1, 0]], {"input_scale": "tensor"}, "'network.input_scale' needs 'network.input_bits'"),
         ([[0, 1], [1, 0]], {"input_offset": "min"}, "'network.input_offset' needs 'network.input_bits'"),
         ([[[0, 1]] * 2] * 2, {"input": "spikes", "input_bits": 4}, "the data has spikes with steps: leave it out"),
+        (
+            HUGE,
+            {"input_bits": 8, "input_offset": "min"},
+            "= 'min' cannot be computed in float64 for numbers from -1.7e",
+        ),
+        (HUGE, {"input_bits": 8, "input_offset": "mean"}, r"= 'mean' cannot be .* -1.7e\+308 to 1.7e\+308: divide the"),
     ],
 )
 def test_numbers_that_do_not_fit(values: Any, keys: dict[str, Any], message: str) -> None:

@@ -59,10 +59,11 @@ def _finished(folder: Path) -> Checkpoint:
         done = f"{checkpoint.done} epochs of phase '{checkpoint.phase}' are done"
         raise TrainError(f"{folder} is not trained to its end ({done}): train again to resume it")
     written = folder / "recipe.toml"
-    edited = differences(checkpoint.recipe, load_recipe(written)) if written.is_file() else []
+    if not written.exists():
+        return checkpoint
+    edited = differences(checkpoint.recipe, load_recipe(written), first="in the checkpoint", second="in the file")
     if edited:
-        changed = edited[0].replace("there", "in the checkpoint")
-        raise TrainError(f"{written} was edited after the training ({changed}): restore or delete it, or train anew")
+        raise TrainError(f"{written} was edited after the training ({edited[0]}): restore or delete it, or train anew")
     return checkpoint
 
 

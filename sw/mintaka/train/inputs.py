@@ -23,11 +23,9 @@ def network_input(recipe: Recipe, dataset: Dataset) -> Input:
     kind, steps = network.input, network.time_steps
     temporal = len(shape) in (2, 4)
     if kind == "direct" and temporal:
-        raise RecipeError(
-            f"'network.input' is 'direct', but the data has samples of shape {list(shape)} with time steps"
-        )
+        raise RecipeError(f"'network.input' is 'direct', but the data has samples of shape {shape} with time steps")
     if kind == "counts" and not temporal:
-        raise RecipeError(f"'network.input' is 'counts', but the data has samples of shape {list(shape)} without steps")
+        raise RecipeError(f"'network.input' is 'counts', but the data has samples of shape {shape} without steps")
     if temporal:
         if shape[0] != steps:
             raise RecipeError(f"'network.time_steps' is {steps}, but the data has {shape[0]} steps")
@@ -83,7 +81,13 @@ def _quantized(network: NetworkRecipe, bits: int, x: np.ndarray, shape: tuple[in
         raise RecipeError("'network.input_bits' is for numbers, but the data has spikes with steps: leave it out")
     low, high, mean = _ends(x, shape, per_channel=network.input_scale != "tensor")
     zero = {"zero": np.zeros_like(low), "min": low, "mean": mean}[offset]
-    least, most = low - zero, high - zero
+    with np.errstate(over="ignore", invalid="ignore"):
+        least, most = low - zero, high - zero
+    if not np.isfinite([zero, least, most]).all():
+        raise RecipeError(
+            f"'network.input_offset' = '{offset}' cannot be computed in float64 for numbers from {low.min():.3g} to "
+            f"{high.max():.3g}: divide the data by a constant"
+        )
     signed = bool((least < 0).any())
     if signed and kind != "direct":
         raise RecipeError(
@@ -107,6 +111,7 @@ def _ends(x: np.ndarray, shape: tuple[int, ...], *, per_channel: bool) -> tuple[
     """Smallest, largest and mean number of each channel (an index of the first axis of `shape`), or of all: float64."""
     channel = x.ndim - len(shape)
     others = tuple(axis for axis in range(x.ndim) if axis != channel or not per_channel)
-    found = x.min(others), x.max(others), x.mean(others, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # of the sum
+        found = x.min(others), x.max(others), x.mean(others, dtype=np.float64)
     low, high, mean = (np.atleast_1d(np.asarray(values, np.float64)) for values in found)
     return low, high, mean

@@ -40,12 +40,15 @@ def holds_another(folder: Path, recipe: Recipe) -> bool:
     return found is not None and bool(differences(found.recipe, recipe))
 
 
-def differences(recipe: Recipe, other: Recipe) -> list[str]:
-    """The keys in which two recipes differ, with their values; the place of the data set is none."""
+def differences(recipe: Recipe, other: Recipe, *, first: str = "there", second: str = "here") -> list[str]:
+    """The keys in which two recipes differ, with their values; the place of the data set is none.
+
+    first, second : where the two recipes are, for people.
+    """
     forms = [_flat(each.model_dump(mode="json", by_alias=True, exclude={"dataset"})) for each in (recipe, other)]
     keys = dict.fromkeys([*forms[0], *forms[1]])
     values = {key: [form.get(key) for form in forms] for key in keys}
-    return [f"'{key}' is {a!r} there, {b!r} here" for key, (a, b) in values.items() if a != b]
+    return [f"'{key}' is {a!r} {first}, {b!r} {second}" for key, (a, b) in values.items() if a != b]
 
 
 def _flat(form: Any, prefix: str = "") -> dict[str, Any]:
