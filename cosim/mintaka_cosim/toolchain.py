@@ -150,7 +150,7 @@ def _optional(distribution: str, purpose: str, module: str | None = None) -> Too
 
 def _python() -> Tool:
     version = ".".join(map(str, sys.version_info[:3]))
-    problem = None if sys.version_info >= (3, 11) else f"Python {version} is too old: 3.11 is wanted"
+    problem = None if sys.version_info >= (3, 11) else f"Python {version} is too old: it must be 3.11 or later"
     return Tool("python", "everything", version, sys.executable, problem, "install Python 3.11 or newer")
 
 

@@ -16,6 +16,23 @@ BOUNDS = {  # of pydantic, by the type of its error
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+KINDS = {  # of values, by the type of pydantic's error
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "int_parsing": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+EXPECTED = "Input should be "
 
 
 class MintakaError(Exception):
@@ -45,12 +62,17 @@ def problem_of(details: Mapping[str, Any]) -> str:
 
     details : one of its errors. Of a bound: "must be at least 2, got 1".
     """
-    if details["type"] in BOUNDS:
-        words, key = BOUNDS[details["type"]]
-        got = f", got {quoted(details['input'])}" if "input" in details else ""
+    kind, message = details["type"], str(details["msg"])
+    got = f", got {quoted(details['input'])}" if "input" in details else ""
+    if kind in BOUNDS:
+        words, key = BOUNDS[kind]
         bound = details["ctx"][key]
         return f"must be {words} {quoted(int(bound) if bound == int(bound) else bound)}{got}"
-    message = str(details["msg"]).removeprefix("Value error, ")
+    if kind in KINDS:
+        return f"must be {KINDS[kind]}{got}"
+    if message.startswith(EXPECTED):
+        return f"must be {message.removeprefix(EXPECTED)}{got}"
+    message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

@@ -40,7 +40,7 @@ def network(kind: str = "direct", bits: int = 4, shape: tuple[int, ...] = (2,), 
     return wired(head, steps=3, shape=shape, kind=kind, bits=bits, **more)
 
 
-def refused(of: Network, x: Any, **options: int) -> str:
+def refused(of: Network, x: Any, **options: Any) -> str:
     with pytest.raises(ArtifactError) as caught:
         encode(of, x, **options)
     return str(caught.value)
@@ -114,12 +114,12 @@ def test_clipped_counts_what_saturates() -> None:
         (network(), [[0.5, 1]], "sample 0 holds 0.5, but the network takes integers from 0 to 15, and its artifact"),
         (network(), [[np.nan, 1]], "sample 0 holds nan; numbers must be finite"),
         (REAL, [[0, 0], [0, -np.inf]], "sample 1 holds -inf; numbers must be finite"),
-        (REAL, [[0, 1, 2]], "the samples have the shape [1, 3], but the network takes ['N', 2]"),
-        (network("counts", 2), [[0, 1]], "the samples have the shape [1, 2], but the network takes ['N', 3, 2]"),
-        (WARM, [[[0, 1]]], "the samples have the shape [1, 1, 2], but the network takes ['N', 3, 2] or ['N', 2]"),
+        (REAL, [[0, 1, 2]], "the samples must have the shape (N, 2), got (1, 3)"),
+        (network("counts", 2), [[0, 1]], "the samples must have the shape (N, 3, 2), got (1, 2)"),
+        (WARM, [[[0, 1]]], "the samples must have the shape (N, 3, 2) or (N, 2), got (1, 1, 2)"),
         (WARM, [[16, 0]], "sample 0 holds 16, but the network takes integers from 0 to 15"),
         (WARM, [[[2, 0]] * 3], "sample 0 holds 2, but the network takes integers from 0 to 1"),
-        (WARM, 7, "the samples have the shape [], but"),
+        (WARM, 7, "the samples must have the shape (N, 3, 2) or (N, 2), got ()"),
         (network(), np.zeros((0, 2), int), "there is no sample"),
         (network(), [["1", "2"]], "the samples have the dtype <U1; they must be numbers"),
         (network(), [[1, 2], [3]], "the samples are no array: they differ in shape"),
@@ -142,6 +142,11 @@ def test_numbers_for_spikes_without_an_encoding() -> None:
     assert refused(old, [[4, 16]], levels=16) == "sample 0 holds 16, but the network takes integers from 0 to 15"
     for levels in (1, 65537):
         assert refused(old, [[0, 0]], levels=levels) == f"levels must be 2 to 65,536, got {levels:,}"
+    for levels, got in ((16.5, "16.5"), ("x", "'x'")):
+        assert refused(old, [[0, 0]], levels=levels) == f"levels must be an integer, 2 to 65,536, got {got}"
+    assert refused("a/path", [[0, 0]]) == (  # type: ignore[arg-type]
+        "the network must be a Network, as mintaka.artifact.load(path) gives it, got 'a/path'"
+    )
     assert refused(network(), [[0, 0]], levels=16) == "levels are for an input of spikes, but this one is direct"
     assert "leave the levels out" in refused(WARM, [[0, 0]], levels=16)
 
@@ -201,7 +206,7 @@ def test_bit_patterns_are_those_of_twos_complement(bits: int) -> None:
 def test_signed_inputs_are_checked() -> None:
     check_inputs(SIGNED, np.array([[-8, 7]], np.int8))
     for x, reason in (
-        (np.array([[0, 1]], np.uint8), "the input has dtype uint8; signed direct of 4 bits are int8"),
+        (np.array([[0, 1]], np.uint8), "the input must be int8, as signed direct of 4 bits are, got uint8"),
         (np.array([[0, -9]], np.int8), "the input holds -9; 4 signed bits are -8 to 7"),
         (np.array([[0, 8]], np.int8), "the input holds 8; 4 signed bits are -8 to 7"),
     ):

@@ -462,7 +462,7 @@ RULES: list[tuple[Change, str]] = [
     ),
     (
         array("conv.weight", lambda a: a[..., :2]),
-        "node 'conv', input 0 gives the shape [4, 6, 7], not [4, 6, 6]",
+        "node 'conv', input 0 gives the shape (4, 6, 7), not (4, 6, 6)",
     ),
     (
         array("conv.weight", lambda a: a.reshape(-1)),
@@ -470,22 +470,25 @@ RULES: list[tuple[Change, str]] = [
     ),
     (
         array("dense.weight", lambda a: a.T),
-        "node 'dense', input 0, weight has shape [36, 5], not [5, 36]",
+        "node 'dense', input 0, weight has shape (36, 5), not (5, 36)",
     ),
-    (array("head.bias", lambda a: a[:2]), "node 'head', bias has shape [2], not [3]"),
-    (array("conv.threshold", lambda a: a[:0]), "node 'conv', threshold has shape [0], not [4]"),
+    (array("head.bias", lambda a: a[:2]), "node 'head', bias has shape (2,), not (3,)"),
+    (array("conv.threshold", lambda a: a[:0]), "node 'conv', threshold has shape (0,), not (4,)"),
     (put_value("conv.weight", 8), "node 'conv', input 0, weight holds 8, outside -7..7 of its 4 bits"),
     (put_value("conv.weight", -8), "node 'conv', input 0, weight holds -8, outside -7..7 of its 4 bits"),
     (put_value("head.bias", -9), "node 'head', bias holds -9, outside -8..7 of its 4 bits"),
     (put_value("vectors.inputs", 16), "the test vectors' inputs holds 16; 4 bits end at 15"),
     (
         array("vectors.inputs", lambda a: a[:2]),
-        "the test vectors' logits have shape [3, 3], not [2, 3]",
+        "the test vectors' logits have shape (3, 3), not (2, 3)",
     ),
-    (array("vectors.inputs", lambda a: a[0, 0, 0, 0]), "the test vectors' inputs has shape"),
+    (
+        array("vectors.inputs", lambda a: a[0, 0, 0, 0]),
+        "the test vectors' inputs must have the shape (N, 2, 6, 6), got (1,)",
+    ),
     (
         array("vectors.inputs", lambda a: a.astype(np.int8)),
-        "the test vectors' inputs has dtype int8; direct of 4 bits are uint8",
+        "the test vectors' inputs must be uint8, as direct of 4 bits are, got int8",
     ),
     (
         array("vectors.logits", lambda a: a.astype(np.int32)),
@@ -508,8 +511,8 @@ RULES: list[tuple[Change, str]] = [
     (set_in("time_steps", to=-(10**18)), "time_steps must be 1 to 1,024, got -1,000,000,000,000,000,000"),
     (set_in("name", to=" "), "the network's name ' ' is not 1 to 100 printable characters"),
     (set_in("name", to="a\nb"), "the network's name 'a\\nb' is not 1 to 100 printable characters"),
-    (set_in("input", "shape", to=[2, 6]), "the input's shape is [2, 6]; (N,) or (C, H, W) is wanted"),
-    (set_in("input", "shape", to=[2, 6, 0]), "the input's shape is [2, 6, 0], but every extent is at least 1"),
+    (set_in("input", "shape", to=[2, 6]), "the input's shape must be (N,) or (C, H, W), got (2, 6)"),
+    (set_in("input", "shape", to=[2, 6, 0]), "the input's shape is (2, 6, 0), but every extent is at least 1"),
     (set_in("input", "shape", to=[2, 6, True]), "not a list of integers"),
     (
         set_in("input", "shape", to=[10**9] * 3),
@@ -567,11 +570,11 @@ RULES: list[tuple[Change, str]] = [
     # layers
     (
         set_in("nodes", CONV, "shape_out", to=[4, 6, 5]),
-        "node 'conv', input 0 gives the shape [4, 6, 6], not [4, 6, 5]",
+        "node 'conv', input 0 gives the shape (4, 6, 6), not (4, 6, 5)",
     ),
     (
         set_in("nodes", CONV, "shape_in", to=[2, 6, 5]),
-        "node 'conv' declares shape_in [2, 6, 5], but 'input' has [2, 6, 6]",
+        "node 'conv' declares shape_in (2, 6, 5), but 'input' has (2, 6, 6)",
     ),
     (
         set_in("nodes", CONV, "inputs", 0, "stride", to=[0, 1]),
@@ -597,11 +600,11 @@ RULES: list[tuple[Change, str]] = [
     (set_in("nodes", CONV, "inputs", 0, "weight", "bits", to=1), "1-bit weights are -1 or +1 only"),
     (set_in("nodes", CONV, "inputs", 0, "weight", to=None), "'weight' is null, but a tensor is needed"),
     (set_in("nodes", DENSE, "inputs", 0, "stride", to=[1, 1]), "has the unknown field 'stride'"),
-    (set_in("nodes", DENSE, "shape_out", to=[5, 1, 1]), "node 'dense' is dense, so shape_out is (N,), not [5, 1, 1]"),
+    (set_in("nodes", DENSE, "shape_out", to=[5, 1, 1]), "node 'dense' is dense, so shape_out is (N,), not (5, 1, 1)"),
     (set_in("nodes", OR, "pool", "kind", to="mean"), "node 'or' has the kind 'mean'; possible: max, sum"),
     (set_in("nodes", OR, "pool", "kernel", to=[7, 7]), "node 'or': the kernel 7x7 is larger than its input 6x6"),
     (set_in("nodes", OR, "pool", "kernel", to=[65, 1]), "node 'or': the kernel of a pool must be 1 to 64, got 65"),
-    (set_in("nodes", OR, "pool", "stride", to=[1, 2]), "node 'or' declares shape_out [4, 3, 3], not [4, 5, 3]"),
+    (set_in("nodes", OR, "pool", "stride", to=[1, 2]), "node 'or' declares shape_out (4, 3, 3), not (4, 5, 3)"),
     (
         both(set_in("nodes", OR, "inputs", 0, "node", to="input"), set_in("nodes", OR, "shape_in", to=[2, 6, 6])),
         "node 'or' pools the direct input; only spikes are pooled",
@@ -735,11 +738,11 @@ STEPPED_RULES: list[tuple[Change, str]] = [
     ),
     (
         array("a.boundaries", lambda a: a[:, :4]),
-        "node 'a', boundaries has shape [3, 4], not [3, 6]",
+        "node 'a', boundaries has shape (3, 4), not (3, 6)",
     ),
     (
         set_in("nodes", 0, "neuron", "membrane_bits", to=4),
-        "node 'a', boundaries has shape [3, 6], not [3, 14]",
+        "node 'a', boundaries has shape (3, 6), not (3, 14)",
     ),
     (
         set_in("nodes", 0, "neuron", "membrane_bits", to=9),
@@ -867,15 +870,15 @@ NEWER_RULES: list[tuple[Change, str]] = [
     # joins
     (set_in("nodes", VETO, "join", to="xor"), "node 'veto' joins by 'xor'; possible: or, and, iand, add"),
     (drop("nodes", VETO, "join"), "node 'veto' lacks the field 'join'"),
-    (drop("nodes", VETO, "inputs", 1), "node 'veto' is a join of 1 input; at least 2 are wanted"),
+    (drop("nodes", VETO, "inputs", 1), "node 'veto' is a join and must have at least 2 inputs, got 1"),
     (
         set_in("nodes", ADD, "join", to="iand"),
         "node 'sum' is an iand of 3 inputs; it has 2: (not the first) and the second",
     ),
     (set_in("nodes", VETO, "inputs", 0, "shift", to=1), "node 'veto', input 0 has the unknown field 'shift'"),
     (set_in("nodes", VETO, "bias", to=None), "node 'veto' has the unknown field 'bias'"),
-    (set_in("nodes", VETO, "shape_out", to=[3]), "node 'veto' declares shape_out [3], not [4]"),
-    (set_in("nodes", VETO, "shape_in", to=[3]), "node 'veto' declares shape_in [3], but 'lif' has [4]"),
+    (set_in("nodes", VETO, "shape_out", to=[3]), "node 'veto' declares shape_out (3,), not (4,)"),
+    (set_in("nodes", VETO, "shape_in", to=[3]), "node 'veto' declares shape_in (3,), but 'lif' has (4,)"),
     (
         both(set_in("input", "kind", to="counts"), set_in("input", "bits", to=2)),
         "node 'sum', input 2 is the counts input; only spikes are joined",
@@ -904,7 +907,7 @@ NEWER_RULES: list[tuple[Change, str]] = [
     (set_in("nodes", CUBA, "inputs", 1, "op", to="diagonal"), "node 'cuba', input 1 has the op 'diagonal'; possible:"),
     (
         array("cuba.weight.1", lambda a: np.diag(a)),
-        "node 'cuba', input 1, weight has shape [4, 4], not [4]",
+        "node 'cuba', input 1, weight has shape (4, 4), not (4,)",
     ),
     (put_value("cuba.weight.1", 4), "node 'cuba', input 1, weight holds 4, outside -3..3 of its 3 bits"),
     (set_in("nodes", CUBA, "inputs", 1, "stride", to=[1, 1]), "node 'cuba', input 1 has the unknown field 'stride'"),
@@ -948,9 +951,12 @@ NEWER_RULES: list[tuple[Change, str]] = [
         "node 'lif' has a neuron of kind 'li', which is for the head only",
     ),
     # heads
-    (set_in("output", "read", to="accumulate"), "the head 'head' has a neuron; reading 'accumulate' wants none"),
-    (set_in("output", "read", to="count"), "the head 'head' does not spike; reading 'count' wants a neuron of kind"),
-    (set_in("nodes", LAST, "neuron", to=None), "the head 'head' has no neuron of kind 'li'; reading 'membrane' wants"),
+    (set_in("output", "read", to="accumulate"), "the head 'head' must have no neuron, as it is read by 'accumulate'"),
+    (set_in("output", "read", to="count"), "the head 'head' must have a neuron of kind lif or cuba, as it is read by"),
+    (
+        set_in("nodes", LAST, "neuron", to=None),
+        "the head 'head' must have a neuron of kind 'li', as it is read by 'mem",
+    ),
     (
         both(
             another_sum("last"),

@@ -102,7 +102,7 @@ def test_the_count_of_connections() -> None:
 
 
 BOMBS: dict[str, tuple[Callable[[], Network], str]] = {
-    "large shapes": (lambda: conv(4096, 1), "the input's shape is [1, 4096, 4096]: the number of elements must be"),
+    "large shapes": (lambda: conv(4096, 1), "the input's shape is (1, 4096, 4096): the number of elements must be"),
     "large kernels": (lambda: conv(2048, 64), "the number of connections per time step must be 0 to 4,294,967,296"),
     "many inputs": (lambda: joins(300, 64), "the number of inputs of all nodes must be 1 to 4,096, got 19,202"),
     "large joins": (lambda: joins(60, 64, size=2**21), "the number of elements of all nodes must be 1 to 16,777,216"),
@@ -237,6 +237,6 @@ def test_a_number_outside_is_named_with_its_limits() -> None:
     assert all(n in limits.DELAY for n in (0, 1))
     assert limits.DELAY.problem(2) == "must be 0 or 1, got 2"
     assert limits.STRIDE.problem(10**5) == "must be 1 to 65,535, got 100,000"
-    assert limits.WEIGHT_BITS.problem("x" * 99) == "must be 1 to 8, got '" + "x" * 59
+    assert limits.WEIGHT_BITS.problem("x" * 99) == "must be an integer, 1 to 8, got '" + "x" * 59
     with pytest.raises(ValueError, match=r"^must be 2 to 16, got 1$"):
         limits.MEMBRANE_BITS.check(1)

@@ -163,7 +163,7 @@ def test_what_a_join_cannot_have() -> None:
     with pytest.raises(ArtifactError, match="node 'a' is no join, but has the join 'or'"):
         check(wired(Node("a", "dense", (Edge("x", 0, tensor([[1]])),), (1,), (1,), join="or"), shape=(1,)))
     join = Node("j", "join", (Edge("x", 0), Edge("a", 1)), (2,), (2,), join="or")
-    with pytest.raises(ArtifactError, match=r"node 'j', input 1 has the shape \[1\], not \[2\] as the first"):
+    with pytest.raises(ArtifactError, match=r"node 'j', input 1 has the shape \(1,\), not \(2,\) as the first"):
         check(wired(join, relay("a", [[1, 0]]), head("j", size=2), shape=(2,)))
 
 
@@ -211,8 +211,8 @@ def test_an_identity_edge_from_a_direct_input_is_floored_once_and_counted_once()
 def test_identity_edges_that_do_not_fit() -> None:
     conv = ConvGeometry((1, 1), (0, 0), 1)
     for edge, sentence in [
-        (Edge("x", 0, tensor([1, 1]), op="identity"), r"identity edge from \[3\] to \[2\], which differ"),
-        (Edge("x", 0, tensor([1, 1, 1]), op="identity"), r"weight has shape \[3\], not \[2\]"),
+        (Edge("x", 0, tensor([1, 1]), op="identity"), r"identity edge from \(3,\) to \(2,\), which differ"),
+        (Edge("x", 0, tensor([1, 1, 1]), op="identity"), r"weight has shape \(3,\), not \(2,\)"),
         (Edge("x", 0, tensor([1, 1]), conv=conv, op="identity"), "but an identity edge has none"),
         (Edge("x", 0, tensor([1, 1]), op="dense"), "has the op 'dense'; possible: dense, identity"),
         (Edge("x", 0, op="identity"), "node 'head', input 1 has no weight"),
@@ -283,12 +283,12 @@ def test_the_stored_membrane_of_a_head_is_clipped_but_its_logit_is_not() -> None
 def test_heads_that_do_not_fit_their_reading() -> None:
     li = Integrator(HALF, 4)
     for network, sentence in [
-        (reading("count"), "does not spike; reading 'count' wants a neuron of kind lif or cuba"),
-        (reading("count", integrator=li), "does not spike"),
-        (reading("membrane"), "has no neuron of kind 'li'; reading 'membrane' wants one"),
-        (reading("membrane", neuron=lif([1, 1])), "has no neuron of kind 'li'"),
-        (reading("accumulate", neuron=lif([1, 1])), "has a neuron; reading 'accumulate' wants none"),
-        (reading("accumulate", integrator=li), "has a neuron; reading 'accumulate' wants none"),
+        (reading("count"), "must have a neuron of kind lif or cuba, as it is read by 'count'"),
+        (reading("count", integrator=li), "must have a neuron of kind lif or cuba"),
+        (reading("membrane"), "must have a neuron of kind 'li', as it is read by 'membrane'"),
+        (reading("membrane", neuron=lif([1, 1])), "must have a neuron of kind 'li'"),
+        (reading("accumulate", neuron=lif([1, 1])), "must have no neuron, as it is read by 'accumulate'"),
+        (reading("accumulate", integrator=li), "must have no neuron, as it is read by 'accumulate'"),
         (reading("membrane", integrator=li, neuron=lif([1, 1])), "has both a neuron and an integrator"),
         (reading("last", integrator=li), "the output reads 'last'; possible: accumulate, count, membrane"),
     ]:

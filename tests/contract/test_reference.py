@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -349,18 +350,22 @@ def test_samples_are_independent() -> None:
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [
-        (np.zeros((1, 2), np.int64), "the input has dtype int64; direct of 3 bits are uint8"),
-        (np.zeros((1, 3), np.uint8), r"the input has shape \[1, 3\]; \['N', 2\] is wanted"),
-        (np.zeros((1, 4, 2), np.uint8), r"the input has shape \[1, 4, 2\]; \['N', 2\] is wanted"),
+        (np.zeros((1, 2), np.int64), "the input must be uint8, as direct of 3 bits are, got int64"),
+        (np.zeros((1, 3), np.uint8), r"the input must have the shape \(N, 2\), got \(1, 3\)"),
+        (np.zeros((1, 4, 2), np.uint8), r"the input must have the shape \(N, 2\), got \(1, 4, 2\)"),
         (np.zeros((0, 2), np.uint8), "the input holds no sample"),
         (np.full((1, 2), 8, np.uint8), "the input holds 8; 3 bits end at 7"),
-        (np.uint8(3), "the input has shape"),
+        (np.array(3, np.uint8), r"the input must have the shape \(N, 2\), got \(\)"),
+        ([[0, 1]], r"the input must be a numpy array, as encode\(network, x\) makes it, got \[\[0, 1\]\]"),
+        (None, "the input must be a numpy array"),
     ],
 )
-def test_inputs_that_do_not_fit_are_refused(inputs: np.ndarray, reason: str) -> None:
+def test_inputs_that_do_not_fit_are_refused(inputs: Any, reason: str) -> None:
     network = one_neuron(lif([4]), [[1, 2]], kind="direct", bits=3)
     with pytest.raises(ArtifactError, match=reason):
-        run(network, np.asarray(inputs))
+        run(network, inputs)
+    with pytest.raises(ArtifactError, match=r"the network must be a Network, as mintaka\.artifact\.load\(path\) gives"):
+        run("a/path", inputs)  # type: ignore[arg-type]
 
 
 def test_no_trace_unless_asked() -> None:

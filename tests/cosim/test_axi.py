@@ -152,5 +152,5 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ]
     done = call(capsys, *words, "usb", "--out", tmp_path / "none")
     assert done.status != 0
-    assert done.err.startswith("mintaka: there is no host interface 'usb'; wanted is none or ")
+    assert done.err.startswith("mintaka: there is no host interface 'usb': expected none or ")
     assert done.err.count("\n") == 1

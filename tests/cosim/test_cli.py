@@ -396,7 +396,10 @@ MISTAKES = {
     "one array": ("run {t}/network.safetensors --input {t}/one.npy --out {t}/y.npz", "is an .npy file"),
     "damaged input": ("run {t}/network.safetensors --input {t}/damaged.npz --out {t}/y.npz", "is no intact .npz"),
     "no x": ("run {t}/network.safetensors --input {t}/z.npz --out {t}/y.npz", "no array 'x'"),
-    "wrong shape": ("run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz", "takes ['N', 20]"),
+    "wrong shape": (
+        "run {t}/network.safetensors --input {t}/shape.npz --out {t}/y.npz",
+        "must have the shape (N, 20), got",
+    ),
     "reals": ("run {t}/network.safetensors --input {t}/reals.npz --out {t}/y.npz", "reals.npz: sample 0 holds 0.5"),
     "negative": ("run {t}/network.safetensors --input {t}/negative.npz --out {t}/y.npz", "sample 0 holds -1"),
     "too large": ("run {t}/network.safetensors --input {t}/large.npz --out {t}/y.npz", "integers from 0 to 7"),

@@ -305,16 +305,16 @@ def test_chart_scales_are_round_and_hold_the_data() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"verdict": 5}, "verdict: input should be a valid string"),
+        ({"verdict": 5}, "verdict: must be a text"),
         ({"compared": {}}, "compared.samples: field required"),
-        ({"compared": None}, "compared: input should be a valid dictionary"),
+        ({"compared": None}, "compared: must be a table"),
         ({"interval_cycles": -1}, "interval_cycles: must be at least 0"),
         ({"seed": 10**400}, "seed: "),
         ({"lanes": {"hidden1": 4}}, "lacks lanes of 'head'"),
-        ({"lanes": []}, "lanes: input should be a valid dictionary"),
+        ({"lanes": []}, "lanes: must be a table"),
         ({"sops_per_sample": None}, "lacks sops_per_sample"),
         ({"layers": {"hidden1": {}}}, "layers.hidden1.sops_per_sample: field required"),
-        ({"bit_exact": "yes"}, "bit_exact: input should be a valid boolean"),
+        ({"bit_exact": "yes"}, "bit_exact: must be true or false"),
     ],
     ids=str,
 )

@@ -208,8 +208,8 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     save(dense(), tmp_path / "net.safetensors")
     words = ("generate", tmp_path / "net.safetensors", "--out", tmp_path / "out")
     for more, said in (
-        (("--vectors", "5"), "5 test vectors are wanted for the test bench, but the artifact has 4"),
-        (("--vectors", "-1"), "-1 test vectors are wanted"),
+        (("--vectors", "5"), "the test bench cannot have 5 test vectors: the artifact has 4"),
+        (("--vectors", "-1"), "the test bench cannot have -1 test vectors"),
         (("--memories", "bin"), "memories are 'bin'; possible are inline and hex"),
         (("--vectors", "1", "--host", "axi"), "a test bench drives the accelerator alone"),
     ):

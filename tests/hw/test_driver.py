@@ -92,7 +92,7 @@ def test_what_the_driver_refuses() -> None:
     driver = driver_of(make_plan(real()))
     module = type(driver).run.__globals__
     for x, reason in (
-        ([0.0, 1.0], r"the samples have the shape \[1, 2\], but the network takes \['N', 3\]"),
+        ([0.0, 1.0], r"the samples must have the shape \(N, 3\), got \(1, 2\)"),
         ([0.0, 1.0, np.nan], "sample 0 holds nan; numbers must be finite"),
     ):
         with pytest.raises(module["DriverError"], match=reason):

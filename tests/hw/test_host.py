@@ -450,5 +450,5 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_a_host_that_is_not_there() -> None:
-    with pytest.raises(PlanError, match=r"no host interface 'usb'; wanted is none or .*axi"):
+    with pytest.raises(PlanError, match=r"no host interface 'usb': expected none or .*axi"):
         make_host("usb", make_plan(dense_network([4, 3, 2])))

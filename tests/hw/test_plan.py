@@ -69,16 +69,28 @@ def test_lanes_by_name_leave_the_others_to_auto() -> None:
 @pytest.mark.parametrize(
     ("lanes", "message"),
     [
-        (0, "layer 'hidden1': lanes must be 1 to 1,024, got 0"),
+        (0, "lanes must be 1 to 1,024, got 0"),
+        (99_999_999, "lanes must be 1 to 1,024, got 99,999,999"),
+        (2.5, "lanes must be an integer, 1 to 1,024, got 2.5"),
+        (None, "lanes must be an integer, 1 to 1,024, got None"),
+        ({"head": 2.5}, "layer 'head': lanes must be an integer, 1 to 1,024, got 2.5"),
         ({"hiden": 2}, "lanes are given for 'hiden', but the layers are hidden1, head"),
         ({"head": 4}, "layer 'head' has 4 lanes for 3 neurons; give it at most 3"),
-        ("many", "lanes are 'many'; a number, 'auto' or LAYER=NUMBER is wanted"),
+        ("many", "lanes must be a number, 'auto' or a number per layer, got 'many'"),
     ],
 )
-def test_lanes_that_make_no_sense(lanes: int | str | dict[str, int], message: str) -> None:
+def test_lanes_that_make_no_sense(lanes: Any, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         make_plan(SMALL, lanes)
     assert str(caught.value) == message
+
+
+def test_arguments_of_other_kinds() -> None:
+    with pytest.raises(PlanError, match=r"^sparse layers must be 'auto' or names of layers, got 2\.5$"):
+        make_plan(SMALL, 1, 2.5)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match=r"^the network must be a Network, as mintaka\.artifact\.load\(path\) gives it"):
+        make_plan("a/path")  # type: ignore[arg-type]
+    assert make_plan(SMALL, np.int64(2)).lanes == make_plan(SMALL, 2).lanes
 
 
 def test_nodes_and_inputs_that_nothing_reads_are_refused_by_name() -> None:

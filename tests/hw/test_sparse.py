@@ -166,8 +166,8 @@ def one_bit() -> Network:
 @pytest.mark.parametrize(
     ("network", "sparse", "sentence"),
     [
-        (WIDE, ["hidden"], "^a sparse weight memory is wanted for 'hidden', but the layers are hidden1, head$"),
-        (WIDE, "all", "^sparse layers are 'all'; 'auto' or the names of layers are wanted$"),
+        (WIDE, ["hidden"], "^there is no layer 'hidden' to be made sparse: the layers are hidden1, head$"),
+        (WIDE, "all", "^sparse layers must be 'auto' or names of layers, got 'all'$"),
         (one_bit(), ["head"], "^layer 'head' cannot have .*: its weights have 1 bit, which cannot be 0$"),
         (with_codebook(WIDE, (-3, 2)), ["head"], "^layer 'head' cannot have .*: no value of its codebook is 0$"),
         (

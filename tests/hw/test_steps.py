@@ -108,9 +108,9 @@ def test_packed_margins() -> None:
 @pytest.mark.parametrize("steps", [0, 4])
 def test_steps_that_a_plan_does_not_have(steps: int) -> None:
     plan = make_plan(dense_network([4, 3, 2], time_steps=3), run_time=True)
-    with pytest.raises(PlanError, match=f"samples of {steps} steps are wanted; possible are 1 to 3"):
+    with pytest.raises(PlanError, match=f"the steps of a sample must be 1 to 3, got {steps}"):
         plan.with_steps(steps)
-    with pytest.raises(PlanError, match="samples of 2 steps are wanted; possible are a plan with run_time=True"):
+    with pytest.raises(PlanError, match="the steps of a sample are fixed in this plan: make it with run_time=True"):
         make_plan(plan.network).with_steps(2)
 
 

@@ -203,7 +203,7 @@ def test_a_run_goes_down_to_one_bit_and_resumes(tmp_path: Path) -> None:
             [BINARY, {"method": "stds", "at": "qat", "depth": 1.0, "search_epochs": 1, "epochs": 1}],
             "compress[1] (stds): layer 'conv' has weights of 1 bit, which cannot be 0; give it 2 bits or more",
         ),
-        ([BINARY | {"at": "float"}], "'compress[0].at' is 'float', but input should be 'qat'"),
+        ([BINARY | {"at": "float"}], "'compress[0].at' must be 'qat', got 'float'"),
     ],
 )
 def test_what_cannot_be_is_said_before_training(methods: list[dict[str, Any]], sentence: str, tmp_path: Path) -> None:

@@ -177,8 +177,8 @@ def test_unknown_names_are_refused() -> None:
         (b"\0\0\x08\0", "no IDX file"),
         (b"\0\0\x08\xff" + bytes(2000), "no IDX file"),
         (b"\0\0\x09\x01" + bytes(4), "no IDX file"),
-        (b"\0\0\x08\x04" + b"\xff" * 16, r"holds 0 bytes, not those of \[4294967295, "),
-        (b"\0\0\x08\x01\0\0\0\x02abc", r"holds 3 bytes, not those of \[2\]"),
+        (b"\0\0\x08\x04" + b"\xff" * 16, r"holds 0 bytes, not those of \(4294967295, "),
+        (b"\0\0\x08\x01\0\0\0\x02abc", r"holds 3 bytes, not those of \(2,\)"),
     ],
 )
 def test_no_idx(data: bytes, sentence: str) -> None:

@@ -83,7 +83,7 @@ def conv(geometry: ConvGeometry = GEOMETRY, channels: int = 3, kernel: tuple[int
         (lambda: SNN("input", 3, conv()), "the source of a network must be an Input of mintaka.artifact, got 'input'"),
         (lambda: SNN(PICTURE, 0, conv()), "time_steps must be 1 to 1,024, got 0"),
         (lambda: SNN(PICTURE, 10**9, conv()), "time_steps must be 1 to 1,024, got 1,000,000,000"),
-        (lambda: SNN(PICTURE, 2.0, conv()), "time_steps must be 1 to 1,024, got 2.0"),
+        (lambda: SNN(PICTURE, 2.0, conv()), "time_steps must be an integer, 1 to 1,024, got 2.0"),
         (lambda: SNN(PICTURE, 3, conv(ConvGeometry((0, 1), (0, 0), 1))), "stride and groups must be integers from 1"),
         (lambda: SNN(PICTURE, 3, conv(ConvGeometry((1, 1), (0, 0), 0))), "stride and groups must be integers from 1"),
         (lambda: SNN(PICTURE, 3, conv(ConvGeometry((1, 1.5), (0, 0), 1))), "stride and groups must be integers from 1"),
@@ -130,13 +130,14 @@ def test_networks_that_cannot_be(make: Callable[[], object], sentence: str) -> N
 )  # fmt: skip
 def test_batches_of_other_shapes(shape: tuple[int, ...], source: Input) -> None:
     snn = network(source)
-    wanted = ["N", *((3,) if source is SPIKES else ()), *source.shape]
-    with pytest.raises(LayerError, match=re.escape(f"the batch has shape {list(shape)}; {wanted} is needed")):
+    sample = ((3,) if source is SPIKES else ()) + source.shape
+    wanted = f"(N, {', '.join(map(str, sample))})"
+    with pytest.raises(LayerError, match=re.escape(f"the batch must have the shape {wanted}, got {shape}")):
         snn(torch.zeros(shape))
 
 
 def test_batches_of_integers() -> None:
-    with pytest.raises(LayerError, match=r"the batch has dtype torch\.int64; integers in float32 are needed"):
+    with pytest.raises(LayerError, match=r"the batch must hold integers in float32, got torch\.int64"):
         network()(torch.zeros((5, 3, 12), dtype=torch.int64))
 
 

@@ -89,9 +89,9 @@ def test_nothing_to_stop_and_nothing_to_calibrate_with() -> None:
         calibrate(replace(PLAIN, time_steps=1), x[:, :1], y, 0.0)
 
 
-@pytest.mark.parametrize("loss", [-1.0, 1.0, 2.0, float("nan")])
-def test_a_loss_is_a_share(loss: float) -> None:
-    sentence = rf"^the share of samples that may be lost to early exit is 0 up to below 1, not {loss}$"
+@pytest.mark.parametrize("loss", [-1.0, 1.0, 2.0, float("nan"), "x", None])
+def test_a_loss_is_a_share(loss: Any) -> None:
+    sentence = rf"^the share of samples that early exit may lose must be 0 up to below 1, got {loss!r}$"
     with pytest.raises(CompressError, match=sentence):
         calibrate(PLAIN, *drawn(1), loss)
     with pytest.raises(CompressError, match=sentence):

@@ -105,7 +105,7 @@ def test_results_come_back_as_from_every_backend() -> None:
         assert found.identity.shape == (6,)
         assert found.identity.artifact_hash == content_hash(NETWORK)
         result = found.run(NETWORK, INPUTS, lambda done, total: seen.append((done, total)))
-        with pytest.raises(ArtifactError, match="the input has shape"):
+        with pytest.raises(ArtifactError, match=r"the input must have the shape \(N, 6\), got \(4, 5\)"):
             found.run(NETWORK, INPUTS[:, :5])
     assert np.array_equal(result.result.logits, EXPECTED.logits)
     assert np.array_equal(result.result.classes, EXPECTED.classes)
@@ -151,10 +151,10 @@ def test_every_failure_is_one_sentence() -> None:
         (lambda _: b"", "nothing answers on .* at 115200 baud, in 2 tries of 0.1 s: is the bitstream loaded"),
         (refuses, "the board on .* refuses what it is sent, in 2 tries of 0.1 s: it has not the length"),
         (identified_as(b"\x02"), "no board that this program knows: it speaks version 2 of the protocol"),
-        (identified_as(WHO[:-1]), f"it identifies itself in {len(WHO) - 1} bytes, and {len(WHO)} are wanted"),
+        (identified_as(WHO[:-1]), f"its identity must have {len(WHO)} bytes, got {len(WHO) - 1}"),
         (identified_as(WHO[:2] + b"\x09" + WHO[3:]), "it has an input of kind 9"),
         (identified_as(other), "holds another network .* than the artifact 'handmade' .*: build and load"),
-        (short, "it answers in 3 bytes, and 26 are wanted"),
+        (short, "its answer must have 26 bytes, got 3"),
     ]
     for answers, sentence in cases:
         with (

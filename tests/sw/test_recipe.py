@@ -146,11 +146,11 @@ def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
         (("layers", 0), "pading", 3, "the key 'layers[0].pading' is unknown; did you mean 'layers[0].padding'?"),
         (("layers", 0), "op", "lstm", "layers[0].op is 'lstm'; possible: dense, conv2d, pool2d, join"),
         (("train",), "batch", 1, "'train.batch' must be at least 2, got 1"),
-        (("train",), "batch", "64", "'train.batch' is '64', but input should be a valid integer"),
+        (("train",), "batch", "64", "'train.batch' must be an integer, got '64'"),
         (("train",), "learning_rate", -1.0, "'train.learning_rate' must be more than 0, got -1.0"),
         (("network",), "weight_bits", 9, "'network.weight_bits' must be 1 to 8, got 9"),
         (("network",), "membrane_bits", 1, "'network.membrane_bits' must be 2 to 16, got 1"),
-        (("network",), "reset", "soft", "'network.reset' is 'soft', but input should be 'zero' or 'subtract'"),
+        (("network",), "reset", "soft", "'network.reset' must be 'zero' or 'subtract', got 'soft'"),
         (("network",), "leak", "0.9", "'network.leak' is '0.9', but the leak '0.9' is not a sum of shifts"),
         (("layers", 0), "membrane_bits", 17, "'layers[0].membrane_bits' must be 2 to 16, got 17"),
         (("layers", 0), "kernel", [3], "'layers[0].kernel"),
@@ -168,14 +168,14 @@ def test_the_written_recipe_reads_back(tmp_path: Path) -> None:
         (("network",), "current_bits", 8, "'network.current_bits' needs a 'current_leak'"),
         (("layers", 0), "current_bits", 8, "'layers[0].current_bits' needs 'layers[0].current_leak'"),
         (("layers", 0), "read", "count", "layers[0].read: only the last layer, the head, is read"),
-        (("layers", 2), "read", "sum", "'layers[2].read' is 'sum', but input should be 'accumulate', 'count' or 'mem"),
+        (("layers", 2), "read", "sum", "'layers[2].read' must be 'accumulate', 'count' or 'membrane', got 'sum'"),
         (("layers", 2), "refractory", 1, "layers[2].refractory: the last layer is the head, which has no membrane"),
         (("layers", 0), "padding", [1, -1], "'layers[0].padding"),
-        (("layers", 1), "kind", "min", "'layers[1].kind' is 'min', but"),
+        (("layers", 1), "kind", "min", "'layers[1].kind' must be 'max' or 'sum', got 'min'"),
         ((), "seed", -1, "'seed' must be at least 0, got -1"),
         ((), "layers", [], "'layers' is [], but"),
-        ((), "layers", 3, "'layers' is 3, but"),
-        ((), "train", 3, "'train' is 3, but"),
+        ((), "layers", 3, "'layers' must be a list, got 3"),
+        ((), "train", 3, "'train' must be a table, got 3"),
     ],
 )
 def test_bad_values_are_named(where: tuple[Any, ...], key: str, value: Any, message: str) -> None:
@@ -236,7 +236,7 @@ def test_neurons_joins_and_heads() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "xor"}, "'layers[2].kind' is 'xor', but input should be 'or', 'and', 'iand' or 'add'"),
+        ({"kind": "xor"}, "'layers[2].kind' must be 'or', 'and', 'iand' or 'add', got 'xor'"),
         ({"from": "a"}, "'layers[2].from' is"),
         ({"from": ["a", {"node": "b", "shift": 1}]}, "the key 'layers[2].from[1].shift' is unknown"),
         ({"units": 3}, "the key 'layers[2].units' is unknown"),
@@ -256,7 +256,7 @@ def test_wrong_joins_are_named(change: dict[str, Any], message: str) -> None:
 def test_edges_by_another_op_are_named() -> None:
     form = newer_form()
     form["layers"][4]["from"] = ["c", {"node": "c", "op": "conv2d"}]
-    with pytest.raises(RecipeError, match=r"'layers\[4\].from\[1\].op' is 'conv2d', but input should be 'identity'"):
+    with pytest.raises(RecipeError, match=r"'layers\[4\].from\[1\].op' must be 'identity', got 'conv2d'"):
         parse_recipe(form)
     form["layers"][4]["from"] = ["c", {"node": "j", "op": "identity"}]
     with pytest.raises(LayerError, match="layer 'd' reads 'j' by identity, but"):
@@ -291,7 +291,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 def test_data_that_does_not_fit_is_refused() -> None:
     form = recipe_form()
-    with pytest.raises(LayerError, match=r"layer 'conv' convolves \[64\]"):
+    with pytest.raises(LayerError, match=r"layer 'conv' convolves pictures \(C, H, W\), but gets \(64,\)"):
         network_specs(parse_recipe(form), data_of((64,)))
     with pytest.raises(LayerError, match="layer 'conv': the kernel 3x3 is larger than its padded input 2x2"):
         network_specs(parse_recipe(form), data_of((1, 2, 2)))

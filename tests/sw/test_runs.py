@@ -23,7 +23,7 @@ import torch
 from sw.killed import train_until
 
 from mintaka.artifact import content_hash, load
-from mintaka.train import TrainError, export, load_recipe, to_toml, train
+from mintaka.train import RecipeError, TrainError, export, load_recipe, to_toml, train
 from mintaka.train.lock import locked
 
 RECIPE = """name = "mine"
@@ -252,6 +252,14 @@ def test_a_new_folder_that_another_training_takes_while_the_data_load(made: Path
     with ExitStack() as other, pytest.raises(TrainError, match=r"run is in use by process \d+ on .* \(export, since"):
         train(recipe, folder, see=lambda _: other.enter_context(locked(folder, "export")))
     assert list(folder.iterdir()) == []
+
+
+def test_a_path_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(
+        RecipeError, match=r"^the recipe must be a Recipe, as load_recipe\(path\) gives it, got 'r\.toml'$"
+    ):
+        train("r.toml", tmp_path / "run")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_is_not_a_file_of_somebody_else(tmp_path: Path) -> None:

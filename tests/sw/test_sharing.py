@@ -326,7 +326,7 @@ def test_zeros_of_a_method_before_are_known(tmp_path: Path) -> None:
     [
         ({"bits": 4}, "compress[0] (share): layer 'hidden': weights of 4 bits have 15 values, so a codebook of 4 bits"),
         ({"bits": 2, "layers": ["hiden"]}, "compress[0] (share): there is no layer 'hiden' whose weights could be"),
-        ({"bits": 2, "at": "float"}, "'compress[0].at' is 'float', but input should be 'qat'"),
+        ({"bits": 2, "at": "float"}, "'compress[0].at' must be 'qat', got 'float'"),
     ],
 )
 def test_a_recipe_that_cannot_share_says_so_before_training(

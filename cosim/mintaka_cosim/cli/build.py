@@ -52,7 +52,7 @@ def build(
 
     found = load_board(board)
     network = load(artifact)
-    chosen, zeros = parse_lanes(lanes), parse_sparse(sparse)
+    chosen, zeros = parse_lanes(lanes, network), parse_sparse(sparse)
     check_folder("--out", out)
     built = build_board(network, found, out, lanes=chosen, sparse=zeros, baud=baud, seed=seed, fit=fit, say=warn)
     if json:

@@ -72,7 +72,7 @@ def cosim(
     from mintaka_hw.plan import make_plan
 
     network = load(artifact)
-    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
+    plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     dataset = load_dataset(data, labels=class_labels(network))
     available = len(dataset.test_x)
     if samples is not None and samples > available:

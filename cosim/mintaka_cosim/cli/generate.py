@@ -57,7 +57,7 @@ def generate(
     from mintaka_hw.verilog import generate as generate_verilog
 
     network = load(artifact)
-    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
+    plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     check_folder("--out", out)
     design = generate_verilog(plan, out, taps=taps, split=split, top=top, host=host, memories=memories, vectors=vectors)
     cycles = None

@@ -139,7 +139,7 @@ def _on_board(
     from mintaka.host import Board
 
     if port is None:
-        raise RequestError("--backend board wants --port: the serial port of the board")
+        raise RequestError("--backend board needs --port, the serial port of the board")
     if trace:
         raise RequestError("--trace: a board gives logits and counts alone; take another backend")
     with Board(port, baud=baud) as board, progress_bar(f"running on {port}", quiet=quiet) as progress:
@@ -167,7 +167,7 @@ def _compute(
     from mintaka_cosim.bench import simulate
     from mintaka_hw.plan import make_plan
 
-    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
+    plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     with progress_bar("simulating the Verilog", quiet=quiet) as progress:
         return simulate(network, inputs, lanes=plan, trace=trace, progress=progress)
 

@@ -70,7 +70,7 @@ def _plan(network: Network, lanes: str, sparse: str) -> tuple[Plan | None, str |
     """The plan, or why there is none: an artifact may hold more than the hardware can do yet."""
     from mintaka_hw.plan import PlanError, make_plan
 
-    wanted, left_out = parse_lanes(lanes), parse_sparse(sparse)
+    wanted, left_out = parse_lanes(lanes, network), parse_sparse(sparse)
     try:
         return make_plan(network, wanted, left_out), None
     except PlanError as error:

@@ -28,7 +28,12 @@ BAUD = 115200  # of boards, unless they are built for another
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
 ArtifactArgument = Annotated[Path, typer.Argument(help="The artifact, a .safetensors file.", metavar="ARTIFACT")]
 LanesOption = Annotated[
-    str, typer.Option(help="Lanes: a number for every layer, 'auto', or LAYER=NUMBER,...", metavar="N|auto|LAYER=N,...")
+    str,
+    typer.Option(
+        help="Lanes: a number for every layer, which takes no more than it has neurons or channels; 'auto'; or "
+        "LAYER=NUMBER,...",
+        metavar="N|auto|LAYER=N,...",
+    ),
 ]
 SparseOption = Annotated[
     str,
@@ -112,12 +117,16 @@ def _lines(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def parse_lanes(text: str) -> Lanes:
-    """`8`, `auto` or `hidden=16,head=2`."""
+def parse_lanes(text: str, network: Network) -> Lanes:
+    """`8`, `auto` or `hidden=16,head=2`. Warns where a number for all layers is more than any of them can use."""
     if text == "auto":
         return "auto"
     if "=" not in text:
-        return _lane_number(text, text)
+        every = _lane_number(text, text)
+        most = max((node.channels for node in network.nodes if node.has_synapses), default=every)
+        if every > most:
+            warn(f"--lanes {text}: a layer gets no more lanes than it has neurons or channels, here at most {most:,}")
+        return every
     lanes: dict[str, int] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")
@@ -131,7 +140,7 @@ def _lane_number(number: str, text: str) -> int:
     try:
         return int(number)
     except ValueError:
-        raise RequestError(f"--lanes {text}: '{number}' is not a number; wanted is N, auto or LAYER=N,...") from None
+        raise RequestError(f"--lanes {text}: '{number}' is not a number: expected N, auto or LAYER=N,...") from None
 
 
 def parse_sparse(text: str) -> Sparse:
@@ -140,7 +149,7 @@ def parse_sparse(text: str) -> Sparse:
         return "auto" if text == "auto" else ()
     names = [name.strip() for name in text.split(",")]
     if not all(names) or len(set(names)) < len(names):
-        raise RequestError(f"--sparse {text}: wanted is auto, none or LAYER,... with each layer once")
+        raise RequestError(f"--sparse {text}: expected auto, none or LAYER,... with each layer once")
     return tuple(names)
 
 
@@ -179,9 +188,7 @@ def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.nd
     x, y = arrays["x"], arrays.get("y")
     if y is not None:
         if y.shape != x.shape[:1] or not y.size:
-            raise RequestError(
-                f"{path}: y has the shape {list(y.shape)}; it must be a class for each of {len(x)} samples"
-            )
+            raise RequestError(f"{path}: y must be a class for each of {len(x)} samples, got the shape {y.shape}")
         (y,), _ = read_labels(str(path), (y,), class_labels(network))
     inputs, beyond = encoded_samples(network, x, levels, str(path))
     return inputs, y, beyond

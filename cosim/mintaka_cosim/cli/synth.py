@@ -87,7 +87,7 @@ def synth(
     parts = parse_targets(target, part)
     _check(parts, pnr, frequency, liberty)
     network = load(artifact)
-    plan = make_plan(network, parse_lanes(lanes), parse_sparse(sparse))
+    plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     if out is not None:
         check_folder("--out", out)
     failed = _refused(plan, parts, pnr)
@@ -117,7 +117,7 @@ def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
         if name not in known:
             raise RequestError(f"--target {text}: '{name}' is not one of {_named(families())}")
     if len(set(names)) < len(names):
-        raise RequestError(f"--target {text}: each target once is wanted")
+        raise RequestError(f"--target {text}: expected each target once")
     found = {name: next(iter(find_family(name).parts), None) for name in names}
     for chosen in [part_of(each.strip()) for each in part.split(",")] if part is not None else []:
         if chosen.target not in found:
@@ -138,7 +138,7 @@ def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, li
     if pnr and not any(_is_placed(name) for name in parts):
         raise RequestError(f"--pnr: there is no open place and route for {', '.join(parts)}: leave it out")
     if frequency is not None and not (pnr and 0 < frequency < float("inf")):
-        wanted = "more than 0 MHz is wanted" if pnr else "it is for --pnr"
+        wanted = "must be more than 0 MHz" if pnr else "it is for --pnr"
         raise RequestError(f"--frequency {frequency:g}: {wanted}")
     if liberty is not None:
         if None not in parts.values():

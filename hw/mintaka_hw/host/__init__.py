@@ -29,7 +29,7 @@ HOSTS: dict[str, Callable[[Plan], Host]] = {"axi": AxiHost}
 def make_host(kind: str, plan: Plan) -> Host:
     """The host interface of that kind. Raises PlanError where there is none, or it cannot carry the plan."""
     if kind not in HOSTS:
-        raise PlanError(f"there is no host interface '{kind}'; wanted is {' or '.join(('none', *HOSTS))}")
+        raise PlanError(f"there is no host interface '{kind}': expected {' or '.join(('none', *HOSTS))}")
     return HOSTS[kind](plan)
 
 

@@ -182,7 +182,7 @@ class Driver:
             shape = (self._steps, *shape)
         x = np.asarray(x)
         if x.shape != shape or x.dtype.kind not in "biu":
-            raise DriverError(f"a sample has shape {x.shape} and dtype {x.dtype}; integers of shape {shape} are wanted")
+            raise DriverError(f"a sample must be integers of shape {shape}, got {x.dtype} of shape {x.shape}")
         low, high = source["numbers"]["low"], source["numbers"]["high"]
         if x.min() < low or x.max() > high:
             raise DriverError(f"a sample holds values from {x.min()} to {x.max()}; {low} to {high} are possible")

@@ -168,7 +168,9 @@ def _check(board: Board, path: Path) -> None:
         known = ", ".join(part.name for part in family.parts)
         raise BoardError(f"{path}: part: '{board.part}' is not known in the family {board.family}; known are {known}")
     if family.vendor is not None and not board.order:
-        raise BoardError(f"{path}: order: {family.vendor.tool} wants the part's whole name, as {family.vendor.order}")
+        raise BoardError(
+            f"{path}: order: must be the part's whole name for {family.vendor.tool}, such as {family.vendor.order}"
+        )
     text = _pin_text(board, path, family.pin_file.statement)
     located = {match["port"]: match["pin"] for match in re.finditer(family.pin_file.location, text)}
     for port, pin in board.ports.items():

@@ -84,7 +84,7 @@ def place(
         raise PlaceError(f"there is no open place and route for {part.target}: leave it out")
     frequency = part.frequency_mhz if frequency_mhz is None else frequency_mhz
     if not frequency > 0:
-        raise PlaceError(f"a frequency of {frequency:g} MHz: more than 0 is wanted")
+        raise PlaceError(f"the frequency must be more than 0 MHz, got {frequency:g}")
     folder.mkdir(parents=True, exist_ok=True)
     option, suffix = nextpnr.product
     product = folder / f"{netlist.stem}.{suffix}"

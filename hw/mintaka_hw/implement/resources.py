@@ -25,4 +25,4 @@ def resources(family: Family, cells: Mapping[str, int]) -> dict[str, float]:
 def without_multipliers(found: Mapping[str, float]) -> None:
     """Raise SynthesisError where there is a DSP: nothing in these designs multiplies, so something is wrong."""
     if found["DSP"]:
-        raise SynthesisError(f"the netlist holds {found['DSP']:g} DSPs; none are wanted, because nothing multiplies")
+        raise SynthesisError(f"the netlist holds {found['DSP']:g} DSPs, but must hold none, because nothing multiplies")

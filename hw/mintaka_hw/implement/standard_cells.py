@@ -78,11 +78,9 @@ def check_liberty(path: Path) -> None:
         raise SynthesisError(f"Liberty file {path} has more than {MAX_LIBERTY:,} bytes")
     text = data.decode("utf-8", "replace")
     if not re.search(r"\blibrary\s*\(", text) or not re.search(r"\bcell\s*\(", text):
-        raise SynthesisError(
-            f"Liberty file {path} holds no cells: a text with library (...) {{ cell (...) }} is wanted"
-        )
+        raise SynthesisError(f"Liberty file {path} holds no cells: expected a text with library (...) {{ cell (...) }}")
     if not re.search(r"\bff\s*\(", text):
-        raise SynthesisError(f"Liberty file {path} holds no flip-flop: a cell with a group ff (...) is wanted")
+        raise SynthesisError(f"Liberty file {path} holds no flip-flop: expected a cell with a group ff (...)")
 
 
 def cell_areas(text: str) -> dict[str, float]:

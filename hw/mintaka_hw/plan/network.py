@@ -19,9 +19,10 @@ from mintaka.artifact import (
     run,
     signals,
 )
+from mintaka.artifact.checks import require_network
 from mintaka.artifact.limits import Range
 from mintaka.artifact.reference import node_frames
-from mintaka.errors import MintakaError
+from mintaka.errors import MintakaError, quoted
 from mintaka_hw.plan.edge import EdgePlan, sections_of
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
@@ -134,9 +135,9 @@ class Plan:
 
         The network is that of `steps` time steps; queues and memories stay as they were built.
         """
-        if not (self.run_time and 1 <= steps <= self.network.time_steps):
-            most = f"1 to {self.network.time_steps}" if self.run_time else "a plan with run_time=True"
-            raise PlanError(f"samples of {steps} steps are wanted; possible are {most}")
+        if not self.run_time:
+            raise PlanError("the steps of a sample are fixed in this plan: make it with run_time=True")
+        Range(1, self.network.time_steps).require(steps, "the steps of a sample", PlanError)
         output = replace(self.network.output, margins=self.network.output.margins[: steps - 1])
         stages = tuple(replace(s, time_steps=steps) if isinstance(s, LayerPlan) else s for s in self.stages)
         return replace(self, network=replace(self.network, time_steps=steps, output=output), stages=stages)
@@ -145,9 +146,9 @@ class Plan:
 def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, run_time: bool = False) -> Plan:
     """Plan the accelerator.
 
-    lanes : one number for every layer, a number per layer by name (others are chosen), or "auto": 32 lanes for the
-        layer with most synapses and, for the others, the fewest that keep pace with it on the artifact's test vectors
-        (at an assumed rate of 10 % where it has none).
+    lanes : one number for every layer, where a layer with fewer neurons or channels has a lane for each; a number per
+        layer by name (others are chosen); or "auto": 32 lanes for the layer with most synapses and, for the others,
+        the fewest that keep pace with it on the artifact's test vectors (at an assumed rate of 10 % where it has none).
     sparse : names of layers whose weight memory holds only the rows that are not all zero, or "auto": those whose
         memories get smaller by it, index included.
     run_time : make the steps of a sample, and the margins where there are some, inputs of the design instead of
@@ -156,6 +157,7 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
     Raises PlanError where the hardware has no core for a node, the lanes make no sense, no weight can be left out, or
     the design is too large to be generated (`mintaka_hw.plan.limits`).
     """
+    require_network(network, PlanError)
     nodes = _buildable(network)
     problem = None if sparse else memory_problem(network)
     if problem is not None:
@@ -199,12 +201,14 @@ def _sparse(nodes: list[Node], sparse: Sparse) -> frozenset[str]:
     """The layers that are named, checked."""
     if isinstance(sparse, str):
         if sparse != "auto":
-            raise PlanError(f"sparse layers are '{sparse}'; 'auto' or the names of layers are wanted")
+            raise PlanError(f"sparse layers must be 'auto' or names of layers, got '{sparse}'")
         return frozenset()
+    if not isinstance(sparse, Collection):
+        raise PlanError(f"sparse layers must be 'auto' or names of layers, got {quoted(sparse)}")
     layers = {node.name: node for node in nodes if node.has_synapses}
     for name in sparse:
         if name not in layers:
-            raise PlanError(f"a sparse weight memory is wanted for '{name}', but the layers are {', '.join(layers)}")
+            raise PlanError(f"there is no layer '{name}' to be made sparse: the layers are {', '.join(layers)}")
         problem = zeros_problem(layers[name])
         if problem is not None:
             raise PlanError(f"layer '{name}' cannot have a sparse weight memory: {problem}")
@@ -312,9 +316,10 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
         chosen = {**auto_lanes(network, nodes), **lanes}
     elif isinstance(lanes, str):
         if lanes != "auto":
-            raise PlanError(f"lanes are '{lanes}'; a number, 'auto' or LAYER=NUMBER is wanted")
+            raise PlanError(f"lanes must be a number, 'auto' or a number per layer, got '{lanes}'")
         chosen = auto_lanes(network, nodes)
     else:
+        LANES.require(lanes, "lanes", PlanError)
         chosen = {node.name: min(lanes, node.channels) for node in nodes}
     for name, number in chosen.items():
         LANES.require(number, f"layer '{name}': lanes", PlanError)

@@ -149,7 +149,7 @@ def checked_name(top: str) -> str:
     """`top`, where a module may be called so."""
     if not TOP_NAME.fullmatch(top) or top in KEYWORDS:
         raise PlanError(
-            f"'{top}' cannot name the top module: wanted are small letters, digits and single underscores,"
+            f"'{top}' cannot name the top module: expected small letters, digits and single underscores,"
             " a letter first, and no word of Verilog"
         )
     return top

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mintaka.artifact import run
+from mintaka.artifact.limits import Range
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import Plan, PlanError, packed_margins
 from mintaka_hw.rtl.accelerator import ports_of
@@ -186,8 +187,8 @@ def testbench(plan: Plan, top: str, samples: int, *, taps: bool) -> str:
     """
     network = plan.network
     have = 0 if network.vectors is None else len(network.vectors.inputs)
-    if network.vectors is None or not 1 <= samples <= have:
-        raise PlanError(f"{samples} test vectors are wanted for the test bench, but the artifact has {have}")
+    if network.vectors is None or samples not in Range(1, have):
+        raise PlanError(f"the test bench cannot have {samples} test vectors: the artifact has {have}")
     x = network.vectors.inputs[:samples]
     expected = run(network, x, trace=True)
     cycles = predict_cycles(plan, x, expected).result

@@ -12,6 +12,7 @@ from mintaka.artifact import limits
 from mintaka.artifact.bounds import network_bounds
 from mintaka.artifact.document import storage_dtype
 from mintaka.artifact.errors import ArtifactError
+from mintaka.artifact.numbers import batch_shape
 from mintaka.artifact.schema import (
     CODES,
     EDGE_OPS,
@@ -32,6 +33,7 @@ from mintaka.artifact.schema import (
     Shape,
 )
 from mintaka.artifact.signals import Signal, signals
+from mintaka.errors import quoted
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -39,6 +41,12 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 def require(condition: object, sentence: str) -> None:
     if not condition:
         raise ArtifactError(sentence)
+
+
+def require_network(network: object, error: type[Exception] = ArtifactError) -> None:
+    """Raise `error` where this is no network, as for example a path is none."""
+    if not isinstance(network, Network):
+        raise error(f"the network must be a Network, as mintaka.artifact.load(path) gives it, got {quoted(network)}")
 
 
 def within(value: int, limit: limits.Range, what: str) -> None:
@@ -73,9 +81,9 @@ def check(network: Network) -> None:
 
 
 def _check_shape(shape: Shape, what: str) -> None:
-    require(len(shape) in (1, 3), f"{what} is {list(shape)}; (N,) or (C, H, W) is wanted")
-    require(all(n >= 1 for n in shape), f"{what} is {list(shape)}, but every extent is at least 1")
-    within(prod(shape), limits.ELEMENTS, f"{what} is {list(shape)}: the number of elements")
+    require(len(shape) in (1, 3), f"{what} must be (N,) or (C, H, W), got {shape}")
+    require(all(n >= 1 for n in shape), f"{what} is {shape}, but every extent is at least 1")
+    within(prod(shape), limits.ELEMENTS, f"{what} is {shape}: the number of elements")
 
 
 def _check_input(network: Network) -> None:
@@ -166,7 +174,7 @@ def source_shape(network: Network, edge: Edge) -> Shape:
 def _check_join_inputs(node: Node, where: str) -> None:
     require(node.join in JOIN_KINDS, f"{where} joins by '{node.join}'; possible: {', '.join(JOIN_KINDS)}")
     number = len(node.inputs)
-    require(number >= 2, f"{where} is a join of {number} input; at least 2 are wanted")
+    require(number >= 2, f"{where} is a join and must have at least 2 inputs, got {number}")
     wanted = "(not the first) and the second"
     require(node.join != "iand" or number == 2, f"{where} is an iand of {number} inputs; it has 2: {wanted}")
 
@@ -182,11 +190,11 @@ def _check_join(network: Network, node: Node, found: dict[str, Signal], where: s
         if edge.node == network.input.name:
             kind = network.input.kind
             require(kind == "spikes", f"{which} is the {kind} input; only spikes are joined")
-        require(shape == node.shape_in, f"{which} has the shape {list(shape)}, not {list(node.shape_in)} as the first")
+        require(shape == node.shape_in, f"{which} has the shape {shape}, not {node.shape_in} as the first")
         if node.join != "add":
             require(found[edge.node].max_value == 1, f"{which} is a count; '{node.join}' joins spikes only")
     same = node.shape_out == node.shape_in
-    require(same, f"{where} declares shape_out {list(node.shape_out)}, not {list(node.shape_in)}")
+    require(same, f"{where} declares shape_out {node.shape_out}, not {node.shape_in}")
     within(found[node.name].max_value, limits.COUNT, f"{where}: its largest count")
 
 
@@ -199,7 +207,7 @@ def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: s
     nothing = node.neuron is None and node.integrator is None and node.bias is None
     require(nothing, f"{where} is a pool: it has no neuron and no bias")
     _check_shape_in(network, node, edge, where)
-    require(len(node.shape_in) == 3, f"{where} pools {list(node.shape_in)}; (C, H, W) is wanted")
+    require(len(node.shape_in) == 3, f"{where} pools pictures (C, H, W), but gets {node.shape_in}")
     for what, sizes in (("kernel", pool.kernel), ("stride", pool.stride)):
         for size in sizes:
             within(size, limits.KERNEL, f"{where}: the {what} of a pool")
@@ -214,7 +222,7 @@ def _check_pool(network: Network, node: Node, found: dict[str, Signal], where: s
     (kh, kw), (sv, sh) = pool.kernel, pool.stride
     require(kh <= h and kw <= w, f"{where}: the kernel {kh}x{kw} is larger than its input {h}x{w}")
     wanted = (c, (h - kh) // sv + 1, (w - kw) // sh + 1)
-    require(node.shape_out == wanted, f"{where} declares shape_out {list(node.shape_out)}, not {list(wanted)}")
+    require(node.shape_out == wanted, f"{where} declares shape_out {node.shape_out}, not {wanted}")
     within(found[node.name].max_value, limits.COUNT, f"{where}: its largest count")
 
 
@@ -245,13 +253,13 @@ def _check_shape_in(network: Network, node: Node, edge: Edge, where: str) -> Non
     _check_shape(node.shape_in, f"{where}: shape_in")
     _check_shape(node.shape_out, f"{where}: shape_out")
     same = node.shape_in == shape
-    require(same, f"{where} declares shape_in {list(node.shape_in)}, but '{edge.node}' has {list(shape)}")
+    require(same, f"{where} declares shape_in {node.shape_in}, but '{edge.node}' has {shape}")
 
 
 def _check_synapses(network: Network, node: Node, where: str) -> None:
     _check_shape_in(network, node, node.inputs[0], where)
     if node.op == "dense":
-        require(len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {list(node.shape_out)}")
+        require(len(node.shape_out) == 1, f"{where} is dense, so shape_out is (N,), not {node.shape_out}")
     first = node.inputs[0].op
     require(first is None, f"{where}, input 0 is an {first} edge; the first input is by the node's own op, {node.op}")
     for index, edge in enumerate(node.inputs):
@@ -281,7 +289,7 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
         require(edge.conv is None, f"{where} has a stride, padding and groups, but an identity edge has none")
         _check_tensor(W, (node.channels,), f"{where}, weight", signed=False)
         same = shape == node.shape_out
-        require(same, f"{where} is an identity edge from {list(shape)} to {list(node.shape_out)}, which differ")
+        require(same, f"{where} is an identity edge from {shape} to {node.shape_out}, which differ")
         return
     if node.op == "dense":
         require(edge.conv is None, f"{where} has a stride, padding and groups, but a dense layer has none")
@@ -290,8 +298,8 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     geometry = edge.conv
     if geometry is None:
         raise ArtifactError(f"{where} has no stride, padding and groups")
-    require(len(shape) == 3, f"{where} convolves {list(shape)}; (C, H, W) is wanted")
-    require(len(node.shape_out) == 3, f"{where}: shape_out is {list(node.shape_out)}; (C, H, W) is wanted")
+    require(len(shape) == 3, f"{where} convolves pictures (C, H, W), but gets {shape}")
+    require(len(node.shape_out) == 3, f"{where}: shape_out must be (C, H, W), got {node.shape_out}")
     (sv, sh), (pv, ph), groups = geometry.stride, geometry.padding, geometry.groups
     within(sv, limits.STRIDE, f"{where}: stride")
     within(sh, limits.STRIDE, f"{where}: stride")
@@ -309,7 +317,7 @@ def _check_edge(network: Network, node: Node, edge: Edge, where: str) -> None:
     _check_tensor(W, (c_out, c // groups, kh, kw), f"{where}, weight", signed=False)
     require(h + 2 * pv >= kh and w + 2 * ph >= kw, f"{where}: the kernel is larger than the padded input")
     wanted = (c_out, (h + 2 * pv - kh) // sv + 1, (w + 2 * ph - kw) // sh + 1)
-    require(node.shape_out == wanted, f"{where} gives the shape {list(wanted)}, not {list(node.shape_out)}")
+    require(node.shape_out == wanted, f"{where} gives the shape {wanted}, not {node.shape_out}")
 
 
 def _check_codebook(node: Node, codebook: tuple[int, ...], where: str) -> None:
@@ -335,7 +343,7 @@ def _check_tensor(tensor: IntTensor, shape: Shape, where: str, *, signed: bool) 
     within(bits, limits.TENSOR_BITS, f"{where}: bits")
     dtype = storage_dtype(bits)
     require(values.dtype == dtype, f"{where} has dtype {values.dtype}; {bits} bits are stored as {dtype}")
-    require(values.shape == shape, f"{where} has shape {list(values.shape)}, not {list(shape)}")
+    require(values.shape == shape, f"{where} has shape {values.shape}, not {shape}")
     if bits == 1 and not signed:
         require(bool((np.abs(values) == 1).all()), f"{where}: 1-bit weights are -1 or +1 only")
         return
@@ -426,11 +434,12 @@ def _check_head(node: Node, read: str) -> None:
     require(node.join is None, f"{where} is a join; it must sum a current")
     if read == "accumulate":
         bare = node.neuron is None and node.integrator is None
-        require(bare, f"{where} has a neuron; reading 'accumulate' wants none")
+        require(bare, f"{where} must have no neuron, as it is read by 'accumulate'")
     elif read == "count":
-        require(node.neuron is not None, f"{where} does not spike; reading 'count' wants a neuron of kind lif or cuba")
+        spikes = node.neuron is not None
+        require(spikes, f"{where} must have a neuron of kind lif or cuba, as it is read by 'count'")
     else:
-        require(node.integrator is not None, f"{where} has no neuron of kind 'li'; reading 'membrane' wants one")
+        require(node.integrator is not None, f"{where} must have a neuron of kind 'li', as it is read by 'membrane'")
 
 
 def _check_vectors(network: Network) -> None:
@@ -444,7 +453,7 @@ def _check_vectors(network: Network) -> None:
     wanted = (N, network.classes)
     require(
         logits.shape == wanted,
-        f"the test vectors' logits have shape {list(logits.shape)}, not {list(wanted)}",
+        f"the test vectors' logits have shape {logits.shape}, not {wanted}",
     )
 
 
@@ -453,14 +462,17 @@ def check_inputs(network: Network, inputs: np.ndarray, what: str = "the input") 
 
     `mintaka.artifact.encode` makes such a batch of the numbers that a user has.
     """
+    require_network(network)
+    is_array = isinstance(inputs, np.ndarray)
+    require(is_array, f"{what} must be a numpy array, as encode(network, x) makes it, got {quoted(inputs)}")
     source = network.input
     signed = "signed " * source.signed
     require(
         inputs.dtype == source.dtype,
-        f"{what} has dtype {inputs.dtype}; {signed}{source.kind} of {source.bits} bits are {source.dtype}",
+        f"{what} must be {source.dtype}, as {signed}{source.kind} of {source.bits} bits are, got {inputs.dtype}",
     )
     wanted = network.input_shape(len(inputs) if inputs.ndim else 0)
-    require(inputs.shape == wanted, f"{what} has shape {list(inputs.shape)}; {['N', *wanted[1:]]} is wanted")
+    require(inputs.shape == wanted, f"{what} must have the shape {batch_shape(wanted[1:])}, got {inputs.shape}")
     require(len(inputs) > 0, f"{what} holds no sample")
     least, most = int(inputs.min()) if source.signed else 0, int(inputs.max())
     fits = source.low <= least and most <= source.high

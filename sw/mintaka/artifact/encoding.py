@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mintaka.artifact.checks import require_network
 from mintaka.artifact.errors import ArtifactError
 from mintaka.artifact.limits import LEVELS
 from mintaka.artifact.numbers import NumbersError, beyond, input_of_numbers
@@ -30,11 +31,13 @@ def encode(network: Network, x: Any, *, levels: int | None = None) -> np.ndarray
     Numbers beyond the range of a quantizer saturate (`clipped` counts them). Raises ArtifactError where x has another
     shape, holds what is no number, or without a quantizer a number that is no integer or beyond the input's range.
     """
+    require_network(network)
     return encoded(network.input, network.time_steps, x, levels)
 
 
 def clipped(network: Network, x: Any) -> int:
     """How many of the numbers in `x`, as `encode` takes them, saturate in the artifact's quantizer."""
+    require_network(network)
     encoding = network.input.encoding
     if encoding is None or encoding.quantizer is None:
         return 0

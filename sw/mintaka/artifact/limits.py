@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from mintaka.errors import quoted
 
@@ -14,24 +15,25 @@ class Range:
     least: int
     most: int
 
-    def __contains__(self, value: int) -> bool:
-        return self.least <= value <= self.most
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, Integral) and self.least <= int(value) <= self.most
 
     def __str__(self) -> str:
         return f"{self.least:,} {'or' if self.most == self.least + 1 else 'to'} {self.most:,}"
 
     def problem(self, value: object) -> str:
-        """What is wrong with a number outside, for a sentence that begins with its name."""
-        return f"must be {self}, got {quoted(value)}"
+        """What is wrong with what is no integer or outside, for a sentence that begins with its name."""
+        kind = "" if isinstance(value, Integral) else "an integer, "
+        return f"must be {kind}{self}, got {quoted(value)}"
 
     def check(self, value: int) -> int:
-        """`value`. Raises ValueError where it is outside."""
+        """`value`. Raises ValueError where it is none of them."""
         if value not in self:
             raise ValueError(self.problem(value))
         return value
 
-    def require(self, value: int, what: str, error: type[Exception]) -> None:
-        """Raise `error` where `value` is outside; the sentence begins with `what`."""
+    def require(self, value: object, what: str, error: type[Exception]) -> None:
+        """Raise `error` where `value` is none of them; the sentence begins with `what`."""
         if value not in self:
             raise error(f"{what} {self.problem(value)}")
 

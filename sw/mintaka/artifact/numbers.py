@@ -61,14 +61,19 @@ def taken(form: dict[str, Any], x: Any) -> tuple[np.ndarray, str | None]:
     elif found == shape and form["refusal"] is not None:
         raise NumbersError(form["refusal"])
     elif not (of_numbers and found == shape):
-        possible = f"{['N', *own]}" + f" or {['N', *shape]}" * of_numbers
-        raise NumbersError(f"the samples have the shape {list(x.shape)}, but the network takes {possible}")
+        possible = batch_shape(own) + f" or {batch_shape(shape)}" * of_numbers
+        raise NumbersError(f"the samples must have the shape {possible}, got {x.shape}")
     if not len(x):
         raise NumbersError("there is no sample")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         where = tuple(int(n) for n in np.argwhere(~np.isfinite(x))[0])
         raise NumbersError(f"sample {where[0]} holds {x[where]}; numbers must be finite")
     return (x.astype(np.uint8) if x.dtype.kind == "b" else x), code
+
+
+def batch_shape(shape: tuple[int, ...] | list[int]) -> str:
+    """The shape of a batch of such samples, for people: "(N, 6)"."""
+    return f"(N, {', '.join(map(str, shape))})"
 
 
 def ends(form: dict[str, Any], code: str | None) -> tuple[int, int]:

@@ -13,6 +13,7 @@ step and layer to count operations, and the overlap of samples: the next one wai
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Annotated, Literal
 
 import numpy as np
@@ -101,14 +102,14 @@ def _check(network: Network, inputs: np.ndarray, labels: np.ndarray) -> None:
 def _check_labels(network: Network, inputs: np.ndarray, labels: np.ndarray) -> None:
     if len(inputs) != len(labels):
         raise CompressError(f"each sample needs one label, but there are {len(inputs)} inputs and {len(labels)} labels")
-    problem = class_problem(labels, network.classes)
+    problem = class_problem(np.asarray(labels), network.classes)
     if problem is not None:
         raise CompressError(f"early exit cannot be judged by these labels: {problem}")
 
 
 def _check_loss(loss: float) -> None:
-    if not 0 <= loss < 1:
-        raise CompressError(f"the share of samples that may be lost to early exit is 0 up to below 1, not {loss}")
+    if not isinstance(loss, Real) or not 0 <= loss < 1:
+        raise CompressError(f"the share of samples that early exit may lose must be 0 up to below 1, got {loss!r}")
 
 
 def _margins(logits: np.ndarray, labels: np.ndarray, loss: float) -> Margins:

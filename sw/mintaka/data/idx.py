@@ -49,5 +49,5 @@ def parse(data: bytes) -> np.ndarray:
         raise DataError("this is no IDX file of unsigned bytes")
     shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, begin, 4))
     if prod(shape) != len(data) - begin:
-        raise DataError(f"this IDX file holds {len(data) - begin} bytes, not those of {list(shape)}")
+        raise DataError(f"this IDX file holds {len(data) - begin} bytes, not those of {shape}")
     return np.frombuffer(data, np.uint8, offset=begin).reshape(shape)

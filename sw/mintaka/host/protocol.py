@@ -166,7 +166,7 @@ def read_identity(payload: bytes) -> Identity:
         said = f"version {payload[0]}" if payload else "no version"
         raise HostError(f"it speaks {said} of the protocol, and version {VERSION} is known here")
     if len(payload) != IDENTITY.size:
-        raise HostError(f"it identifies itself in {len(payload)} bytes, and {IDENTITY.size} are wanted")
+        raise HostError(f"its identity must have {IDENTITY.size} bytes, got {len(payload)}")
     _, exits, kind, order, bits, logit_bytes, layers, clock, steps, classes, *sizes, elements, beats, digest = (
         IDENTITY.unpack(payload)
     )
@@ -213,7 +213,7 @@ def sample_payloads(inputs: np.ndarray, identity: Identity) -> list[bytes]:
 def read_answer(payload: bytes, identity: Identity) -> Answer:
     """Raises HostError where it has not the length that the identity says."""
     if len(payload) != identity.answer_bytes:
-        raise HostError(f"it answers in {len(payload)} bytes, and {identity.answer_bytes} are wanted")
+        raise HostError(f"its answer must have {identity.answer_bytes} bytes, got {len(payload)}")
     winner, steps, cycles = ANSWER.unpack_from(payload)
     sops = struct.unpack_from(f"<{identity.layers}I", payload, ANSWER.size)
     size, begin = identity.logit_bytes, ANSWER.size + 4 * identity.layers

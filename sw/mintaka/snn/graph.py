@@ -156,8 +156,8 @@ def _summed(
         shape = _shape_out(spec, edge, signal, where)
         if shape != out.shape:
             raise LayerError(
-                f"{where}: what it reads from '{edge.source}' becomes {list(shape)}, but from '{edges[0].source}' "
-                f"{list(out.shape)}: change that edge's kernel, stride or padding"
+                f"{where}: what it reads from '{edge.source}' becomes {shape}, but from '{edges[0].source}' "
+                f"{out.shape}: change that edge's kernel, stride or padding"
             )
     return out
 
@@ -168,7 +168,7 @@ def _check_identity(edge: EdgeSpec, signal: Signal, out: Signal, where: str) -> 
     if edge.kernel is not None:
         raise LayerError(f"{where} reads '{edge.source}' by identity, which has no kernel")
     if signal.shape != out.shape:
-        shapes = f"{list(signal.shape)} is not the layer's own shape {list(out.shape)}"
+        shapes = f"{signal.shape} is not the layer's own shape {out.shape}"
         raise LayerError(f"{where} reads '{edge.source}' by identity, but {shapes}")
 
 
@@ -179,7 +179,7 @@ def _joined(spec: JoinSpec, signals: dict[str, Signal], where: str) -> Signal:
         raise LayerError(f"{where} joins by '{spec.kind}'; possible: {', '.join(JOIN_KINDS)}")
     if number < 2 or (spec.kind == "iand" and number > 2):
         wanted = "exactly 2" if spec.kind == "iand" else "at least 2"
-        raise LayerError(f"{where} joins {number} by '{spec.kind}'; {wanted} are wanted")
+        raise LayerError(f"{where} joins {number} by '{spec.kind}', which takes {wanted}")
     if not others:
         raise LayerError(f"{where} reads only itself: name what it joins")
     if spec.kind == "add" and len(others) < number:
@@ -189,8 +189,8 @@ def _joined(spec: JoinSpec, signals: dict[str, Signal], where: str) -> Signal:
         signal = signals[edge.source]
         if signal.shape != shape:
             raise LayerError(
-                f"{where} joins '{edge.source}' of shape {list(signal.shape)} and '{others[0].source}' of shape "
-                f"{list(shape)}, which differ"
+                f"{where} joins '{edge.source}' of shape {signal.shape} and '{others[0].source}' of shape "
+                f"{shape}, which differ"
             )
         if spec.kind != "add" and signal.max_value > 1:
             raise LayerError(f"{where} joins the counts of '{edge.source}' by '{spec.kind}'; only 'add' takes counts")
@@ -246,7 +246,7 @@ def _shape_out(spec: DenseSpec | ConvSpec, edge: EdgeSpec, signal: Signal, where
             raise LayerError(f"{where} is dense: its edge from '{edge.source}' has no kernel")
         return (spec.units,)
     if len(signal.shape) != 3:
-        raise LayerError(f"{where} convolves {list(signal.shape)}; (C, H, W) is wanted")
+        raise LayerError(f"{where} convolves pictures (C, H, W), but gets {signal.shape}")
     kernel, g = kernel_of(spec, edge)
     c, h, w = signal.shape
     if not all(map(is_integer, (*g.stride, *g.padding, g.groups))) or min(*g.stride, g.groups) < 1:
@@ -256,7 +256,7 @@ def _shape_out(spec: DenseSpec | ConvSpec, edge: EdgeSpec, signal: Signal, where
     if spec.channels < 1 or c % g.groups or spec.channels % g.groups:
         raise LayerError(f"{where}: {g.groups} groups divide {c} or {spec.channels} channels unevenly")
     if any(not 0 <= p < k for p, k in zip(g.padding, kernel, strict=True)):
-        raise LayerError(f"{where}: padding {list(g.padding)} must be less than the kernel {list(kernel)}")
+        raise LayerError(f"{where}: padding {g.padding} must be less than the kernel {kernel}")
     (kh, kw), (pv, ph) = kernel, g.padding
     if kh > h + 2 * pv or kw > w + 2 * ph:
         raise LayerError(f"{where}: the kernel {kh}x{kw} is larger than its padded input {h + 2 * pv}x{w + 2 * ph}")
@@ -266,7 +266,7 @@ def _shape_out(spec: DenseSpec | ConvSpec, edge: EdgeSpec, signal: Signal, where
 def _pooled(spec: PoolSpec, signal: Signal, where: str) -> Signal:
     pool = spec.pool
     if len(signal.shape) != 3:
-        raise LayerError(f"{where} pools {list(signal.shape)}; (C, H, W) is wanted")
+        raise LayerError(f"{where} pools pictures (C, H, W), but gets {signal.shape}")
     if pool.kind not in POOL_KINDS:
         raise LayerError(f"{where}: the pool's kind must be one of {', '.join(POOL_KINDS)}, got {pool.kind!r:.40}")
     if not all(map(is_integer, (*pool.kernel, *pool.stride))) or min(*pool.kernel, *pool.stride) < 1:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mintaka.artifact import Input, Integrator, Signal
 from mintaka.artifact.limits import TIME_STEPS
+from mintaka.artifact.numbers import batch_shape
 from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
@@ -151,9 +152,9 @@ class SNN(nn.Module):
     def _check_batch(self, x: Tensor) -> None:
         shape = (*(() if self.source.static else (self.time_steps,)), *self.source.shape)
         if tuple(x.shape[1:]) != shape or x.ndim != len(shape) + 1:
-            raise LayerError(f"the batch has shape {list(x.shape)}; {['N', *shape]} is needed")
+            raise LayerError(f"the batch must have the shape {batch_shape(shape)}, got {tuple(x.shape)}")
         if not x.is_floating_point():
-            raise LayerError(f"the batch has dtype {x.dtype}; integers in float32 are needed")
+            raise LayerError(f"the batch must hold integers in float32, got {x.dtype}")
 
     def scores(self, logits: Tensor) -> Tensor:
         """Logits in the units of the loss: the mean over the steps, times the head's step or, of spikes, a constant.

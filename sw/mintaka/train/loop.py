@@ -26,6 +26,7 @@ from mintaka.compress import Phase, Stage, Task
 from mintaka.compress.apply import batch_loss, update
 from mintaka.data import DataError, Dataset, Look, look
 from mintaka.data.recall import ClassResult, class_results
+from mintaka.errors import quoted
 from mintaka.snn.network import SNN
 from mintaka.train.alive import check_alive
 from mintaka.train.augment import shift_images
@@ -93,6 +94,8 @@ def train(
     TrainError where another process uses the folder, it belongs to another recipe, its checkpoint is damaged, the loss
     is not finite, or the trained network gives the same logits for all samples.
     """
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"the recipe must be a Recipe, as load_recipe(path) gives it, got {quoted(recipe)}")
     folder = Path(run_dir)
     with ExitStack() as stack:
         is_new = not folder.is_dir()  # asked once: another process may make it while the data load
