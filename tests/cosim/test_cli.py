@@ -312,6 +312,17 @@ def test_labels_that_the_network_does_not_have(capsys: Capture, artifact: Path, 
         assert "more.npz: y holds the class 6, but the network has the classes 0 to 5" in done.err
 
 
+def test_lanes_that_no_layer_can_use_are_said(capsys: Capture, artifact: Path) -> None:
+    done = call(capsys, "show", artifact, "--plan", "--json", "--lanes", "1024")
+    most = max(node.channels for node in DIRECT.network.nodes)
+    assert f"--lanes 1024: a layer gets no more lanes than it has neurons or channels, here at most {most}" in done.err
+    assert done.status == 0
+    fits = call(capsys, "show", artifact, "--plan", "--json", "--lanes", str(most))
+    assert (fits.out, fits.err) == (done.out, "")
+    done = call(capsys, "show", artifact, "--plan", "--lanes", "99999999")
+    assert (done.status, done.err) == (1, "mintaka: lanes must be 1 to 1,024, got 99,999,999\n")
+
+
 def test_data(capsys: Capture, samples: Path) -> None:
     listed = json.loads(call(capsys, "data", "list", "--json").out)
     assert {"digits", "mnist", "fashion-mnist"} <= {each["name"] for each in listed}
@@ -389,7 +400,7 @@ MISTAKES = {
     "bad lanes": ("generate {t}/network.safetensors --lanes x --out {t}/v", "'x' is not a number"),
     "half lanes": ("generate {t}/network.safetensors --lanes head= --out {t}/v", "'' is not a number"),
     "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
-    "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "'none', but the layers are"),
+    "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "there is no layer 'none' to be made sparse: the layers are"),
     "sparse twice": ("generate {t}/network.safetensors --sparse head,head --out {t}/v", "each layer once"),
     "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "must be 1 to 1,024, got 0"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),

@@ -122,9 +122,11 @@ def parse_lanes(text: str, network: Network) -> Lanes:
     if text == "auto":
         return "auto"
     if "=" not in text:
+        from mintaka_hw.plan.network import LANES
+
         every = _lane_number(text, text)
         most = max((node.channels for node in network.nodes if node.has_synapses), default=every)
-        if every > most:
+        if most < every <= LANES.most:
             warn(f"--lanes {text}: a layer gets no more lanes than it has neurons or channels, here at most {most:,}")
         return every
     lanes: dict[str, int] = {}
