@@ -400,7 +400,7 @@ MISTAKES = {
     "bad lanes": ("generate {t}/network.safetensors --lanes x --out {t}/v", "'x' is not a number"),
     "half lanes": ("generate {t}/network.safetensors --lanes head= --out {t}/v", "'' is not a number"),
     "too many lanes": ("generate {t}/network.safetensors --lanes head=7 --out {t}/v", "at most 6"),
-    "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "there is no layer 'none' to be made sparse: the layers are"),
+    "unknown sparse": ("show {t}/network.safetensors --sparse none,head", "there is no layer 'none' to be made sparse"),
     "sparse twice": ("generate {t}/network.safetensors --sparse head,head --out {t}/v", "each layer once"),
     "no lanes": ("generate {t}/network.safetensors --lanes 0 --out {t}/v", "must be 1 to 1,024, got 0"),
     "no input": ("run {t}/network.safetensors --input {t}/none.npz --out {t}/y.npz", "no such file"),
