@@ -109,7 +109,7 @@ def _about(data: Data, rows: Rows) -> str:
     lanes = ", ".join(f"{name} {count}" for name, count in data.lanes.items())
     return f"""Baseline: `recipes/{data.recipe}`, {data.float_epochs} epochs in full precision, then {data.epochs} \
 quantized. Seeds {seeds}; {tests:,} test samples. Methods train for {data.search} epochs while they search and for \
-{data.tune} behind that. Plan: lanes {lanes}, or as many as a layer has neurons. Simulated: {len(built)} designs with \
+{data.tune} after that. Plan: lanes {lanes}, or as many as a layer has neurons. Simulated: {len(built)} designs with \
 {data.samples} samples each, of which {len(built) - wrong} equal the reference in every logit, class, SOP count and \
 cycle, and {wrong} do not.
 """
