@@ -35,10 +35,13 @@ from mintaka.train.keys import (
 )
 from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
-from mintaka_hw.estimate.layer import LIST_LATENCY, OUTPUT_LATENCY, ROOM_LATENCY, WALK_LATENCY
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.edge import CHUNK_ELEMENTS
-from mintaka_hw.plan.layer import DECODE, LIST_SLOTS, PIPELINE
+from mintaka_hw.plan.layer import LIST_SLOTS
+from mintaka_hw.rtl.collector import LIST_LATENCY, ROOM_LATENCY
+from mintaka_hw.rtl.lif import lif_latency
+from mintaka_hw.rtl.pipeline import ACCUMULATE, DECODE, OUTPUT_LATENCY
+from mintaka_hw.rtl.walker import WALK_LATENCY
 from mintaka_hw.verilog import generate
 
 ROOT = Path(__file__).parents[2]
@@ -251,13 +254,14 @@ def test_the_ports_are_the_documented_ones(tmp_path: Path) -> None:
 
 def test_the_cycle_costs_are_the_documented_ones() -> None:
     text = " ".join((ROOT / "docs" / "reference" / "microarchitecture.md").read_text().split())
+    result = DECODE + ACCUMULATE + lif_latency(cuba=False)
     for sentence in (
         f"a chunk is {CHUNK_ELEMENTS} spikes",
         f"a list is begun when fewer than {LIST_SLOTS} lists wait",
         f"counts as free from {ROOM_LATENCY} cycles after its last slot",
         f"a list can be replayed {LIST_LATENCY + WALK_LATENCY} cycles after its last word",
-        f"its word leaves {PIPELINE + OUTPUT_LATENCY} cycles after its last slot",
-        f"starts at least {PIPELINE + 1 - DECODE} cycles after the last slot",
-        f"only with fewer than {PIPELINE + 1 - DECODE} groups",
+        f"its word leaves {result + OUTPUT_LATENCY} cycles after its last slot",
+        f"starts at least {result + 1 - DECODE} cycles after the last slot",
+        f"only with fewer than {result + 1 - DECODE} groups",
     ):
         assert sentence in text

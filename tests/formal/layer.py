@@ -15,9 +15,9 @@ from formal.prove import NoPath, Proof
 from handmade import dense_network
 
 from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
-from mintaka_hw.plan.layer import DECODE
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.layer import LayerCore
+from mintaka_hw.rtl.pipeline import DECODE, PipelineTiming
 from mintaka_hw.rtl.replay import Replay, slot_layout
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.walker import Walker
@@ -44,7 +44,7 @@ class Lists(wiring.Component):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(self.layer)
         m.submodules.collector = collector = self.kinds[0](self.layer)
-        m.submodules.replay = replay = self.kinds[1](self.layer)
+        m.submodules.replay = replay = self.kinds[1](self.layer, PipelineTiming.of(self.layer).state)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i0)
         wiring.connect(m, sequencer.o, collector.i)
         for name in ("address", "take", "release"):
@@ -170,7 +170,8 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
     written, level = inside.value("w_en", "out_fifo"), inside.value("level", "out_fifo")
     produce, consume = inside.value("produce", "out_fifo"), inside.value("consume", "out_fifo")
     begun = inside.value("begun", "replay") & inside.value("giving", "replay")
-    cycles = range(1, layer.pipeline + 1)
+    result = PipelineTiming.of(layer).result
+    cycles = range(1, result + 1)
     under_way = sum((ends_at(cycle) & gives_word(layer, slot_at(cycle)) for cycle in cycles), begun)
     m.d.comb += [
         Assert(~written | inside.value("w_rdy", "out_fifo")),
@@ -179,7 +180,7 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
         Assert((produce - consume)[: len(produce)] == level[: len(produce)]),
         Assert(inside.value("valid", "lanes") == inside.value(f"valid_{DECODE + 1}")),
         Assert(inside.value("summed", "lanes") == ends_at(DECODE + 2)),
-        Assert(inside.value("done", "lanes") == ends_at(layer.pipeline)),
+        Assert(inside.value("done", "lanes") == ends_at(result)),
     ]
     return m
 

@@ -38,6 +38,7 @@ from mintaka_hw.plan import LayerPlan, MemoryPlan, PlanError, StreamLayout, Wind
 from mintaka_hw.plan.layer import REGISTER_STATES
 from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
 from mintaka_hw.rtl.layer import LayerCore
+from mintaka_hw.rtl.pipeline import PipelineTiming
 from mintaka_hw.rtl.windows import WindowReader
 from mintaka_hw.verilog.generate import texts_of
 from mintaka_hw.verilog.hierarchy import modules_of
@@ -150,14 +151,14 @@ def test_a_lone_direct_input_is_summed_in_the_first_step_where_that_is_exact(
 def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     """State fields and cycles of the plain layer, and of one with everything."""
     plain = make_plan(SMALL).layers[0]
-    assert (plain.state_fields, plain.pipeline, plain.phases.shifts) == ({"u": 4}, 6, ((0, 0),))
+    assert (plain.state_fields, PipelineTiming.of(plain).result, plain.phases.shifts) == ({"u": 4}, 6, ((0, 0),))
     plan = make_plan(neuron_network())
     assert {layer.name: layer.state_fields for layer in plan.layers} == {
         "conv1": {"u": 5, "silent": 2},
         "conv2": {"u": 5, "j": 5, "silent": 1},
         "head": {"u": 5, "silent": 1, "count": 2},
     }
-    assert {layer.name: (layer.pipeline, layer.phases.shifts) for layer in plan.layers} == {
+    assert {layer.name: (PipelineTiming.of(layer).result, layer.phases.shifts) for layer in plan.layers} == {
         "conv1": (6, ((1, 0),)),
         "conv2": (7, ((3, 2), (2, 1), (0, 0))),
         "head": (6, ((3, 0), (0, 0))),

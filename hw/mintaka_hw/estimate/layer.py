@@ -10,11 +10,10 @@ import numpy as np
 from mintaka_hw.estimate.models import Wire
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
+from mintaka_hw.rtl.collector import LIST_LATENCY, ROOM_LATENCY
+from mintaka_hw.rtl.pipeline import PipelineTiming
+from mintaka_hw.rtl.walker import WALK_LATENCY
 
-LIST_LATENCY = 2  # from a list's last word to the cycle in which it can be walked
-WALK_LATENCY = 3  # from there to the replay's register
-ROOM_LATENCY = 2  # from the release of a list to the cycle in which another may begin for it
-OUTPUT_LATENCY = 1
 NEVER = -(10**9)
 
 
@@ -53,7 +52,7 @@ class LayerModel:
         self.phases, self.listed = phases.number, phases.listed
         # First phase that gives words.
         self.gives_from = phases.number - 1 if layer.gives_last_step else len(phases.passes)
-        self.distance, self.latency = layer.state_distance, layer.pipeline + OUTPUT_LATENCY
+        self.timing = PipelineTiming.of(layer)
         self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
         self.events = _per_list(layer, [each.events for each in lists])
         self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
@@ -167,7 +166,7 @@ class LayerModel:
 
     def _first_slot(self, earliest: int, state: int, follows: bool, gives_word: bool) -> int:
         """When a group's first slot is issued: its state must be stored, and its word have a place."""
-        first = max(earliest, self.stored[state] + self.distance) if follows else earliest
+        first = max(earliest, self.stored[state] + self.timing.state) if follows else earliest
         if gives_word:
             depth = self.layer.fifo_depth
             if self.begun >= depth:
@@ -180,21 +179,21 @@ class LayerModel:
     def _group_ends(self, last_slot: int, state: int, gives_word: bool) -> None:
         self.last_slot = self.stored[state] = last_slot
         if gives_word:
-            self.out.offers.append(last_slot + self.latency)
+            self.out.offers.append(last_slot + self.timing.word)
 
     def finished(self, step: int) -> int:
         """With early exit: the cycle from which the core says that it has finished that step."""
         phase = len(self.layer.phases.passes) + step
         while len(self.phase_ends) <= phase:
             self._replay_list()
-        return self.phase_ends[phase] + self.latency
+        return self.phase_ends[phase] + self.timing.word
 
     def counted(self, end: int) -> tuple[int, int, int, int]:
         """With early exit: busy cycles, slots with an event, slots, and held cycles of a sample that ended at `end`."""
         assert self.log is not None
         while len(self.released) < len(self.events) and self.last_slot <= end:
             self._replay_list()
-        end -= self.layer.counted_behind
+        end -= self.timing.counters
         busy = events = slots = held = 0
         for walk in self.log:
             busy += max(0, min(walk.runs[-1][1], end) - walk.behind)

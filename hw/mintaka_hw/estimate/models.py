@@ -10,9 +10,8 @@ everything it depends on first, and adds it only if nobody did meanwhile. What t
 - collector: a word waits a cycle in front of it, and with m non-zero chunks occupies it max(1, m) cycles; a list can be
   walked `LIST_LATENCY` cycles after its last word is done, and `WALK_LATENCY` later be replayed. A list is begun when
   fewer than `LIST_SLOTS` are kept and a longest list has room, `ROOM_LATENCY` cycles after the release that it needs.
-- replay: a group takes max(1, events) slots; its state waits `state_distance` cycles for the phase before; a word is
-  only begun when the output queue has a place; it leaves `OUTPUT_LATENCY` cycles after its group's result, which is
-  there `pipeline` cycles after its last slot.
+- replay: a group takes max(1, events) slots; its state waits `PipelineTiming.state` cycles for the phase before; a word
+  is only begun when the output queue has a place; it leaves `PipelineTiming.word` cycles after its group's last slot.
 - pool: takes a window's words as they come and gives the result with the last.
 - join: when all its inputs have a pixel. Fork: a word leaves when its last reader has taken it. Queue: one cycle from
   in to out; a deep one two, of which the last word is read ahead. With steps at run time a sample's frame of zeros

@@ -18,9 +18,6 @@ from mintaka_hw.plan.stream import StreamLayout
 
 SPIKE_FIFO_DEPTH = 8  # covers the pipeline's latency, so that single-slot groups still follow without a gap
 LOGIT_FIFO_DEPTH = 4
-DECODE = 3  # cycles from a slot to its weights, out of their memory and its register
-PIPELINE = DECODE + 3  # cycles from a slot to its group's result
-CURRENT_STAGE = 1  # more for CUBA-LIF, whose membrane meets its current behind the accumulator
 LIST_SLOTS = 16  # event lists in the collector's ring at once; 10 hide the way of an empty one
 # Entries between list and slots: one is there three cycles after it was asked for, and its place free one behind that.
 ENTRIES_AHEAD = 4
@@ -337,23 +334,6 @@ class LayerPlan:
     def has_current(self) -> bool:
         """True where a direct input's current is summed once and kept for the steps behind."""
         return bool(self.phases.passes) or (self.phases.merged and self.time_steps > 1)
-
-    @property
-    def pipeline(self) -> int:
-        """Cycles from a slot to its group's result."""
-        return PIPELINE + (CURRENT_STAGE if self.current is not None else 0)
-
-    @property
-    def state_distance(self) -> int:
-        """Cycles from a group's last slot to the first slot that may read what it stores."""
-        if not (self.state_fields or self.has_current):
-            return 1
-        return self.pipeline + 1 - DECODE + 2 * self.state_is_deep
-
-    @property
-    def counted_behind(self) -> int:
-        """Cycles from a slot to the counters' edge."""
-        return DECODE + 1 + self.is_grouped
 
     @property
     def state_is_deep(self) -> bool:

@@ -15,7 +15,9 @@ from mintaka_hw.plan import EdgePlan, LayerPlan
 from mintaka_hw.plan.layer import LIST_SLOTS
 from mintaka_hw.rtl.sequencer import word_layout
 
-ENTRY_LATENCY = 2  # from an entry's address to the entry, out of the ring's own register
+ENTRY_LATENCY = 2  # cycles from an entry's address to the entry, out of the ring's own register
+LIST_LATENCY = 2  # cycles from a list's last word, when its last entry is written, to `readable`
+ROOM_LATENCY = 2  # cycles from the release of a list to the one in which another may begin in its place
 
 
 def entry_layout(layer: LayerPlan) -> data.StructLayout:

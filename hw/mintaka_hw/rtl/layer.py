@@ -12,10 +12,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from mintaka_hw.plan import LayerPlan
-from mintaka_hw.plan.layer import COUNTER_WIDTH, DECODE, table_width
+from mintaka_hw.plan.layer import COUNTER_WIDTH, table_width
 from mintaka_hw.rtl.arithmetic import leaked, negated, popcount
 from mintaka_hw.rtl.collector import Collector
 from mintaka_hw.rtl.lif import PLANES_PER_NIBBLE, LIFCore, LIFParameters
+from mintaka_hw.rtl.pipeline import DECODE, PipelineTiming
 from mintaka_hw.rtl.replay import Replay
 from mintaka_hw.rtl.sequencer import Sequencer
 from mintaka_hw.rtl.steps import step_shape
@@ -66,7 +67,7 @@ class LayerCore(wiring.Component):
     """
 
     def __init__(self, layer: LayerPlan):
-        self.layer = layer
+        self.layer, self.timing = layer, PipelineTiming.of(layer)
         super().__init__(
             {
                 **{f"i{n}": In(stream.Signature(edge.incoming.word_bits)) for n, edge in enumerate(layer.edges)},
@@ -100,7 +101,7 @@ class LayerCore(wiring.Component):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(layer)
         m.submodules.collector = collector = Collector(layer)
-        m.submodules.replay = replay = Replay(layer)
+        m.submodules.replay = replay = Replay(layer, self.timing.state)
         m.submodules.lanes = lanes = LIFCore(LIFParameters.of(layer))
         if layer.run_time:
             m.d.comb += [sequencer.last_step.eq(self.last_step), replay.last_step.eq(self.last_step)]
@@ -127,7 +128,7 @@ class LayerCore(wiring.Component):
         # ---- the slot on its way through the pipeline, cycle by cycle up to the result
         slots = [replay.slot]
         valids: list[Value] = [replay.valid]
-        for cycle in range(1, layer.pipeline + 1):
+        for cycle in range(1, self.timing.result + 1):
             slot = Signal(replay.slot.shape(), name=f"slot_{cycle}", reset_less=True)
             valid = Signal(name=f"valid_{cycle}")
             m.d.sync += [slot.eq(slots[-1]), valid.eq(valids[-1])]
@@ -167,9 +168,9 @@ class LayerCore(wiring.Component):
             lanes.nibble.eq(slots[DECODE + 1].plane[2:]),
         ]
         if layer.fires:  # there when K is complete
-            self._table(m, "threshold", layer.threshold, slots, layer.pipeline - 1, lanes.threshold)
+            self._table(m, "threshold", layer.threshold, slots, self.timing.result - 1, lanes.threshold)
         if layer.reset_by is not None:
-            self._table(m, "reset_by", layer.reset_by, slots, layer.pipeline - 1, lanes.reset_by)
+            self._table(m, "reset_by", layer.reset_by, slots, self.timing.result - 1, lanes.reset_by)
 
         self._output(m, lanes, replay, stepped, result)
         if layer.is_grouped:
@@ -354,12 +355,13 @@ class LayerCore(wiring.Component):
         return Mux(slot.group == 0, fanout, 0)
 
     def _counters(self, m: Module, replay: Replay, slots: list[Signal], valids: list[Value], operations: Value) -> None:
-        """Totals, `counted_behind` cycles after the slots; `operations`: of the slot a cycle before, if it carries an
-        event.
+        """Totals, `PipelineTiming.counters` cycles after the slots.
+
+        operations : of the slot a cycle before, if it carries an event.
 
         They are never cleared but by reset: the reader takes differences, and the counters need no multiplexers.
         """
-        layer, behind = self.layer, self.layer.counted_behind
+        layer, behind = self.layer, self.timing.counters
         occupied, ends = replay.occupied, replay.valid & replay.ends
         for cycle in range(1, behind + 1):
             then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "ends")]

@@ -16,6 +16,13 @@ from mintaka_hw.plan.layer import table_width
 from mintaka_hw.rtl.arithmetic import clamped, clipped, greater, leaked, outside, shifted_right
 
 PLANES_PER_NIBBLE = 4
+RESULT_LATENCY = 2  # cycles from a group's last slot at the lanes to `done` with its result
+CURRENT_LATENCY = 1  # more with CUBA-LIF, whose membrane meets its current one register after the accumulator
+
+
+def lif_latency(*, cuba: bool) -> int:
+    """Cycles from the last slot of a group at the ports of an `LIFCore` to the cycle of `done`."""
+    return RESULT_LATENCY + CURRENT_LATENCY * cuba
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,11 @@ class LIFParameters:
     def __post_init__(self) -> None:
         if self.lanes < 1:
             raise ValueError(f"lanes must be at least 1, not {self.lanes}")
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last slot of a group to the cycle of `done`."""
+        return lif_latency(cuba=self.current_width is not None)
 
     @property
     def silent_width(self) -> int:
@@ -179,9 +191,8 @@ class LIFCore(wiring.Component):
 
     def _on_the_way(self, m: Module, lane: int, port: str, width: int) -> list[Value]:
         """A port that comes with the slot, in each cycle up to the result's; zeros where there is no such port."""
-        cycles = 3 if self.parameters.current_width is None else 4
         found: list[Value] = [getattr(self, port)[lane] if width else C(0, 1)]
-        for cycle in range(1, cycles):
+        for cycle in range(1, self.parameters.latency + 1):
             if width:
                 later = Signal(width, name=f"{port}_{cycle}_{lane}", reset_less=True)
                 m.d.sync += later.eq(found[-1])

@@ -67,6 +67,10 @@ class Replay(wiring.Component):
     datapath needs no stall. A pass over a direct edge gives no words. Phases without a list are one slot per window and
     group.
 
+    Parameters
+    ----------
+    state_distance : cycles from a group's last slot to the first slot that may read what it stores
+
     Attributes
     ----------
     address, entry, readable, list, take, release : the collector's other side
@@ -84,8 +88,8 @@ class Replay(wiring.Component):
     last_step : In, with steps at run time the number of a sample's last one
     """
 
-    def __init__(self, layer: LayerPlan):
-        self.layer = layer
+    def __init__(self, layer: LayerPlan, state_distance: int):
+        self.layer, self.state_distance = layer, state_distance
         super().__init__(
             {
                 "address": Out(layer.ring_bits),
@@ -280,7 +284,7 @@ class Replay(wiring.Component):
         Groups begin and are stored in the same order, so it is there once fewer groups are on their way than there are
         states.
         """
-        distance, states = self.layer.state_distance, self.layer.states
+        distance, states = self.state_distance, self.layer.states
         if states >= distance:
             return Const(0, 1)  # all other groups come in between, at least a slot each
         stored: Value = self.valid & self.slot.last

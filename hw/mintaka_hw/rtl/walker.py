@@ -14,6 +14,8 @@ from mintaka_hw.plan.layer import ENTRIES_AHEAD
 from mintaka_hw.rtl.collector import ENTRY_LATENCY, entry_layout, list_layout
 from mintaka_hw.rtl.steps import step_shape
 
+WALK_LATENCY = ENTRY_LATENCY + 1  # cycles from a readable list to its first entry at the output, through the queue
+
 
 def context_layout(layer: LayerPlan) -> data.StructLayout:
     """What an entry is wanted for.
