@@ -20,10 +20,9 @@ import numpy as np
 from amaranth.back import verilog
 from amaranth.hdl import C, Module, Mux, Signal, signed
 
-from mintaka.artifact import Edge, LeakTerm, Network, encode
-from mintaka.data import load_dataset
-from mintaka.snn import run_fast
-from mintaka.train import Recipe, export, load_recipe, parse_recipe, train
+from mintaka.artifact import Edge, LeakTerm, Network
+from mintaka.train import Recipe, load_recipe, parse_recipe
+from mintaka_cosim import flow
 from mintaka_hw.implement.resources import resources
 from mintaka_hw.implement.yosys import cells
 from mintaka_hw.rtl.arithmetic import clipped, leaked
@@ -82,21 +81,20 @@ def widths(network: Network) -> str:
 
 
 def accuracies(recipe: Recipe, table: str, seeds: int, runs: Path) -> None:
-    dataset = load_dataset(recipe.dataset)
     print("\n| network | widths | memory bits | integer, each seed | mean | SOPs | bit-SOPs |")
     print("|---|---|---|---|---|---|---|")
     for title, made in variants(recipe, table).items():
         found, right, sops, bit_sops, memory = [], [], [], [], []
         for seed in range(1, seeds + 1):
             folder = runs / f"{title.replace(', ', '-').replace(',', '').replace(' ', '-')}-{seed}"
-            train(made.model_copy(update={"seed": seed}), folder)
-            network = export(folder)
-            result = run_fast(network, encode(network, dataset.test_x))
-            right.append(100 * float(np.mean(result.classes == dataset.test_y)))
+            fitted = flow.fit(made.model_copy(update={"seed": seed}), folder)
+            network = flow.export(fitted)
+            result = flow.evaluate(network, fitted.dataset.test_x, fitted.dataset.test_y)
+            right.append(100 * result.accuracy)
             found.append(widths(network))
             bits = {node.name: node.inputs[0].weight.bits for node in network.nodes if node.inputs[0].weight}
-            sops.append(float(np.mean(result.total_sops)))
-            bit_sops.append(sum(float(values.mean()) * bits[name] for name, values in result.sops.items()))
+            sops.append(result.sops_per_sample)
+            bit_sops.append(sum(count / result.samples * bits[name] for name, count in result.sops.items()))
             stored = [
                 edge.weight.values.size * edge.weight.bits for n in network.nodes for edge in n.inputs if edge.weight
             ]

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mintaka.data import load_dataset
-from mintaka.snn import run_fast
-from mintaka.train import Recipe, export, load_recipe, train
+from mintaka.train import Recipe, load_recipe
+from mintaka_cosim import flow
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "watch-recurrent.toml"
 AS_LARGE = 280  # hidden neurons that without recurrence have as many weights as 64 with it: 5,320 and 5,312
@@ -49,19 +48,18 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/temporal"))
     parser.add_argument("--data", type=Path, default=None, help="the data folder")
     given = parser.parse_args()
-    dataset = load_dataset("watch", given.data)
     print("| network | float | integer, each seed | mean | hidden spikes | SOPs |")
     print("|---|---|---|---|---|---|")
     for title, recipe in variants(load_recipe(RECIPE)).items():
         floats, integers, spikes, sops = [], [], [], []
         for seed in range(1, given.seeds + 1):
             folder = given.runs / f"{title.replace(', ', '-').replace(' ', '-')}-{seed}"
-            done = train(recipe.model_copy(update={"seed": seed}), folder, data_root=given.data)
-            result = run_fast(export(folder, data_root=given.data), dataset.test_x)
-            floats.append(100 * (done.float_accuracy or 0))
-            integers.append(100 * float(np.mean(result.classes == dataset.test_y)))
-            spikes.append(float(np.mean(result.spikes["hidden"])))
-            sops.append(float(np.mean(result.total_sops)))
+            fitted = flow.fit(recipe.model_copy(update={"seed": seed}), folder, data_root=given.data)
+            found = flow.evaluate(flow.export(fitted), fitted.dataset.test_x, fitted.dataset.test_y)
+            floats.append(100 * (fitted.result.float_accuracy or 0))
+            integers.append(100 * found.accuracy)
+            spikes.append(found.spikes["hidden"] / found.samples)
+            sops.append(found.sops_per_sample)
         each = ", ".join(f"{value:.1f}" for value in integers)
         row = f"{np.mean(floats):.1f} | {each} | **{np.mean(integers):.1f}**"
         print(f"| {title} | {row} | {np.mean(spikes):,.0f} | {np.mean(sops):,.0f} |", flush=True)

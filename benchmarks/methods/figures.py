@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from mintaka.artifact.strict_json import read_object
-from mintaka.artifact.whole import write_whole
+from mintaka_cosim.flow.kept import kept_for
 
 T = TypeVar("T")
 FIGURES, HARDWARE, SYNTHESIS, REFUSED = "figures.json", "hardware.json", "synthesis.json", "refused.json"
@@ -99,22 +96,12 @@ class Point:
     unbuilt: str | None = None
 
 
-def key_of(*what: object) -> str:
-    """Of everything that stored figures belong to."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
-def store(path: Path, key: str, values: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    write_whole(path, (json.dumps({"key": key, "values": values}, indent=1) + "\n").encode())
-
-
 def stored(path: Path, key: str, kind: type[T]) -> T | None:
     """What was stored for the same key; None where there is nothing, or something else than a `kind`."""
+    values = kept_for(path, key)
     try:
-        found = read_object(path)
-        return TypeAdapter(kind).validate_python(found["values"]) if found["key"] == key else None
-    except (OSError, ValueError, KeyError):
+        return None if values is None else TypeAdapter(kind).validate_python(values)
+    except ValueError:
         return None
 
 

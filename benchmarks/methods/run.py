@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.methods.datasets import Data
@@ -21,31 +19,29 @@ from benchmarks.methods.figures import (
     Figures,
     Hardware,
     Synthesis,
-    key_of,
     load_point,
-    store,
     stored,
 )
 from benchmarks.methods.table import Entry, recipe_of
 from mintaka.artifact import Network, content_hash, encode, load
 from mintaka.compress import CompressError, exit_curve
 from mintaka.data import Dataset
-from mintaka.snn import LayerError, run_fast
-from mintaka.train import Recipe, RecipeError, Step, TrainResult, export, to_toml, train
+from mintaka.snn import LayerError
+from mintaka.train import Recipe, RecipeError, Step, to_toml
 from mintaka.train.data import load_data
 from mintaka.train.holdout import parts_of
 from mintaka.train.start import holds_another
-from mintaka_cosim.bench.cosim import cosim_design
+from mintaka_cosim import flow
+from mintaka_cosim.flow import Fitted
+from mintaka_cosim.flow.kept import keep, key_of
+from mintaka_cosim.flow.training import ARTIFACT
+from mintaka_cosim.flow.verification import AS_SHIPPED
 from mintaka_cosim.summary import summarize
-from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.yosys import cells
-from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.plan import Plan, PlanError
 from mintaka_hw.targets import find_family
-from mintaka_hw.verilog import Design, generate
+from mintaka_hw.verilog import Design, design_hash, generate
 
 FORMAT = 1
-BATCH = 500
-ARTIFACT = "network.safetensors"
 FAMILY = "xc7"  # whose cells are counted
 
 Say = Callable[[str], None]
@@ -94,17 +90,15 @@ def train_and_measure(job: Job, say: Say) -> None:
     recipe = job.recipe
     key = point_key(recipe)
     try:
-        trained = _train(job, recipe, say)
+        fitted, network = _train(job, recipe, say)
     except (RecipeError, LayerError, CompressError) as error:
-        store(job.folder / REFUSED, key, {"sentence": str(error)})
+        keep(job.folder / REFUSED, key, {"sentence": str(error)})
         return
     (job.folder / REFUSED).unlink(missing_ok=True)
-    network = load(job.folder / ARTIFACT)
     known = stored(job.folder / FIGURES, key, Figures)
     if known is None or known.artifact != content_hash(network):
         say("measuring")
-        dataset = load_data(recipe, job.data_root)
-        store(job.folder / FIGURES, key, asdict(_software(trained, recipe, network, dataset)))
+        keep(job.folder / FIGURES, key, asdict(_software(fitted, network)))
 
 
 def simulate(job: Job, say: Say) -> None:
@@ -122,9 +116,12 @@ def simulate(job: Job, say: Say) -> None:
         say("simulating")
         dataset = load_data(job.recipe, job.data_root)
         inputs = encode(plan.network, dataset.test_x[: job.data.samples])
-        result = cosim_design(plan, design, inputs, processes=1, work_dir=design.verilog.parent.parent)
-        measured = Hardware(name, dict(plan.lanes), result.interval_cycles, len(inputs), result.verified)
-        store(job.folder / HARDWARE, plan.artifact_hash, asdict(measured))
+        work = design.verilog.parent.parent
+        verification = flow.verify(plan, inputs, (AS_SHIPPED,), designs=[design], processes=1, work_dir=work)
+        point = flow.design_point(plan.network, plan=plan, verification=verification)
+        assert point.cycles is not None  # the C++ bench records everything, whatever differs
+        measured = Hardware(name, point.lanes, point.cycles, len(inputs), verification.verified)
+        keep(job.folder / HARDWARE, plan.artifact_hash, asdict(measured))
 
 
 def synthesize(job: Job, say: Say) -> None:
@@ -135,9 +132,8 @@ def synthesize(job: Job, say: Say) -> None:
         _, design, name = found
         if stored(job.folder / SYNTHESIS, name, Synthesis) is None:
             say("synthesizing")
-            family = find_family(FAMILY)
-            counted = cells(design.verilog.parent, design.verilog.name, design.top, family.synthesis.script)
-            store(job.folder / SYNTHESIS, name, asdict(Synthesis(**resources(family, counted))))
+            found_cells = flow.synthesize(design, find_family(FAMILY)).resources
+            keep(job.folder / SYNTHESIS, name, asdict(Synthesis(**found_cells)))
 
 
 @contextmanager
@@ -151,24 +147,24 @@ def _verilog(job: Job, say: Say) -> Iterator[tuple[Plan, Design, str] | None]:
     network, wanted = load(job.folder / ARTIFACT), job.data.lanes
     lanes = {node.name: min(wanted[node.name], node.channels) for node in network.nodes if node.name in wanted}
     try:
-        plan = make_plan(network, lanes, "auto" if job.entry.sparse else ())
+        plan = flow.plan(network, lanes, "auto" if job.entry.sparse else ())
     except PlanError as error:
-        store(job.folder / HARDWARE, content_hash(network), {"unbuilt": str(error)})
+        keep(job.folder / HARDWARE, content_hash(network), {"unbuilt": str(error)})
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
         design = generate(plan, Path(temporary) / "verilog")
-        yield plan, design, _hash(design)
+        yield plan, design, design_hash(design)
 
 
-def _train(job: Job, recipe: Recipe, say: Say) -> TrainResult:
+def _train(job: Job, recipe: Recipe, say: Say) -> tuple[Fitted, Network]:
     """Train and export, as far as that is not done; a run of another recipe is trained anew."""
     start = folder_of(job.runs, job.entry.start, job.seed)
 
     def tell(step: Step) -> None:
         say(f"{step.phase} {step.epoch}/{step.epochs}")
 
-    found = train(
+    fitted = flow.fit(
         recipe,
         job.folder,
         resume=not holds_another(job.folder, recipe),
@@ -177,35 +173,35 @@ def _train(job: Job, recipe: Recipe, say: Say) -> TrainResult:
         progress=tell,
         data_root=job.data_root,
     )
-    if not (job.folder / ARTIFACT).is_file():
-        export(job.folder, data_root=job.data_root)
-    return found
+    there = (job.folder / ARTIFACT).is_file()
+    return fitted, load(job.folder / ARTIFACT) if there else flow.export(fitted)
 
 
-def _software(trained: TrainResult, recipe: Recipe, network: Network, dataset: Dataset) -> Figures:
-    summary = summarize(network)
-    accuracy, steps, spikes, sops = _test_split(network, dataset)
-    layers = [layer for layer in summary.layers if layer.weight_bits is not None]
+def _software(fitted: Fitted, network: Network) -> Figures:
+    dataset = fitted.dataset
+    evaluation = flow.evaluate(network, dataset.test_x, dataset.test_y)
+    point = flow.design_point(network, evaluation=evaluation)
+    layers = [layer for layer in summarize(network).layers if layer.weight_bits is not None]
     return Figures(
-        artifact=summary.hash,
-        seconds=trained.seconds,
-        epochs=dict(Counter(epoch.phase for epoch in trained.history)),
-        float_accuracy=trained.float_accuracy,
-        integer_accuracy=accuracy,
-        test_samples=len(dataset.test_x),
+        artifact=point.artifact,
+        seconds=fitted.result.seconds,
+        epochs=dict(Counter(epoch.phase for epoch in fitted.result.history)),
+        float_accuracy=fitted.result.float_accuracy,
+        integer_accuracy=evaluation.accuracy,
+        test_samples=evaluation.samples,
         layers={layer.name: layer.shape_out[0] for layer in layers},
         widths=(
             max(layer.place_bits or layer.weight_bits or 0 for layer in layers),
             max(layer.membrane_bits or 0 for layer in layers),
         ),
-        weight_bits=summary.weight_memory_bits,
-        membrane_bits=summary.membrane_memory_bits if network.time_steps > 1 else 0,
-        weights=sum(layer.weights for layer in layers),
-        synapses=sum(layer.nonzero_weights for layer in layers),
-        mean_steps=steps,
-        spikes=spikes,
-        sops=sops,
-        exits=_exits(recipe, network, dataset),
+        weight_bits=point.weight_bits,
+        membrane_bits=point.membrane_state_bits,
+        weights=point.weights,
+        synapses=point.synapses,
+        mean_steps=evaluation.mean_steps,
+        spikes=evaluation.spikes_per_sample,
+        sops=evaluation.sops_per_sample,
+        exits=_exits(fitted.recipe, network, dataset),
     )
 
 
@@ -218,23 +214,3 @@ def _exits(recipe: Recipe, network: Network, dataset: Dataset) -> tuple[tuple[fl
     held = encode(network, x), y
     test = encode(network, dataset.test_x), dataset.test_y
     return tuple((point.loss, point.mean_steps, point.accuracy) for point in exit_curve(network, held, test))
-
-
-def _test_split(network: Network, dataset: Dataset) -> tuple[float, float, float, float]:
-    """Accuracy, and steps, spikes and SOPs per sample, by the integer engine."""
-    right, steps, spikes, sops, N = 0, 0, 0, 0, len(dataset.test_x)
-    for begin, end in pairwise([*range(0, N, BATCH), N]):
-        found = run_fast(network, encode(network, dataset.test_x[begin:end]))
-        right += int((found.classes == dataset.test_y[begin:end]).sum())
-        steps += int(found.steps.sum())
-        spikes += sum(int(each.sum()) for each in found.spikes.values())
-        sops += int(found.total_sops.sum())
-    return right / N, steps / N, spikes / N, sops / N
-
-
-def _hash(design: Design) -> str:
-    """Of the Verilog and its memory images, without the comment lines, which name the artifact."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in design.verilog.parent.iterdir() if path.name != "design.json"):
-        digest.update(re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE))
-    return digest.hexdigest()

@@ -14,8 +14,7 @@ from benchmarks.parts.store import Store, Values, sources, version
 from mintaka.artifact import Network, content_hash, run
 from mintaka.artifact.reference import node_frames
 from mintaka_hw.estimate.lists import parts_of, windows_of
-from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.yosys import cells, module_of
+from mintaka_hw.implement import count_cells
 from mintaka_hw.plan import EdgePlan, make_plan
 from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
@@ -75,6 +74,4 @@ def _luts(network: Network, layer: str, lanes: int) -> float:
     plan = make_plan(network, {layer: lanes})
     with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
         design = generate(plan, Path(temporary))
-        top = module_of(design.verilog.read_text(), design.top, layer)
-        family = find_family("xc7")
-        return resources(family, cells(Path(temporary), design.verilog.name, top, family.synthesis.script))["LUT"]
+        return count_cells(design, find_family("xc7"), layer)["LUT"]

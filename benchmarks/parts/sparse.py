@@ -10,11 +10,10 @@ import numpy as np
 from benchmarks.parts.networks import dense_lanes
 from benchmarks.parts.store import ROOT, Store, Values, say, sources, version
 from mintaka.artifact import Network, content_hash
-from mintaka.data import load_dataset
-from mintaka.train import export, load_recipe, train
+from mintaka.train import load_recipe
+from mintaka_cosim import flow
 from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.yosys import cells, module_of
+from mintaka_hw.implement import count_cells
 from mintaka_hw.plan import LayerPlan, Plan, make_plan
 from mintaka_hw.targets import find_family
 from mintaka_hw.verilog import generate
@@ -50,9 +49,8 @@ def pruned(store: Store, depth: float, samples: int, root: Path | None, *, quick
     recipe["compress"] = [{"method": "slats", "depth": depth, "search_epochs": search, "epochs": tune}]
     folder = store.folder / "sparse-runs" / f"{name}-{depth:g}-{sources(*TRAINING)[:12]}"
     say(f"sparse: {folder.name}")
-    train(type(plain).model_validate(recipe), folder, data_root=root)
-    dataset = load_dataset(name.removesuffix("-dense"), root)
-    return export(folder, data_root=root), np.array(dataset.test_x[:samples])
+    fitted = flow.fit(type(plain).model_validate(recipe), folder, data_root=root)
+    return flow.export(fitted), np.array(fitted.dataset.test_x[:samples])
 
 
 def plans(network: Network, lanes: int) -> dict[str, Plan]:
@@ -92,9 +90,7 @@ def _resources(store: Store, name: str, network: Network, lanes: int) -> None:
         for kind, plan in plans(network, lanes).items():
             with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
                 design = generate(plan, Path(temporary))
-                top = module_of(design.verilog.read_text(), design.top, LAYER)
-                script = family.synthesis.script
-                values[kind] = resources(family, cells(Path(temporary), design.verilog.name, top, script))
+                values[kind] = count_cells(design, family, LAYER)
         values["zeros"] = float((plan.layer(LAYER).weight_rows == 0).mean())
         return values
 

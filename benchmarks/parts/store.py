@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import time
@@ -13,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mintaka.artifact.whole import write_whole
+from mintaka_cosim.flow.kept import keep, kept, key_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMAT = 1
@@ -63,7 +62,7 @@ class Store:
     def point(self, part: str, name: str, key: Values, measure: Callable[[], Values]) -> Values:
         """The values of one point, measured now unless they are there for the same `key` (all that they depend on)."""
         path = self.folder / part / f"{name}.json"
-        digest = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()
+        digest = key_of(FORMAT, key)
         found = None if self.fresh else _read(path)
         if found is not None and found["key"] == digest:
             say(f"{part} {name}: as measured on {found['date']}")
@@ -71,8 +70,7 @@ class Store:
         say(f"{part} {name}: measuring")
         begin = time.monotonic()
         values = measure()
-        stored = {"key": digest, "date": time.strftime("%Y-%m-%d"), "machine": machine(), "values": values}
-        write_whole(path, (json.dumps(stored, indent=2) + "\n").encode())
+        keep(path, digest, values, date=time.strftime("%Y-%m-%d"), machine=machine())
         self.measured += 1
         say(f"{part} {name}: done in {time.monotonic() - begin:,.0f} s")
         return values
@@ -88,8 +86,5 @@ class Store:
 
 
 def _read(path: Path) -> Values | None:
-    try:
-        stored = json.loads(path.read_text())
-        return stored if {"key", "date", "machine", "values"} <= set(stored) else None
-    except (OSError, ValueError, TypeError):
-        return None
+    stored = kept(path)
+    return stored if stored is not None and {"date", "machine"} <= set(stored) else None

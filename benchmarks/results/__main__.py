@@ -73,12 +73,12 @@ def _write(chosen: argparse.Namespace) -> int:
 
 
 def _train(recipe: Path, folder: Path) -> None:
-    from mintaka.train import export, load_recipe, progress_bar, train
+    from mintaka.train import load_recipe, progress_bar
+    from mintaka_cosim import flow
 
     loaded = load_recipe(recipe)
     with progress_bar(console(stderr=True)) as progress:
-        train(loaded, folder, progress=progress)
-    export(folder)
+        flow.export(flow.fit(loaded, folder, progress=progress))
 
 
 if __name__ == "__main__":

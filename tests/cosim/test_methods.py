@@ -22,7 +22,6 @@ from benchmarks.methods.figures import (
     Point,
     Synthesis,
     load_point,
-    store,
 )
 from benchmarks.methods.plot import LABEL_HEIGHT, LABEL_WIDTH, SIDES, Dot, Panel, label_places, scatter
 from benchmarks.methods.run import Job, point_key, seeds_of
@@ -31,6 +30,7 @@ from benchmarks.methods.targets import TARGETS
 from mintaka.artifact import content_hash, load
 from mintaka.train import RecipeError, to_toml
 from mintaka.train.start import common_phases
+from mintaka_cosim.flow.kept import keep
 from mintaka_hw.plan import PlanError
 
 ROOT = Path(__file__).parents[2]
@@ -90,17 +90,17 @@ def test_a_wrong_entry_is_named() -> None:
 
 def test_stored_points_belong_to_their_key(tmp_path: Path) -> None:
     assert load_point(tmp_path, "k", 1) is None
-    store(tmp_path / FIGURES, "k", asdict(FOUND))
+    keep(tmp_path / FIGURES, "k", asdict(FOUND))
     assert load_point(tmp_path, "k", 1) == Point(1, FOUND)
     assert load_point(tmp_path, "other", 1) is None
-    store(tmp_path / HARDWARE, "a", asdict(BUILT))
-    store(tmp_path / SYNTHESIS, "d", asdict(CELLS))
+    keep(tmp_path / HARDWARE, "a", asdict(BUILT))
+    keep(tmp_path / SYNTHESIS, "d", asdict(CELLS))
     assert load_point(tmp_path, "k", 1) == Point(1, FOUND, BUILT, CELLS)
-    store(tmp_path / SYNTHESIS, "of another design", asdict(CELLS))
+    keep(tmp_path / SYNTHESIS, "of another design", asdict(CELLS))
     assert load_point(tmp_path, "k", 1) == Point(1, FOUND, BUILT)
-    store(tmp_path / HARDWARE, "a", {"unbuilt": "no"})
+    keep(tmp_path / HARDWARE, "a", {"unbuilt": "no"})
     assert load_point(tmp_path, "k", 1) == Point(1, FOUND, unbuilt="no")
-    store(tmp_path / REFUSED, "k", {"sentence": "never"})
+    keep(tmp_path / REFUSED, "k", {"sentence": "never"})
     assert load_point(tmp_path, "k", 1) == Point(1, refused="never")
     (tmp_path / REFUSED).write_text("{")
     assert load_point(tmp_path, "k", 1) == Point(1, FOUND, unbuilt="no")
@@ -277,7 +277,7 @@ def test_what_cannot_be_is_stored_with_its_sentence(tmp_path: Path, monkeypatch:
     def unbuilt(*_: object) -> None:
         raise PlanError("no core for it")
 
-    monkeypatch.setattr(run, "make_plan", unbuilt)
+    monkeypatch.setattr(run.flow, "plan", unbuilt)
     plain = job(Entry("plain", "", start=""), tmp_path)
     run.train_and_measure(plain, lambda _: None)
     run.simulate(plain, lambda _: None)

@@ -17,9 +17,9 @@ from strategies import with_zeros
 from mintaka.artifact import content_hash, save
 from mintaka.artifact.compare import Counts
 from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, Stalls
+from mintaka_cosim.flow.verdicts import file_name
 from mintaka_cosim.report import ReportError, build_report, render_html
 from mintaka_cosim.report.chart import Series, line_chart
-from mintaka_cosim.verdicts import file_name
 from mintaka_hw.plan import make_plan
 from mintaka_hw.verilog import generate
 

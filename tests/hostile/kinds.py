@@ -28,9 +28,9 @@ from hostile.damage import in_archive
 from hostile.harness import Kind
 from rich.console import Console
 
-from benchmarks.methods.figures import load_point, store
+from benchmarks.methods.figures import load_point
 from benchmarks.results.figures import LayerFigures, RunFigures
-from benchmarks.results.figures import _stored as stored_figures
+from benchmarks.results.figures import stored as stored_figures
 from mintaka.artifact import Network, connections, content_hash, encode, load, run, save
 from mintaka.artifact.compare import Counts
 from mintaka.data import load_dataset, look, sources
@@ -48,6 +48,7 @@ from mintaka.train.restore import network_of, restore
 from mintaka.train.whereabouts import FILE as NOTE
 from mintaka.train.whereabouts import noted
 from mintaka_cosim.cli.support import load_inputs
+from mintaka_cosim.flow.kept import keep
 from mintaka_cosim.picture import draw, gather
 from mintaka_cosim.report import build_report, print_report, render_html
 from mintaka_cosim.summary import summarize
@@ -346,9 +347,9 @@ def _figures(folder: Path) -> list[Kind]:
     form = {"seconds": 1.0, "epochs": {"qat": 1}, "float_accuracy": 0.9, "integer_accuracy": 0.9, "test_samples": 9}
     form |= {"layers": {"hidden": 4}, "widths": [4, 4], "weight_bits": 9, "membrane_bits": 9, "weights": 9}
     form |= {"synapses": 9, "mean_steps": 2.0, "spikes": 1.0, "sops": 2.0, "exits": [[0.0, 1.5, 0.9]], "artifact": key}
-    store(folder / "figures.json", key, form)
-    store(folder / "hardware.json", key, {"design": key, "lanes": {"a": 1}, "cycles": 9, "samples": 9, "equal": True})
-    store(folder / "synthesis.json", key, {"LUT": 1, "FF": 1, "BRAM": 1, "DSP": 1})
+    keep(folder / "figures.json", key, form)
+    keep(folder / "hardware.json", key, {"design": key, "lanes": {"a": 1}, "cycles": 9, "samples": 9, "equal": True})
+    keep(folder / "synthesis.json", key, {"LUT": 1, "FF": 1, "BRAM": 1, "DSP": 1})
     layer = LayerFigures("a", "dense", 1, 4, None, 1.0, 2.0, 0.5)
     run = RunFigures("own", "own", key, 2, (4,), (4,), 9, 0.9, 0.9, 9, 0.9, 0.9, 1.0, 2.0, 9.0, 9, (layer,), Counts(),
                      0, None, 9, 0)  # fmt: skip

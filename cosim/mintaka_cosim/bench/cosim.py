@@ -80,30 +80,42 @@ def cosim_design(
     processes: int | None = None,
     work_dir: Path | str | None = None,
     progress: Progress | None = None,
+    fast: bool = False,
+    stream: int | None = None,
+    predict: int | None = None,
 ) -> CosimResult:
-    """The same for Verilog that exists; it is the design's taps that decide how much is compared."""
+    """The same for Verilog that exists; it is the design's taps that decide how much is compared.
+
+    fast : taps are compared behind the C++ bench, too, without the cocotb bench's resets in mid-sample.
+    stream : most samples of a simulation from one reset (taps of many take much memory); None: as few simulations as
+        there are processes.
+    predict : the cycles of the first so many samples are compared with the cycle model; None: of all.
+    """
     network = plan.network
     check_inputs(network, inputs)
     layout = layout_of(design.info)
     taps = bool(design.info["taps"])
-    chunks = _chunks(len(inputs), processes)
+    cocotb = taps and not fast
+    chunks = _chunks(len(inputs), processes, stream)
+    wanted = len(inputs) if predict is None else min(predict, len(inputs))
     begin = time.monotonic()
     with _folder(work_dir) as folder:
         optimize = is_long(plan, inputs)
-        built = (verify if taps else native).build(design.verilog, layout, parts=design.parts, optimize=optimize)
+        built = (verify if cocotb else native).build(design.verilog, layout, parts=design.parts, optimize=optimize)
         runner = Processes()
         sims = [_folder_of(folder, index) for index in range(len(chunks))]
         for sim in sims:  # `$readmemh` looks where the simulation runs
             for path in design.memory_files:
                 shutil.copy(path, sim)
         parts = [
-            _Chunk(plan, design, inputs[part], part.start, stalls, seed + index, sims[index], runner)
+            _Chunk(plan, design, inputs[part], part.start, stalls, seed + index, sims[index], runner, wanted)
             for index, part in enumerate(chunks)
         ]
         jobs: list[Callable[[], _Outcome]] = [
-            partial(part.verify if taps else part.stream, built, resets=index == 0) for index, part in enumerate(parts)
+            partial(part.verify if cocotb else part.stream, built, resets=index == 0)
+            for index, part in enumerate(parts)
         ]
-        outcomes = run_parallel(jobs, runner, [sim / "progress" for sim in sims], len(inputs), progress)
+        outcomes = run_parallel(jobs, runner, [sim / "progress" for sim in sims], len(inputs), progress, processes)
     recordings = [o.recording for o in outcomes if o.recording is not None]
     complete = len(recordings) == len(outcomes)
     return CosimResult(
@@ -189,6 +201,7 @@ class _Chunk:
     seed: int
     folder: Path
     processes: Processes
+    predict: int
 
     def verify(self, built: Build, *, resets: bool) -> _Outcome:
         """With taps: the cocotb bench compares."""
@@ -210,19 +223,24 @@ class _Chunk:
         return _Outcome(done.counts, differences, done.difference, done.resets, done.recording, predicted)
 
     def stream(self, built: Build, *, resets: bool) -> _Outcome:  # noqa: ARG002
-        """Without taps: the C++ bench records, and all is compared here."""
+        """The C++ bench records, and all that it does is compared here."""
         layout = layout_of(self.design.info)
         beats = _beats(self.design, self.inputs)
         found = native.run(built, layout, beats, self.stalls, self.seed, self.folder, self.processes)
         expected, predicted = self._expected()
-        same = compare(found.result, expected, self.plan.head.name, traces=False, first=self.first)
-        return _Outcome(same.counts, same.differences, same.first, 0, found, predicted)
+        same = compare(found.result, expected, self.plan.head.name, traces=bool(found.traces), first=self.first)
+        for path in self.folder.glob("*.taps"):  # the largest by far
+            path.unlink()
+        return _Outcome(same.counts, same.differences, same.first, 0, found.without_traces(), predicted)
 
     def _expected(self) -> tuple[Result, np.ndarray]:
         expected = run_reference(self.plan.network, self.inputs, trace=True)
-        if self.stalls.any:
+        count = 0 if self.stalls.any else min(max(self.predict - self.first, 0), len(self.inputs))
+        if count == 0:
             return expected, np.zeros(0, np.int64)
-        return expected, predict_cycles(self.plan, self.inputs, expected).result
+        # What comes later cannot make an earlier sample later: a shorter stream has the same cycles.
+        whole = expected if count == len(self.inputs) else None
+        return expected, predict_cycles(self.plan, self.inputs[:count], whole).result
 
 
 def _beats(design: Design, inputs: np.ndarray) -> np.ndarray:
@@ -233,8 +251,10 @@ def _beats(design: Design, inputs: np.ndarray) -> np.ndarray:
     return beats
 
 
-def _chunks(samples: int, processes: int | None) -> list[slice]:
-    """Consecutive, nearly equal parts of a batch, one per process."""
+def _chunks(samples: int, processes: int | None, stream: int | None = None) -> list[slice]:
+    """Consecutive parts of a batch: nearly equal ones, one per process, or of `stream` samples each."""
+    if stream is not None:
+        return [slice(begin, min(begin + stream, samples)) for begin in range(0, samples, stream)]
     most = processes if processes is not None else os.cpu_count() or 1
     count = max(1, min(most, samples // SAMPLES_PER_PROCESS))
     edges = [samples * index // count for index in range(count + 1)]

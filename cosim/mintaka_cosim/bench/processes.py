@@ -56,9 +56,13 @@ def run_parallel(
     progress_files: Sequence[Path],
     total: int,
     progress: Progress | None,
+    most: int | None = None,
 ) -> list[T]:
-    """Run `jobs` in threads (each waits for a child), reporting the sum of the numbers in `progress_files`."""
-    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+    """Run `jobs` in threads (each waits for a child), reporting the sum of the numbers in `progress_files`.
+
+    most : at the same time; None: all of them.
+    """
+    with ThreadPoolExecutor(max_workers=min(len(jobs), most or len(jobs))) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
             while not all(f.done() for f in futures):

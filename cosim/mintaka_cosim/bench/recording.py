@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +30,7 @@ class Recording:
     steps : int64 (N,), the steps that each sample took.
     total_cycles : simulated cycles. traces : by layer, as the reference's (empty without taps); of a sample that
         stopped early whatever steps the layer had done by then, and zeros.
+    spikes : by layer, int64 (N,), where the traces that they were counted in were dropped.
     """
 
     logits: np.ndarray
@@ -41,17 +42,22 @@ class Recording:
     steps: np.ndarray
     total_cycles: int
     traces: dict[str, Trace] = field(default_factory=dict)
+    spikes: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def result(self) -> Result:
         """In the reference's form; spikes are counted in the traces, so without taps there are none."""
-        spikes = {}
+        spikes = dict(self.spikes)
         for name, trace in self.traces.items():
             if trace.s is not None:
                 taken = np.arange(trace.s.shape[1]) < self.steps[:, None]
                 spikes[name] = (trace.s.reshape(*taken.shape, -1).sum(2) * taken).sum(1)
         sops = {name: rows[:, COUNTERS.index("sops")] for name, rows in self.counters.items()}
         return Result(self.logits, self.classes, sops, spikes, self.steps, self.traces)
+
+    def without_traces(self) -> Recording:
+        """The same in less memory; its spikes are counted."""
+        return replace(self, traces={}, spikes=self.result.spikes)
 
 
 def join(parts: list[Recording]) -> Recording:
@@ -67,6 +73,7 @@ def join(parts: list[Recording]) -> Recording:
         steps=np.concatenate([p.steps for p in parts]),
         total_cycles=sum(p.total_cycles for p in parts),
         traces=traces,
+        spikes={name: np.concatenate([p.spikes[name] for p in parts]) for name in parts[0].spikes},
     )
 
 

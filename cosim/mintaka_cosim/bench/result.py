@@ -19,7 +19,8 @@ class CosimResult:
     requested : samples asked for.  counts : values compared and found equal.
     differences : values found different; the bench with taps stops at the first.
     chunks : first sample of each consecutive stream from reset (streams run side by side in processes).
-    predicted : int64 (N,), the cycle model's `o_cycles`, or None where streams were stalled and it does not apply.
+    predicted : int64 (M,), the cycle model's `o_cycles` of the first M samples (of all, unless fewer were asked for),
+        or None where streams were stalled and it does not apply.
     resets : resets in mid-sample after which everything was still equal.
     """
 
@@ -52,9 +53,14 @@ class CosimResult:
     @property
     def cycles_as_predicted(self) -> bool | None:
         """Whether every sample left in exactly the predicted cycle; None where no prediction applies."""
-        if self.predicted is None or self.recording is None:
-            return None
-        return bool(np.array_equal(self.predicted, self.recording.cycles))
+        return None if self.predicted is None or self.recording is None else self.cycles_differ == 0
+
+    @property
+    def cycles_differ(self) -> int:
+        """Of the samples with a prediction, how many left in another cycle."""
+        if self.predicted is None:
+            return 0
+        return int((self.predicted != self._recorded.cycles[: len(self.predicted)]).sum())
 
     @property
     def verified(self) -> bool:
@@ -95,6 +101,11 @@ class CosimResult:
     def busy(self) -> dict[str, np.ndarray]:
         """By layer, int64 (N,): cycles in which the layer was occupied."""
         return self._counter("busy")
+
+    @property
+    def spikes(self) -> dict[str, np.ndarray]:
+        """By layer, int64 (N,): as the taps of the fast bench showed them; empty otherwise."""
+        return self._recorded.spikes
 
     @property
     def sops_per_sample(self) -> float:

@@ -25,8 +25,7 @@ from mintaka_cosim.program import RequestError, check_file, check_folder, consol
 if TYPE_CHECKING:
     import numpy as np
 
-    from mintaka.data import Dataset
-    from mintaka_cosim.bench import CosimResult, Stalls
+    from mintaka_cosim.bench import Stalls
     from mintaka_hw.plan import Plan
 
 
@@ -68,7 +67,8 @@ def cosim(
     from mintaka.data import load_dataset
     from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, wave_format
     from mintaka_cosim.bench import cosim as simulate_and_compare
-    from mintaka_cosim.verdicts import file_name
+    from mintaka_cosim.flow.verdicts import file_name, save_verdict
+    from mintaka_cosim.flow.verification import problem_of
     from mintaka_hw.plan import make_plan
 
     network = load(artifact)
@@ -98,7 +98,7 @@ def cosim(
             work_dir=work,
             progress=progress,
         )
-    figures = {**save_figures(result, path, dataset, inputs), "clipped": beyond}
+    figures = {**save_verdict(result, path, dataset, inputs), "clipped": beyond}
     if waves is not None:
         figures["waves"] = _write_waves(plan, inputs[:waves_samples], mode, seed, waves, quiet=json)
     if json:
@@ -109,7 +109,7 @@ def cosim(
     if waves is not None and not figures["waves"]["bit_exact"]:
         wrong.append(f"the samples in {shown(waves)} differ from the reference")
     if not result.verified:
-        wrong.append(result.sentence if not result.bit_exact else "the cycles differ from the cycle model")
+        wrong.append(problem_of(result))
     for sentence in wrong:
         warn(sentence)
     if wrong:
@@ -131,21 +131,6 @@ def _write_waves(
         "layouts": layouts,
         "bit_exact": found.bit_exact,
     }
-
-
-def save_figures(result: CosimResult, path: Path, dataset: Dataset, inputs: np.ndarray) -> dict[str, Any]:
-    """Write the figures, with the accuracy, to `path`; return them. inputs : made of the first of the test split."""
-    from json import dumps
-
-    from mintaka.artifact.whole import write_whole
-    from mintaka_cosim.verdicts import inputs_digest
-
-    about = {"data": dataset.name, "split": "test", "inputs": f"sha256:{inputs_digest(inputs)}"}
-    figures: dict[str, Any] = {**about, **result.to_json()}
-    if result.recording is not None:
-        figures["accuracy"] = float((result.recording.classes == dataset.test_y[: len(inputs)]).mean())
-    write_whole(path, (dumps(figures, indent=2) + "\n").encode())
-    return figures
 
 
 def _print(figures: dict[str, Any], path: Path) -> None:

@@ -53,6 +53,7 @@ def generate(
     Example: [b]mintaka generate runs/demo/network.safetensors --lanes hidden=16,head=2 --out verilog[/b]
     """
     from mintaka.artifact import load
+    from mintaka_cosim.flow import predict
     from mintaka_hw.plan import make_plan
     from mintaka_hw.verilog import generate as generate_verilog
 
@@ -60,11 +61,8 @@ def generate(
     plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     check_folder("--out", out)
     design = generate_verilog(plan, out, taps=taps, split=split, top=top, host=host, memories=memories, vectors=vectors)
-    cycles = None
-    if network.vectors is not None:
-        from mintaka_hw.estimate import predict_cycles
-
-        cycles = predict_cycles(plan, network.vectors.inputs).interval
+    prediction = predict(plan)
+    cycles = None if prediction is None else prediction.cycles_per_sample
     facts: dict[str, Any] = {
         "verilog": str(design.verilog),
         "files": [str(path) for path in (design.verilog, *design.parts)],

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import typer
 
 from mintaka_cosim.cli.support import JsonOption, emit_json
 from mintaka_cosim.cli.train import RunArgument
 from mintaka_cosim.program import console, warn
-
-if TYPE_CHECKING:
-    from mintaka_cosim.report import Report
 
 
 def report(run: RunArgument, json: JsonOption = False) -> None:
@@ -22,7 +16,7 @@ def report(run: RunArgument, json: JsonOption = False) -> None:
 
     Example: [b]mintaka report runs/demo[/b]
     """
-    from mintaka_cosim.report import build_report, print_report
+    from mintaka_cosim.report import build_report, print_report, write_report
 
     found = build_report(run)
     write_report(found, run)
@@ -33,14 +27,3 @@ def report(run: RunArgument, json: JsonOption = False) -> None:
     if found.bit_exact is False or found.cycles_as_predicted is False:
         warn("the hardware differs from the reference or from its cycle model")
         raise typer.Exit(1)
-
-
-def write_report(found: Report, run: Path) -> None:
-    """report.html and report.json in the run's folder."""
-    from json import dumps
-
-    from mintaka.artifact.whole import write_whole
-    from mintaka_cosim.report import render_html
-
-    for name, text in (("report.html", render_html(found)), ("report.json", dumps(found.to_json(), indent=2) + "\n")):
-        write_whole(run / name, text.encode())

@@ -78,6 +78,7 @@ def run(
     Example: [b]mintaka run runs/demo/network.safetensors --input x.npz --backend rtl --out y.npz[/b]
     """
     from mintaka.artifact import load
+    from mintaka.data.recall import accuracy as share_right
 
     network = load(artifact)
     inputs, labels, beyond = load_inputs(input_, network, levels)
@@ -96,7 +97,7 @@ def run(
         "clipped": beyond,
         "sops_per_sample": float(result.total_sops.mean()),
         "steps_per_sample": float(result.steps.mean()),
-        "accuracy": None if labels is None else float((result.classes == labels).mean()),
+        "accuracy": None if labels is None else share_right(result.classes, labels),
         "out": str(out),
         "arrays": {name: list(values.shape) for name, values in arrays.items()},
     }

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mintaka_cosim.flow.verdicts import PATTERN
 from mintaka_cosim.report.files import read_verdict
-from mintaka_cosim.verdicts import PATTERN
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
+from mintaka_cosim.flow import predict
 from mintaka_cosim.report.build import describe
 from mintaka_cosim.report.model import Figure, Kind
 from mintaka_cosim.summary import summarize
 from mintaka_cosim.synth.model import Memories, Share, SynthReport, TargetReport
 from mintaka_cosim.synth.request import Request
-from mintaka_hw.estimate import predict_cycles
-from mintaka_hw.implement import Part, Synthesized, alike, gates, spoken, synthesized, timed
+from mintaka_hw.implement import Part, Synthesized, alike, gates, spoken
 from mintaka_hw.plan import Plan
 from mintaka_hw.targets import family_of, find_family
 from mintaka_hw.verilog import Design
@@ -27,9 +27,9 @@ def build_report(plan: Plan, design: Design, requests: Sequence[Request], failed
     """failed : sentences by target. Everything else is in the cache, after the requests' tasks."""
     network = plan.network
     figures = [Figure("memory_bits", "Memory", plan.memory_bits, f"{plan.memory_bits:,} bits", "exact", "all memories")]
-    cycles = None
-    if network.vectors is not None:
-        cycles = float(predict_cycles(plan, network.vectors.inputs).interval)
+    prediction = predict(plan)
+    cycles = None if prediction is None else prediction.cycles_per_sample
+    if cycles is not None:
         note = "of the artifact's test vectors"
         figures.append(Figure("cycles_per_sample", "Cycles per sample", cycles, f"{cycles:,.1f}", "estimated", note))
     placing = [find_family(request.target).nextpnr for request in requests if request.pnr]
@@ -53,12 +53,13 @@ def _target(request: Request, error: str | None, cycles: float | None) -> Target
         return _gates(request, error)
     if error is not None:
         return TargetReport(request.target, part.name, error=error)
-    core = synthesized(request.design, part)
+    result = request.synthesis()
+    core, found = result.core, result.timed
+    assert core is not None
     figures = list(_resources(core, part))
     shares = _shares(core.components)
-    if not request.pnr:
+    if found is None:
         return TargetReport(request.target, part.name, tuple(figures), shares, cells=core.cells)
-    found = timed(request.design, part, frequency_mhz=request.frequency_mhz, seed=request.seed)
     fmax, text = round(found.fmax_mhz, 2), f"{found.fmax_mhz:,.1f} MHz"
     note = f"aimed at {found.wanted_mhz:g} MHz, seed {found.seed}, registers around the core"
     figures.append(Figure("fmax_mhz", "Fmax", fmax, text, PLACED, note))

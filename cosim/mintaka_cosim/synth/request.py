@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mintaka_cosim.flow import Synthesis, synthesize
 from mintaka_cosim.flow.pool import Task
-from mintaka_hw.implement import Part, fit_problem, gates, synthesized, timed
+from mintaka_hw.implement import Part, fit_problem, gates
+from mintaka_hw.implement.tools import Say, on_stderr
 from mintaka_hw.plan import Plan
 from mintaka_hw.targets import family_of
 from mintaka_hw.verilog import Design
@@ -26,6 +28,13 @@ class Request:
     seed: int = 1
     liberty: Path | None = None
 
+    def synthesis(self, say: Say = on_stderr) -> Synthesis:
+        """Of a part: its cells, and with `pnr` its Fmax, found in the cache or computed now."""
+        assert self.part is not None
+        return synthesize(
+            self.design, self.part, pnr=self.pnr, frequency_mhz=self.frequency_mhz, seed=self.seed, say=say
+        )
+
 
 def target_task(request: Request) -> Task:
     """Fills the cache, so that the report finds everything there."""
@@ -35,10 +44,8 @@ def target_task(request: Request) -> Task:
 def _fill(request: Request, say: Callable[[str], None]) -> None:
     if request.part is None:
         gates(request.design, liberty=request.liberty, say=say)
-    elif request.pnr:
-        timed(request.design, request.part, frequency_mhz=request.frequency_mhz, seed=request.seed, say=say)
     else:
-        synthesized(request.design, request.part, say=say)
+        request.synthesis(say)
 
 
 def refusal(part: Part | None, plan: Plan, *, pnr: bool) -> str | None:
@@ -58,8 +65,6 @@ def products(request: Request) -> dict[str, Path]:
     """The folders with netlists and logs, by what they are of; after the task."""
     if request.part is None:
         return {"synthesis": gates(request.design, liberty=request.liberty)[1]}
-    found = {"synthesis": synthesized(request.design, request.part).folder}
-    if request.pnr:
-        placed = timed(request.design, request.part, frequency_mhz=request.frequency_mhz, seed=request.seed)
-        found["place"] = placed.folder
-    return found
+    made = request.synthesis()
+    steps = {"synthesis": made.core, "place": made.timed}
+    return {name: step.folder for name, step in steps.items() if step is not None}

@@ -6,7 +6,7 @@ from mintaka_hw.implement.build import Build, build_board
 from mintaka_hw.implement.components import CriticalPath, by_component, critical_path, scopes_of, spoken
 from mintaka_hw.implement.errors import ImplementError, PlaceError, SynthesisError
 from mintaka_hw.implement.floor import fit_problem, least
-from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, gates, synthesized, timed
+from mintaka_hw.implement.flow import Synthesized, Timed, check_fits, count_cells, gates, synthesized, timed
 from mintaka_hw.implement.harness import harness_pins, in_harness
 from mintaka_hw.implement.place import Hop, Placed, place
 from mintaka_hw.implement.standard_cells import Gates, Macro, alike, check_liberty
@@ -39,6 +39,7 @@ __all__ = [
     "check_fits",
     "check_liberty",
     "check_tools",
+    "count_cells",
     "critical_path",
     "fit_problem",
     "gates",

@@ -15,11 +15,12 @@ from mintaka_hw.implement.errors import PlaceError
 from mintaka_hw.implement.harness import CORE, harness_pins, in_harness
 from mintaka_hw.implement.kept import kept
 from mintaka_hw.implement.place import place
+from mintaka_hw.implement.resources import resources
 from mintaka_hw.implement.standard_cells import Gates, Macro, check_liberty, to_gates
 from mintaka_hw.implement.tools import YOSYS, Say, on_stderr
-from mintaka_hw.implement.yosys import Netlist, synthesize, use_output_registers
-from mintaka_hw.targets import Part, family_of
-from mintaka_hw.verilog import Design
+from mintaka_hw.implement.yosys import Netlist, cells, module_of, synthesize, use_output_registers
+from mintaka_hw.targets import Family, Part, family_of
+from mintaka_hw.verilog import Design, without_comments
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,17 @@ def gates(design: Design, *, liberty: Path | None = None, say: Say = on_stderr) 
     return Gates(**{**found, "memories": memories}), folder
 
 
-def check_fits(resources: Mapping[str, float], part: Part) -> None:
+def count_cells(design: Design, family: Family, layer: str | None = None) -> dict[str, float]:
+    """Resources by unit of the whole design, or of one layer with all inside it, in a family's cells and for none of
+    its parts. Nothing is kept. Raises SynthesisError."""
+    verilog = design.verilog
+    top = design.top if layer is None else module_of(verilog.read_text(), design.top, layer)
+    return resources(family, cells(verilog.parent, verilog.name, top, family.synthesis.script))
+
+
+def check_fits(used: Mapping[str, float], part: Part) -> None:
     """Raise PlaceError, with the numbers, where the part holds less."""
-    over = {unit: n for unit, n in resources.items() if n > part.capacity.get(unit, n)}
+    over = {unit: n for unit, n in used.items() if n > part.capacity.get(unit, n)}
     if over:
         short = ", ".join(f"{n:,.0f} {unit} of {part.capacity[unit]:,.0f}" for unit, n in over.items())
         raise PlaceError(f"the design does not fit {part.name}, it takes {short}: use fewer lanes or another part")
@@ -124,7 +133,7 @@ def _text(design: Design) -> str:
     """Hash of the Verilog without its comment lines, which name the artifact, and of the memories' files it reads."""
     found = hashlib.sha256()
     for path in _files(design):
-        text = re.sub(rb"^//.*\n", b"", path.read_bytes(), flags=re.MULTILINE)
+        text = without_comments(path.read_bytes())
         found.update(text)
         for name in re.findall(rb'\$readmem[bh]\s*\(\s*"([^"]+)"', text):
             found.update((path.parent / name.decode()).read_bytes())

@@ -24,6 +24,7 @@ from mintaka.artifact.reference import lead
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method, Phase, Task
 from mintaka.data.labels import class_problem
+from mintaka.data.recall import accuracy
 from mintaka.snn.fast import run_fast, steps_taken
 from mintaka.snn.network import SNN
 
@@ -162,5 +163,5 @@ def exit_curve(
         margins = _margins(by_step, calibration[1], loss)
         steps = steps_taken(logits, margins)
         classes = logits[steps - 1, np.arange(len(steps))].argmax(1)
-        points.append(ExitPoint(loss, margins, float(np.mean(classes == test[1])), float(steps.mean())))
+        points.append(ExitPoint(loss, margins, accuracy(classes, test[1]), float(steps.mean())))
     return points

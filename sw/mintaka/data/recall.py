@@ -24,6 +24,18 @@ class ClassResult:
         return self.right / self.samples if self.samples else None
 
 
+def accuracy(answers: np.ndarray, truth: np.ndarray) -> float:
+    """Share of samples whose class, of `answers` (N,), is that of `truth` (N,); N is at least 1."""
+    return int((answers == truth).sum()) / len(truth)
+
+
+def confusion(answers: np.ndarray, truth: np.ndarray, classes: int, outputs: int) -> np.ndarray:
+    """How many samples of each class (rows) were answered by each output (columns): int64 (classes, outputs)."""
+    found = np.zeros((classes, outputs), np.int64)
+    np.add.at(found, (truth, answers), 1)
+    return found
+
+
 def class_results(confusion: np.ndarray, names: Sequence[str] | None = None) -> tuple[ClassResult, ...]:
     """From the samples of each class (rows) that were answered by each output (columns, as many or more)."""
     names = names or tuple(map(str, range(len(confusion))))

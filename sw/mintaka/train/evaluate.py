@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact.encoding import encoded
+from mintaka.data import recall
 from mintaka.snn.network import SNN
 
 BATCH = 1000
@@ -30,20 +31,17 @@ def batches_of(x: np.ndarray, y: np.ndarray, snn: SNN) -> Iterator[tuple[Tensor,
 
 def accuracy(snn: SNN, x: np.ndarray, y: np.ndarray) -> float:
     """Share of samples whose class is right (lowest index at ties)."""
-    return sum(int((logits.argmax(1) == truth).sum()) for logits, truth in _logits(snn, x, y)) / len(x)
+    return recall.accuracy(np.concatenate([logits.argmax(1) for logits in _logits(snn, x, y)]), y)
 
 
 def confusion(snn: SNN, x: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
     """How many samples of each class (rows) were answered by each output (columns): int64."""
-    parts = [(logits.shape[1], truth, logits.argmax(1)) for logits, truth in _logits(snn, x, y)]
-    found = np.zeros((classes, parts[0][0]), np.int64)
-    for _, truth, answers in parts:
-        np.add.at(found, (truth, answers), 1)
-    return found
+    parts = [(logits.shape[1], logits.argmax(1)) for logits in _logits(snn, x, y)]
+    return recall.confusion(np.concatenate([answers for _, answers in parts]), y, classes, parts[0][0])
 
 
-def _logits(snn: SNN, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _logits(snn: SNN, x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
     snn.eval()
     with torch.no_grad():
-        for inputs, truth in batches_of(x, y, snn):
-            yield snn(inputs).numpy(), truth.numpy()
+        for inputs, _ in batches_of(x, y, snn):
+            yield snn(inputs).numpy()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mintaka.artifact import Encoding, Network, TestVectors, encode, run, save
 from mintaka.compress import exit_curve, with_margins
 from mintaka.compress.exits import LOSSES
 from mintaka.data import Dataset
+from mintaka.data.recall import accuracy
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint
@@ -45,7 +45,9 @@ def export(run_dir: Path | str, *, data: Path | str | None = None, data_root: Pa
     if not folder.is_dir():
         raise TrainError(f"{folder}: there is no such run folder")
     with locked(folder, "export"):
-        network = _network(folder, _finished(folder), data, data_root)
+        checkpoint = _finished(folder)
+        dataset = find_data(folder, checkpoint.recipe, checkpoint.data, data=data, root=data_root)
+        network = exported(checkpoint, dataset)
         save(network, folder / FILE)
     return network
 
@@ -67,16 +69,15 @@ def _finished(folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data_root: Path | str | None) -> Network:
+def exported(checkpoint: Checkpoint, dataset: Dataset) -> Network:
+    """The artifact of a finished training, as `export` writes it. dataset : that it was trained with."""
     recipe = checkpoint.recipe
-    dataset = find_data(folder, recipe, checkpoint.data, data=data, root=data_root)
     plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
     parts = parts_of(recipe, dataset)
     plain, exits = _with_exit(plain, recipe, dataset, parts.calibration)
 
     inputs = encode(plain, dataset.test_x)
     tested = run_fast(plain, inputs)
-    right = tested.classes == dataset.test_y
     provenance = _provenance(recipe) | {
         "dataset": {
             "name": dataset.name,
@@ -88,7 +89,7 @@ def _network(folder: Path, checkpoint: Checkpoint, data: Path | str | None, data
         },
         "encoding": _encoding_text(plain.input.encoding),
         "float_accuracy": checkpoint.float_accuracy,
-        "integer_accuracy": float(np.mean(right)),
+        "integer_accuracy": accuracy(tested.classes, dataset.test_y),
     }
     if exits:
         provenance["exit"] = exits | {"mean_steps": float(tested.steps.mean())}
@@ -115,7 +116,7 @@ def _with_exit(
     about: dict[str, object] = {
         "loss": early.loss,
         "calibration_samples": len(held[1]),
-        "accuracy_of_all_steps": float(np.mean(run_fast(network, test[0]).classes == test[1])),
+        "accuracy_of_all_steps": accuracy(run_fast(network, test[0]).classes, test[1]),
         "curve": [{"loss": p.loss, "mean_steps": p.mean_steps, "accuracy": p.accuracy} for p in points],
     }
     return with_margins(network, margins), about

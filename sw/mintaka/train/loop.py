@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,14 @@ OUTPUTS = (FILE, "history.csv", "history.json", "network.safetensors")
 class TrainResult:
     """Accuracies on the test split, shares of 1: of the float network before quantization (None where no epoch was
     trained in full precision), and of the integer network in the end; and how that does on each class (none for runs of
-    older versions)."""
+    older versions). dataset : what was trained and tested with."""
 
     run_dir: Path
     float_accuracy: float | None
     integer_accuracy: float
     history: tuple[Epoch, ...]
     classes: tuple[ClassResult, ...] = ()
+    dataset: Dataset | None = field(default=None, repr=False, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -78,6 +79,7 @@ def train(
     progress: Callback | None = None,
     data_root: Path | str | None = None,
     see: Callable[[Look], None] | None = None,
+    dataset: Dataset | None = None,
 ) -> TrainResult:
     """Train as the recipe says, in `run_dir` (recipe.toml, history.csv, history.json, checkpoint.pt, data.json).
 
@@ -89,6 +91,7 @@ def train(
     keep : also keep the state behind each phase (after-PHASE.pt), for other runs to start from.
     progress : called after every batch.
     see : is told what is in the data, before the training.
+    dataset : the data, where they are in memory; otherwise those that the recipe names are loaded.
 
     Raises DataError, RecipeError or LayerError before anything is written where data and recipe do not fit, and
     TrainError where another process uses the folder, it belongs to another recipe, its checkpoint is damaged, the loss
@@ -101,8 +104,10 @@ def train(
         is_new = not folder.is_dir()  # asked once: another process may make it while the data load
         if not is_new:  # refuse at once where it is in use
             stack.enter_context(locked(folder, "training"))
-        data_root = root_of(folder, recipe.dataset, data_root)
-        dataset = load_data(recipe, data_root)
+        given = dataset
+        if given is None:
+            data_root = root_of(folder, recipe.dataset, data_root)
+        dataset = load_data(recipe, data_root) if given is None else fitted(recipe, given)
         run = _Run(recipe, dataset, folder, keep=keep)
         seen = look(dataset)
         if seen.problem is not None:
@@ -114,10 +119,11 @@ def train(
         if not resume:
             run.forget()
         run.resume(None if start is None else Path(start))
-        note(folder, recipe.dataset, data_root)
+        if given is None:
+            note(folder, recipe.dataset, data_root)
         with _threads(recipe.train.threads):
             run.go(progress or _silent)
-    return run.result()
+    return replace(run.result(), dataset=dataset)
 
 
 def _silent(step: Step) -> None:
