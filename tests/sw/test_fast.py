@@ -198,7 +198,7 @@ def test_inputs_may_be_read_only_and_of_any_strides() -> None:
 
 
 def test_wrong_inputs_are_refused() -> None:
-    with pytest.raises(ArtifactError, match="must be uint8, .* got float64"):
+    with pytest.raises(ArtifactError, match=r"must be uint8, .* got float64"):
         run_fast(_two_layers(3), np.zeros((1, 3)))
     with pytest.raises(ArtifactError, match="shape"):
         run_fast(_two_layers(3), np.zeros((1, 4), np.uint8))
