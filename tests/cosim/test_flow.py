@@ -11,7 +11,7 @@ from contract import samples
 from cosim.small import DIRECT
 
 from mintaka.artifact import LeakTerm, content_hash, load, run
-from mintaka.data import Dataset
+from mintaka.data import DataError, Dataset
 from mintaka.train import parse_recipe
 from mintaka.train.export import export as export_run
 from mintaka_cosim import flow
@@ -64,6 +64,10 @@ def test_an_evaluation_is_what_the_reference_does() -> None:
     assert found.sops_per_sample == expected.total_sops.mean()
     assert sum(each.right for each in found.classes) == 15
     assert [each.name for each in found.classes] == [f"c{n}" for n in range(6)]
+    with pytest.raises(
+        DataError, match="the labels do not fit to the network: y holds the class 6, but the network has"
+    ):
+        flow.evaluate(DIRECT.network, x, np.full(20, 6))
 
 
 @pytest.mark.parametrize(("threshold", "clipped"), [(100, 3 / 4), (11, 1 / 4)])

@@ -11,6 +11,8 @@ import numpy as np
 
 from mintaka.artifact import Network, Result, encode
 from mintaka.artifact.reference import leaked, per_channel
+from mintaka.data import DataError
+from mintaka.data.labels import class_problem
 from mintaka.data.recall import ClassResult, accuracy, class_results, confusion
 
 BATCH = 500
@@ -63,10 +65,14 @@ def evaluate(
 
     x : samples as the network was trained with, (N, ...), N at least 1. y : int64 (N,), their classes.
     class_names : of the data; None: their numbers. membranes : also count how many are clipped, which takes longer.
-    batch : samples at a time. Raises ArtifactError where `x` does not fit to the network.
+    batch : samples at a time. Raises ArtifactError where `x` does not fit to the network, DataError where `y` holds
+        what is none of its classes.
     """
     from mintaka.snn import run_fast  # needs torch
 
+    problem = class_problem(y, network.classes)
+    if problem is not None:
+        raise DataError(f"the labels do not fit to the network: {problem}")
     answers, steps = [], 0
     spikes, sops = Counter[str](), Counter[str]()
     clipped, stored = 0, 0
@@ -79,12 +85,11 @@ def evaluate(
         more = clipped_membranes(network, found) if membranes else (0, 0)
         clipped, stored = clipped + more[0], stored + more[1]
     every = np.concatenate(answers)
-    classes = max(network.classes, int(y.max()) + 1)
     return Evaluation(
         samples=len(x),
         accuracy=accuracy(every, y),
         answers=every,
-        classes=class_results(confusion(every, y, classes, classes), class_names),
+        classes=class_results(confusion(every, y, network.classes, network.classes), class_names),
         total_steps=steps,
         spikes=dict(spikes),
         sops=dict(sops),
