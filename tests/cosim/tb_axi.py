@@ -258,8 +258,8 @@ async def driven(dut: Any) -> None:
         refused("steps cannot be 0", lambda: setattr(driver, "steps", 0))
         refused(f"1 to {T} are possible", lambda: setattr(driver, "steps", T + 1))
         refused("there is no margin behind step", lambda: driver.set_margin(len(margins), 1))
-        refused("a sample has shape", lambda: driver.pack(b.x[0][..., :-1]))
-        refused("a sample has shape", lambda: driver.pack(b.x[0].astype(float)))
+        refused("a sample must be integers of shape", lambda: driver.pack(b.x[0][..., :-1]))
+        refused("a sample must be integers of shape", lambda: driver.pack(b.x[0].astype(float)))
         refused("a sample holds values", lambda: driver.pack(b.x[0].astype(int) - 300))
         refused("instead of", lambda: driver.unpack(b"abcd"))
         refused("given up by a reset", lambda: driver.unpack(bytes(driver.design["result_bytes"])))  # a DMA's buffer

@@ -169,7 +169,7 @@ def test_the_command_line_runs_on_a_board(
     assert other.status == 1
     assert "holds another network" in other.err
     for words, sentence in [
-        ([], "--backend board wants --port"),
+        ([], "--backend board needs --port"),
         (["--port", "/dev/none"], "the port /dev/none cannot be opened"),
         (["--port", port, "--trace"], "--trace: a board gives logits and counts alone"),
     ]:
