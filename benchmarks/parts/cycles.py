@@ -45,9 +45,9 @@ def _measured(plan: Plan, x: np.ndarray, about: str) -> Values:
     layers = [
         {
             "name": layer.name,
-            "lanes": layer.lanes,
-            "groups": layer.groups,
-            "windows": layer.windows,
+            "lanes": layer.folding.lanes,
+            "groups": layer.folding.groups,
+            "windows": layer.folding.windows,
             **{what: float(getattr(found, what)[layer.name].mean()) for what in ("events", "slots", "busy", "held")},
         }
         for layer in plan.layers

@@ -43,10 +43,10 @@ def _point(store: Store, name: str, network: Network, x: np.ndarray, layer: str,
         frames = node_frames(network, x.astype(np.int64), run(network, x, trace=True))[edge.edge.node]
         even, odd = by_bank(edge, frames)
         half = lanes // 2
-        single = np.maximum(1, even + odd).sum() * ceil(plan.layer(layer).channels / lanes) / len(x)
-        double = np.maximum(1, np.maximum(even, odd)).sum() * ceil(plan.layer(layer).channels / half) / len(x)
+        single = np.maximum(1, even + odd).sum() * ceil(plan.layer(layer).folding.channels / lanes) / len(x)
+        double = np.maximum(1, np.maximum(even, odd)).sum() * ceil(plan.layer(layer).folding.channels / half) / len(x)
         luts = [_luts(network, layer, count) for count in (lanes, half)]
-        adders = half * (plan.layer(layer).stored_weight_bits + 1)
+        adders = half * (plan.layer(layer).weights.bits + 1)
         return {
             "about": about,
             "layer": layer,

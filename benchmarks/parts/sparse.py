@@ -72,9 +72,9 @@ def _cycles(store: Store, name: str, network: Network, x: np.ndarray, lanes: int
             layer, found = plan.layer(LAYER), predict_cycles(plan, x)
             busy = float((found.busy[LAYER] - found.held[LAYER]).mean())
             slots, interval = float(found.slots[LAYER].mean()), found.interval
-            rows = layer.weight_depth
+            rows = layer.weights.depth
             values[kind] = {"rows": rows, "bits": bits(layer), "slots": slots, "busy": busy, "interval": interval}
-        values["zeros"] = float((layer.weight_rows == 0).mean())
+        values["zeros"] = float((layer.weights.values == 0).mean())
         return values
 
     store.point("sparse", name, key, run)
@@ -91,7 +91,7 @@ def _resources(store: Store, name: str, network: Network, lanes: int) -> None:
             with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
                 design = generate(plan, Path(temporary))
                 values[kind] = count_cells(design, family, LAYER)
-        values["zeros"] = float((plan.layer(LAYER).weight_rows == 0).mean())
+        values["zeros"] = float((plan.layer(LAYER).weights.values == 0).mean())
         return values
 
     store.point("sparse", name, key, run)

@@ -144,9 +144,9 @@ def _figures(name: str, plan: Plan, dataset: Dataset, evaluation: Evaluation, ve
         LayerFigures(
             name=layer.name,
             op=layer.node.op,
-            lanes=layer.lanes,
-            channels=layer.channels,
-            spikes=int(found.spikes[layer.name].sum()) / N if layer.fires else None,
+            lanes=layer.folding.lanes,
+            channels=layer.folding.channels,
+            spikes=int(found.spikes[layer.name].sum()) / N if layer.datapath.fires else None,
             sops=float(found.sops[layer.name].mean()),
             busy=float(found.busy[layer.name].mean()),
             utilisation=found.utilisation[layer.name],

@@ -37,7 +37,7 @@ from mintaka.train.recipe import parse_recipe
 from mintaka_cosim.cli.app import app
 from mintaka_hw.plan import make_plan
 from mintaka_hw.plan.edge import CHUNK_ELEMENTS
-from mintaka_hw.plan.layer import LIST_SLOTS
+from mintaka_hw.plan.events import LIST_SLOTS
 from mintaka_hw.rtl.collector import LIST_LATENCY, ROOM_LATENCY
 from mintaka_hw.rtl.lif import lif_latency
 from mintaka_hw.rtl.pipeline import ACCUMULATE, DECODE, OUTPUT_LATENCY

@@ -43,7 +43,7 @@ def described(plan: Plan, _: Board, folder: Path | str, *, baud: int) -> Any:  #
     """For `generate_board`, where only the number of lanes matters: no Verilog."""
     Path(folder).mkdir(parents=True)
     path = Path(folder) / "top.v"
-    path.with_name("design.json").write_text(json.dumps({"layers": [{"lanes": plan.layers[0].lanes}]}))
+    path.with_name("design.json").write_text(json.dumps({"layers": [{"lanes": plan.layers[0].folding.lanes}]}))
     return SimpleNamespace(verilog=path, parts=(), top="top")
 
 
@@ -133,7 +133,7 @@ def test_lanes_that_are_too_many_by_the_plan_are_not_tried(tmp_path: Path, monke
     monkeypatch.setattr(module_build, "synthesize", counting(cells))
     monkeypatch.setattr(module_build, "generate_board", described)
     wide, board = dense_network((20, 700, 3), seed=4), load_board("icebreaker")
-    width = make_plan(wide).layers[0].accumulator_width
+    width = make_plan(wide).layers[0].datapath.accumulator_width
     with pytest.raises(BoardError, match=r"it takes at least 5,\d\d\d LUT of 5,280 and .*: --lanes hidden1=\d+,head=3"):
         build_board(wide, board, tmp_path, lanes=700, say=quiet)
     assert width * max(asked) <= 5280 < width * 700

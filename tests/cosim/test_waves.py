@@ -124,11 +124,18 @@ def test_values_are_the_references(folder: Path) -> None:
         block = f"{top}.layer_hidden1"
         step, group = (recorded.at(f"{block}.{name}", time) for name in ("step[9:0]", "group[15:0]"))
         for lane in range(lanes):
-            if group * lanes + lane < layer.channels:
-                k = recorded.at(f"{block}.K_{lane}[{layer.k_width - 1}:0]", time, layer.k_width, signed=True)
-                u = recorded.at(f"{block}.U_{lane}[{layer.state_width - 1}:0]", time, layer.state_width, signed=True)
+            if group * lanes + lane < layer.folding.channels:
+                k = recorded.at(
+                    f"{block}.K_{lane}[{layer.datapath.k_width - 1}:0]", time, layer.datapath.k_width, signed=True
+                )
+                u = recorded.at(
+                    f"{block}.U_{lane}[{layer.datapath.state_width - 1}:0]",
+                    time,
+                    layer.datapath.state_width,
+                    signed=True,
+                )
                 seen.append((step, group * lanes + lane, k, recorded.at(f"{block}.s_{lane}", time), u))
-    T, N = COUNTS.network.time_steps, layer.channels
+    T, N = COUNTS.network.time_steps, layer.folding.channels
     wanted = [
         (t, n, int(expected.k[i, t, n]), int(expected.s[i, t, n]), int(expected.u[i, t, n]))
         for i in range(SAMPLES)

@@ -26,6 +26,8 @@ from amaranth.hdl import (
 from amaranth.hdl._mem import MemoryInstance  # to read a memory beside its own ports; it has no public name
 from amaranth.lib import wiring
 
+from mintaka_hw.plan import LayerPlan
+
 
 class Inside:
     """A component in a property module `m` (as `dut`), elaborated, so that properties can name what is in it.
@@ -188,3 +190,8 @@ def mutated(thing: Any, old: str, new: str, **names: Any) -> Any:
 def using(thing: Any, **names: Any) -> Any:
     """A class or function that uses other things under these names."""
     return mutated(thing, f" {thing.__name__}(", f" {thing.__name__}(", **names)
+
+
+def sequencer_of(kind: Any, layer: LayerPlan) -> Any:
+    """The sequencer of a layer."""
+    return kind(layer.name, layer.edges, layer.events, layer.schedule, layer.folding.lists)

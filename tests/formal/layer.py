@@ -10,13 +10,13 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from formal.kit import Inside, free, mutated, offers, property_module, takes, transfer, using
+from formal.kit import Inside, free, mutated, offers, property_module, sequencer_of, takes, transfer, using
 from formal.prove import NoPath, Proof
 from handmade import dense_network
 
-from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
+from mintaka_hw.plan import LayerPlan, Schedule, StreamLayout, make_plan
 from mintaka_hw.rtl.collector import Collector
-from mintaka_hw.rtl.layer import LayerCore
+from mintaka_hw.rtl.layer import LayerCore, replay_parameters
 from mintaka_hw.rtl.pipeline import DECODE, PipelineTiming
 from mintaka_hw.rtl.replay import Replay, slot_layout
 from mintaka_hw.rtl.sequencer import Sequencer
@@ -36,15 +36,16 @@ class Lists(wiring.Component):
 
     def __init__(self, layer: LayerPlan, collector: Any, replay: Any):
         self.layer, self.kinds = layer, (collector, replay)
+        self.parameters = replay_parameters(layer, PipelineTiming.of(layer))
         ports = dict.fromkeys(("valid", "spend", "take", "readable"), Out(1))
         words = In(stream.Signature(layer.edges[0].incoming.word_bits))
-        super().__init__({"i": words, "credit": In(1), "slot": Out(slot_layout(layer)), **ports})
+        super().__init__({"i": words, "credit": In(1), "slot": Out(slot_layout(self.parameters)), **ports})
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
         m = Module()
-        m.submodules.sequencer = sequencer = Sequencer(self.layer)
-        m.submodules.collector = collector = self.kinds[0](self.layer)
-        m.submodules.replay = replay = self.kinds[1](self.layer, PipelineTiming.of(self.layer).state)
+        m.submodules.sequencer = sequencer = sequencer_of(Sequencer, self.layer)
+        m.submodules.collector = collector = self.kinds[0](self.layer.name, self.layer.events)
+        m.submodules.replay = replay = self.kinds[1](self.parameters)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i0)
         wiring.connect(m, sequencer.o, collector.i)
         for name in ("address", "take", "release"):
@@ -86,13 +87,13 @@ def each_event_is_replayed_once(kinds: Any, layer: LayerPlan) -> Module:
         m.d.sync += was_set.eq(bits.bit_select(element % per_word, 1))
 
     # ---- out: passes over the list at hand
-    group = Signal(range(max(2, layer.groups)), name="pass_of_list")
+    group = Signal(range(max(2, layer.folding.groups)), name="pass_of_list")
     ends = lists.valid & slot.last
-    list_ends = ends & (group == layer.groups - 1)
+    list_ends = ends & (group == layer.folding.groups - 1)
     event = lists.valid & slot.event
     mine = event & (slot.weight + slot.among == group * size + element)
     begun, found, latest = Signal(name="pass_begun"), Signal(name="found"), Signal(range(size), name="latest")
-    number = Signal(range(size * layer.groups), name="element_of_slot")
+    number = Signal(range(size * layer.folding.groups), name="element_of_slot")
     m.d.comb += number.eq(slot.weight + slot.among - group * size)
     with m.If(lists.valid):
         m.d.sync += [begun.eq(~slot.last), latest.eq(number), found.eq(~slot.last & (found | mine))]
@@ -133,7 +134,7 @@ class AnyReplay(Replay):
             if member.flow is Out and name != "spend":
                 free(m, Value.cast(getattr(self, name)), f"any_{name}")
         slot, begun, giving = self.slot, Signal(name="group_begun"), Signal(name="group_gives")
-        gives = gives_word(self.layer, slot)
+        gives = gives_word(self.parameters.schedule, slot)
         with m.If(self.valid):
             m.d.sync += [begun.eq(~slot.last), giving.eq(gives)]
         m.d.comb += [
@@ -145,9 +146,9 @@ class AnyReplay(Replay):
         return m
 
 
-def gives_word(layer: LayerPlan, slot: Any) -> Any:
+def gives_word(schedule: Schedule, slot: Any) -> Any:
     """Whether a word leaves the core behind the slot's group."""
-    return slot.closing if layer.gives_last_step else slot.phase == len(layer.phases.passes)
+    return slot.closing if schedule.words_after_last_step_only else slot.phase == len(schedule.preloads)
 
 
 def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
@@ -159,10 +160,11 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
     inside = Inside(m, core := kind(layer))
     offers(m, core.i0, "i")
     takes(m, core.o, "o")
-    depth = layer.fifo_depth
+    depth, timing = layer.output_depth, PipelineTiming.of(layer)
+    parameters = replay_parameters(layer, timing)
 
     def slot_at(cycle: int) -> Any:
-        return data.View(slot_layout(layer), inside.value(f"slot_{cycle}"))
+        return data.View(slot_layout(parameters), inside.value(f"slot_{cycle}"))
 
     def ends_at(cycle: int) -> Any:
         return inside.value(f"valid_{cycle}") & slot_at(cycle).last
@@ -170,9 +172,8 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
     written, level = inside.value("w_en", "out_fifo"), inside.value("level", "out_fifo")
     produce, consume = inside.value("produce", "out_fifo"), inside.value("consume", "out_fifo")
     begun = inside.value("begun", "replay") & inside.value("giving", "replay")
-    result = PipelineTiming.of(layer).result
-    cycles = range(1, result + 1)
-    under_way = sum((ends_at(cycle) & gives_word(layer, slot_at(cycle)) for cycle in cycles), begun)
+    cycles = range(1, timing.result + 1)
+    under_way = sum((ends_at(cycle) & gives_word(layer.schedule, slot_at(cycle)) for cycle in cycles), begun)
     m.d.comb += [
         Assert(~written | inside.value("w_rdy", "out_fifo")),
         Assert(inside.value("places") + level + under_way == depth),
@@ -180,7 +181,7 @@ def words_find_their_place(kind: Any, layer: LayerPlan) -> Module:
         Assert((produce - consume)[: len(produce)] == level[: len(produce)]),
         Assert(inside.value("valid", "lanes") == inside.value(f"valid_{DECODE + 1}")),
         Assert(inside.value("summed", "lanes") == ends_at(DECODE + 2)),
-        Assert(inside.value("done", "lanes") == ends_at(result)),
+        Assert(inside.value("done", "lanes") == ends_at(timing.result)),
     ]
     return m
 
@@ -215,8 +216,8 @@ PROOFS += [
         {
             "a place too many is given out": mutated(
                 LayerCore,
-                "places = Signal(range(layer.fifo_depth + 1), init=layer.fifo_depth)",
-                "places = Signal(range(layer.fifo_depth + 2), init=layer.fifo_depth + 1)",
+                "places = Signal(range(layer.output_depth + 1), init=layer.output_depth)",
+                "places = Signal(range(layer.output_depth + 2), init=layer.output_depth + 1)",
                 Replay=AnyReplay,
             ),
         },

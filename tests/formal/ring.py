@@ -57,9 +57,9 @@ def entries_stay_until_they_are_freed(kind: Any, layer: LayerPlan, slots: int) -
     list's ends enclose it; and until the list is released, the ring gives it to whoever asks for its place.
     """
     m = property_module()
-    inside = Inside(m, collector := kind(layer))
+    inside = Inside(m, collector := kind(layer.name, layer.events))
     edge, at = layer.edges[0], inside.value
-    words, chunks, ring = edge.lists.words, edge.word_chunks, 2**layer.ring_bits
+    words, chunks, ring = edge.lists.words, edge.word_chunks, 2**layer.events.ring_bits
     offers(m, collector.i, "i")
     for name in ("address", "take", "release"):
         free(m, getattr(collector, name), f"any_{name}")
@@ -106,7 +106,7 @@ def entries_stay_until_they_are_freed(kind: Any, layer: LayerPlan, slots: int) -
         m.d.sync += written.eq(0)
     with m.Elif(at_hand & writes):
         m.d.sync += written.eq(written | lowest)
-    wanted = Signal(entry_layout(layer), name="entry_wanted")
+    wanted = Signal(entry_layout(layer.events), name="entry_wanted")
     m.d.comb += [
         chunk.eq(AnyConst(len(chunk))),
         Assume(chunk < chunks),
@@ -117,7 +117,7 @@ def entries_stay_until_they_are_freed(kind: Any, layer: LayerPlan, slots: int) -
         Assert(~(at_hand & writes) | (todo != 0)),
         Assert(~(at_hand & at("finished")) | ((todo & ~Mux(writes, lowest, 0)) == 0)),
     ]
-    active, entry = Signal(name="in_ring"), Signal(entry_layout(layer), name="entry")
+    active, entry = Signal(name="in_ring"), Signal(entry_layout(layer.events), name="entry")
     its_place, its_list = Signal.like(place, name="its_place"), Signal.like(closed, name="its_list")
     with m.If(~active), m.If(at_hand & writes & lowest.bit_select(chunk, 1)):
         m.d.sync += [active.eq(1), entry.eq(wanted), its_place.eq(place), its_list.eq(closed)]
@@ -172,11 +172,11 @@ def entries_stay_until_they_are_freed(kind: Any, layer: LayerPlan, slots: int) -
         Assert(at("closing") == closed[:-1]),
         Assert(at("reading") == fetched[:-1]),
         Assert(at("releasing") == released[:-1]),
-        Assert(limit == (base + layer.list_room)[: len(place)]),
-        Assert(~at("within") | (distance(place, base) <= layer.list_room)),
-        Assert(~at("within_if_written") | (distance(place, base) < layer.list_room)),
+        Assert(limit == (base + layer.events.headroom)[: len(place)]),
+        Assert(~at("within") | (distance(place, base) <= layer.events.headroom)),
+        Assert(~at("within_if_written") | (distance(place, base) < layer.events.headroom)),
         Assert(distance(place, base) <= ring),
-        Assert(~is_open | (distance(ends.first[closed], base) <= layer.list_room)),
+        Assert(~is_open | (distance(ends.first[closed], base) <= layer.events.headroom)),
         Assert(start == ends.first[taken]),
     ]
     stored = [inside.stored(Const(slot, range(slots)), "lists") for slot in range(slots)]
@@ -196,7 +196,7 @@ def entries_stay_until_they_are_freed(kind: Any, layer: LayerPlan, slots: int) -
         Assert(~active | (to_entry >= distance(ends.first[its_list], base))),
         Assert(~active | (its_list == closed) | (to_entry < distance(ends.first[ends.number(its_list, 1)], base))),
         Assert(~active | (ends.behind(its_list, released) <= used)),
-        Assert(~active | (inside.stored(its_place[: layer.ring_bits], "events") == entry.as_value())),
+        Assert(~active | (inside.stored(its_place[: layer.events.ring_bits], "events") == entry.as_value())),
     ]
     return m
 
@@ -211,7 +211,7 @@ def _ring(name: str, layer: LayerPlan, slots: int) -> Proof:
     """Of a collector with so many lists at once instead of 16: more of them, and Z3 does not come to an end."""
     faults = {
         "a list begins without room": ("& (~ahead.first | room)", ""),
-        "room is given back too early": ("layer.list_room + 1", "layer.list_room + 2"),
+        "room is given back too early": ("events.headroom + 1", "events.headroom + 2"),
         "a list forgets its last entry": ("Mux(writes, place, latest)", "latest"),
         "what is behind a word's first chunk is left out": ("finished.eq(valid & ends)", "finished.eq(valid)"),
     }

@@ -16,7 +16,7 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream
 from amaranth.lib.wiring import In
-from formal.kit import Inside, free, mutated, offers, property_module, takes, transfer
+from formal.kit import Inside, free, mutated, offers, property_module, sequencer_of, takes, transfer
 from formal.prove import NoPath, Proof
 
 from mintaka.artifact import ConvGeometry, Edge, Input, IntTensor, LeakTerm, Network, Neuron, Node, Output, Pool
@@ -65,7 +65,7 @@ def keeps_the_rules(kind: Any) -> Module:
 def sequencer_takes_turns(kind: Any, layer: LayerPlan) -> Module:
     """Words leave as they come, of each edge as many as it has in a list; marks say where lists begin and end."""
     m = property_module()
-    inside = Inside(m, sequencer := kind(layer))
+    inside = Inside(m, sequencer := sequencer_of(kind, layer))
     surrounded(m, sequencer)
     counts = [edge.lists.words for edge in layer.edges]
     at = Signal(range(sum(counts)), name="word_of_list")
@@ -254,17 +254,20 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     m = property_module()
     inside = Inside(m, order := kind(head))
     surrounded(m, order)
-    words, logits, bits = head.states, head.channels * head.windows, head.logit_width
+    words, logits, bits = head.folding.states, head.folding.channels * head.folding.windows, head.datapath.logit_width
     came, left = Signal(range(words), name="words_came"), Signal(range(logits), name="logits_left")
     for count, most, port in ((came, words, order.i), (left, logits, order.o)):
         with m.If(transfer(port)):
             m.d.sync += count.eq(Mux(count == most - 1, 0, count + 1))
     # One logit of one sample, any one.
-    channel, window = Signal(range(head.channels), name="channel"), Signal(range(head.windows), name="window")
-    for any_one, most in ((channel, head.channels), (window, head.windows)):
+    channel, window = (
+        Signal(range(head.folding.channels), name="channel"),
+        Signal(range(head.folding.windows), name="window"),
+    )
+    for any_one, most in ((channel, head.folding.channels), (window, head.folding.windows)):
         m.d.comb += [any_one.eq(AnyConst(len(any_one))), Assume(any_one < most)]
-    word = window * head.groups + channel // head.lanes
-    lane = StreamLayout(1, 1, head.lanes, head.lanes, bits)
+    word = window * head.folding.groups + channel // head.folding.lanes
+    lane = StreamLayout(1, 1, head.folding.lanes, head.folding.lanes, bits)
     ends = transfer(order.o) & (left == logits - 1)
     comes = transfer(order.i) & (came == word)
     samples = Signal(range(4), name="samples_ahead")  # whose logit has come, and that have not left
@@ -275,12 +278,12 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     with m.If(~following & pick & comes):
         m.d.sync += [
             following.eq(1),
-            value.eq(logit_of(lane, order.i.payload, channel % head.lanes)),
+            value.eq(logit_of(lane, order.i.payload, channel % head.folding.lanes)),
             ahead.eq(samples - ends),
         ]
     with m.Elif(following & ends):
         m.d.sync += [ahead.eq(ahead - 1), following.eq(ahead != 0)]
-    target = channel * head.windows + window
+    target = channel * head.folding.windows + window
     here = order.o.valid & following & (ahead == 0) & (left == target)
     m.d.comb += [
         Assert(~here | (order.o.payload == value.as_unsigned())),
@@ -289,7 +292,7 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     # For the induction: where all counters are, and what is where. A bank is free once its last logit was read.
     full, into, out, valid = (inside.value(name) for name in ("full", "into", "out", "valid"))
     at = {name: inside.value(name) for name in ("window", "channel", "lane", "group", "at")}
-    reads = at["channel"] * head.windows + at["window"]  # number of the logit that is read next
+    reads = at["channel"] * head.folding.windows + at["window"]  # number of the logit that is read next
     banks, last_waits = full[0] + full[1], valid & (left == logits - 1)
     place = Signal(range(4), name="place")  # of the followed sample: 0 is the bank that is read
     m.d.comb += place.eq(ahead - last_waits)
@@ -297,9 +300,13 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     is_read = last_waits & (ahead == 0)
     m.d.comb += [
         Assert(inside.value("place") == came),
-        Assert(at["channel"] == at["group"] * head.lanes + at["lane"]),
-        Assert(at["at"] == at["window"] * head.groups + at["group"]),
-        Assert((at["lane"] < head.lanes) & (at["channel"] < head.channels) & (at["window"] < head.windows)),
+        Assert(at["channel"] == at["group"] * head.folding.lanes + at["lane"]),
+        Assert(at["at"] == at["window"] * head.folding.groups + at["group"]),
+        Assert(
+            (at["lane"] < head.folding.lanes)
+            & (at["channel"] < head.folding.channels)
+            & (at["window"] < head.folding.windows)
+        ),
         Assert(left == Mux(valid, Mux(reads == 0, logits - 1, reads - 1), reads)),
         Assert(full.bit_select(out, 1) == (banks != 0)),
         Assert(into == out ^ banks[0]),
@@ -307,7 +314,7 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
         Assert((banks != 2) | (came == 0)),
         Assert(samples == banks + (came > word) + last_waits),
         Assert(~following | (ahead < samples)),
-        Assert(~following | is_read | (logit_of(lane, stored, channel % head.lanes) == value)),
+        Assert(~following | is_read | (logit_of(lane, stored, channel % head.folding.lanes) == value)),
     ]
     return m
 
@@ -361,7 +368,7 @@ def flat_head() -> Node:
 COMPONENTS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "fork": (Fork, lambda kind: kind(2, 3)),
     "queue": (Queue, lambda kind: kind(2, 3)),
-    "sequencer": (Sequencer, lambda kind: kind(two_edges())),
+    "sequencer": (Sequencer, lambda kind: sequencer_of(kind, two_edges())),
     "windows": (WindowReader, lambda kind: kind(WINDOWS)),
     "windows-grouped": (WindowReader, lambda kind: kind(replace(WINDOWS, sections=2, parts=((0,), (1,))))),
     "skip": (Skip, lambda kind: kind(APART)),

@@ -8,15 +8,32 @@ from typing import Any
 
 import numpy as np
 from amaranth.hdl import Array, Assert, Assume, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
 from formal.kit import Followed, Inside, mutated, offers, property_module, takes, transfer
 from formal.prove import NoPath, Proof, valid_alone
 from formal.streams import surrounded
 from handmade import dense_network
 
 from mintaka_hw.plan import LayerPlan, make_plan
-from mintaka_hw.plan.layer import ENTRIES_AHEAD
+from mintaka_hw.plan.events import ENTRIES_AHEAD
 from mintaka_hw.rtl.index import RowIndex
-from mintaka_hw.rtl.walker import Walker, context_layout, walked_layout
+from mintaka_hw.rtl.walker import Walker, context_layout, list_entry_layout
+
+
+def entry_of(layer: LayerPlan) -> data.StructLayout:
+    """What the walker of a layer gives."""
+    return list_entry_layout(layer.events, layer.weights, layer.folding, layer.schedule)
+
+
+def walker_of(kind: Any, layer: LayerPlan) -> Any:
+    """The walker of a layer."""
+    return kind(layer.name, layer.events, layer.weights, layer.folding, layer.schedule)
+
+
+def index_of(kind: Any, layer: LayerPlan) -> Any:
+    """The row index of a sparse layer."""
+    context = context_layout(layer.folding, layer.schedule)
+    return kind(layer.name, layer.edges, layer.events, layer.weights, entry_of(layer), context)
 
 
 def entries_wait(kind: Any, layer: LayerPlan) -> Module:
@@ -25,13 +42,13 @@ def entries_wait(kind: Any, layer: LayerPlan) -> Module:
     The collector's side is quite free: what it gives two cycles behind the address is the entry.
     """
     m = property_module()
-    inside = Inside(m, walker := kind(layer))
+    inside = Inside(m, walker := walker_of(kind, layer))
     surrounded(m, walker)
     walk, on_the_way = inside.value("walk"), [inside.value(f"walk_{cycle}") for cycle in (1, 2)]
     level = inside.value("level", "ahead")
     produce, consume = inside.value("produce", "ahead"), inside.value("consume", "ahead")
     comes = on_the_way[-1]
-    entry = Signal(walked_layout(layer), name="entry_that_comes")
+    entry = Signal(entry_of(layer), name="entry_that_comes")
     m.d.comb += entry.eq(inside.value("asked_2"))
     nothing = entry.nothing
     wanted = Signal.like(entry, name="entry_with_its_bits")
@@ -62,20 +79,20 @@ def rows_are_found(kind: Any, layer: LayerPlan) -> Module:
     Which rows are stored is worked out from the weights alone: those that are not all zero, numbered one by one.
     """
     m = property_module()
-    inside = Inside(m, index := kind(layer, walked_layout(layer), context_layout(layer)))
+    inside = Inside(m, index := index_of(kind, layer))
     asked, found = index.i.payload, index.o.payload
     offers(m, index.i, "i")
     takes(m, index.o, "o")
     (edge,) = layer.edges
     assert edge.blocks is not None
-    words = layer.groups * layer.blocks
+    words = layer.folding.groups * layer.weights.blocks
     m.d.comb += [
         Assume(asked.row + (asked.element >> edge.blocks.place_bits) < words),
         Assume(~asked.nothing | (asked.bits == 0)),
     ]
 
     # ---- the entry that was taken, until it has left, or for a cycle if it is passed over
-    entry, here = Signal(walked_layout(layer), name="entry"), Signal(name="entry_here")
+    entry, here = Signal(entry_of(layer), name="entry"), Signal(name="entry_here")
     leaves = Signal(name="entry_leaves")
     with m.If(transfer(index.i)):
         m.d.sync += [entry.eq(asked), here.eq(1)]
@@ -110,7 +127,7 @@ def rows_are_found(kind: Any, layer: LayerPlan) -> Module:
 
 def _expected(layer: LayerPlan, number: Value) -> tuple[Value, Any]:
     """Of that block, a bit per place with a stored row; and a function from a place (one-hot) to its row."""
-    weights, lanes, places = layer.weight_rows, layer.lanes, layer.edges[0].places
+    weights, lanes, places = layer.weights.values, layer.folding.lanes, layer.edges[0].places
     stored = [(weights[first : first + lanes] != 0).any(axis=0) for first in range(0, len(weights), lanes)]
     rows = np.cumsum(np.concatenate(stored)).reshape(len(stored), -1) - 1
     blocks = [(group, block) for group in range(len(stored)) for block in range(len(places))]

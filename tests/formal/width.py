@@ -30,7 +30,8 @@ from mintaka.artifact import (
 from mintaka.artifact.bounds import leak_range
 from mintaka_hw.plan import LayerPlan, make_plan
 from mintaka_hw.rtl import arithmetic
-from mintaka_hw.rtl.lif import LIFCore, LIFParameters
+from mintaka_hw.rtl.layer import lif_parameters
+from mintaka_hw.rtl.lif import LIFCore
 
 
 class Channel:
@@ -46,17 +47,17 @@ class Channel:
         )
         for signal in (self.bias, self.threshold, self.highest, self.lowest):
             m.d.comb += signal.eq(AnyConst(bits))
-        edges = [(layer.bounds.sums[n], layer.phases.plane_shift(n)) for n in layer.phases.step_edges]
+        edges = [(layer.bounds.sums[n], layer.schedule.plane_shift(n)) for n in layer.schedule.step_edges]
         most, least = (sum(end << shift for end, shift in ends) for ends in (
             [(each.hi, shift) for each, shift in edges], [(each.lo, shift) for each, shift in edges]))  # fmt: skip
         m.d.comb += [
             Assume((self.highest >= 0) & (self.highest <= most)),
             Assume((self.lowest <= 0) & (self.lowest >= least)),
-            Assume((self.bias >= int(layer.bias.min())) & (self.bias <= int(layer.bias.max()))),
+            Assume((self.bias >= int(layer.datapath.bias.min())) & (self.bias <= int(layer.datapath.bias.max()))),
         ]
-        if layer.fires:
-            m.d.comb += Assume(self.threshold >= int(layer.threshold.min()))
-            m.d.comb += Assume(self.threshold <= int(layer.threshold.max()))
+        if layer.datapath.threshold is not None:
+            m.d.comb += Assume(self.threshold >= int(layer.datapath.threshold.min()))
+            m.d.comb += Assume(self.threshold <= int(layer.datapath.threshold.max()))
         for low, high in self._k():
             m.d.comb += Assume((low >= layer.bounds.k.lo) & (high <= layer.bounds.k.hi))
         if layer.bounds.j is not None:
@@ -66,15 +67,15 @@ class Channel:
 
     def _k(self) -> list[tuple[Value, Value]]:
         """Of K, the least and the most in every step."""
-        low, high, stored = self.bias + self.lowest, self.bias + self.highest, self.layer.state_max
-        if self.layer.membrane is None:
-            return [(low * step, high * step) for step in range(1, self.layer.time_steps + 1)]
+        low, high, stored = self.bias + self.lowest, self.bias + self.highest, self.layer.datapath.state_max
+        if self.layer.datapath.membrane is None:
+            return [(low * step, high * step) for step in range(1, self.layer.schedule.time_steps + 1)]
         kept = self._kept()
         return [(low + kept[0] - stored, high + kept[1] + stored)]
 
     def _kept(self) -> tuple[int, int]:
         """What is left of a synaptic current."""
-        current = self.layer.current
+        current = self.layer.datapath.current
         if current is None:
             return 0, 0
         kept = leak_range(current.leak, current.max)
@@ -82,18 +83,18 @@ class Channel:
 
     def begins(self, begin: Value, step: Value) -> Value:
         """Whether an accumulation can begin so in that step, by what the step before has left."""
-        layer, bias, stored = self.layer, self.bias, self.layer.state_max
-        if layer.current is not None:
+        layer, bias, stored = self.layer, self.bias, self.layer.datapath.state_max
+        if layer.datapath.current is not None:
             low, high = self._kept()
             return Mux(step == 0, begin == 0, (begin >= low) & (begin <= high))
-        if layer.membrane is None:  # the sums of all steps so far
+        if layer.datapath.membrane is None:  # the sums of all steps so far
             lows, highs = (
-                [bias + bound * number for number in range(layer.time_steps)]
+                [bias + bound * number for number in range(layer.schedule.time_steps)]
                 for bound in (bias + self.lowest, bias + self.highest)
             )
             return (begin >= Array(lows)[step]) & (begin <= Array(highs)[step])
         low, high = bias - stored, bias + stored
-        if layer.phases.merged:
+        if layer.schedule.preloads_in_first_step:
             low, high = low + self.lowest, high + self.highest
         return Mux(step == 0, begin == bias, (begin >= low) & (begin <= high))
 
@@ -104,15 +105,15 @@ def sums_stay_in_their_intervals(kind: Any, layer: LayerPlan) -> Module:
     All that is assumed of the events of a group: its positive weights together add no more than they do if every input
     has its largest value, and its negative weights likewise. The first slot begins with what the step before has left.
     """
-    assert not layer.phases.passes
+    assert not layer.schedule.preloads
     m = property_module()
-    parameters = LIFParameters.of(layer)
+    parameters = lif_parameters(layer)
     inside = Inside(m, core := kind(parameters))
     any_slots(m, core, parameters)
     bits = max(parameters.accumulator_width, parameters.k_width) + 2
     lane = Lane(m, core, parameters, 0, bits)
     channel = Channel(m, layer, bits)
-    merged = layer.phases.merged
+    merged = layer.schedule.preloads_in_first_step
 
     # ---- what the channel has left to add in this group
     above, below = Signal(signed(bits), name="left_above"), Signal(signed(bits), name="left_below")
@@ -120,7 +121,7 @@ def sums_stay_in_their_intervals(kind: Any, layer: LayerPlan) -> Module:
     adds, weight = lane.weight_now > 0, lane.weight_now
 
     # ---- the slots: only in the first step a direct input has events, later its sum comes with the start
-    steps = range(layer.time_steps)
+    steps = range(layer.schedule.time_steps)
     any_step, step_before, begun = Signal(steps), Signal(steps, name="step"), Signal()
     step = Mux(core.first, free(m, any_step, "any_step"), step_before)
     with m.If(core.valid):
@@ -131,33 +132,33 @@ def sums_stay_in_their_intervals(kind: Any, layer: LayerPlan) -> Module:
             below.eq(below_now - Mux(adds, 0, weight)),
         ]
     m.d.comb += [
-        Assume(any_step < layer.time_steps),
+        Assume(any_step < layer.schedule.time_steps),
         Assume(core.first | begun | ~core.valid),
         Assume(~(core.valid & core.first) | channel.begins(core.start[0], step)),
         Assume(~core.valid | Mux(adds, weight <= above_now, weight >= below_now)),
     ]
-    if layer.fires:
+    if layer.datapath.fires:
         m.d.comb += Assume(core.threshold[0] == channel.threshold)
     if merged:
         m.d.comb += Assume(~core.valid | (step == 0) | (weight == 0))
-    if layer.current is not None:  # U + B
-        before, stored = core.membrane[0], layer.state_max
+    if layer.datapath.current is not None:  # U + B
+        before, stored = core.membrane[0], layer.datapath.state_max
         m.d.comb += Assume((before >= channel.bias - stored) & (before <= channel.bias + stored))
 
     # ---- so that no sum leaves its interval
-    ranges = layer.ranges
+    ranges = layer.datapath.ranges
     sums = (lane.sum <= channel.highest - above) & (lane.sum >= channel.lowest - below) & (above >= 0) & (below <= 0)
     quiet = (step_before == 0) | (lane.sum == 0) if merged else Const(1, 1)
     m.d.comb += [
-        Assert(step_before < layer.time_steps),
+        Assert(step_before < layer.schedule.time_steps),
         Assert(~begun | (channel.begins(lane.begin, step_before) & sums & quiet)),
         Assert(~begun | ((lane.held >= ranges.accumulator.lo) & (lane.held <= ranges.accumulator.hi))),
         Assert(~lane.complete | ((lane.k >= ranges.k.lo) & (lane.k <= ranges.k.hi))),
         Assert(inside.value("accumulator_0") == lane.held),
         Assert(~lane.complete | (inside.value("k_complete_0") == lane.k)),
     ]
-    if layer.membrane is None:  # the next step begins with this sum
-        after = Mux(step_before == layer.time_steps - 1, 0, step_before + 1)
+    if layer.datapath.membrane is None:  # the next step begins with this sum
+        after = Mux(step_before == layer.schedule.time_steps - 1, 0, step_before + 1)
         m.d.comb += Assert(~lane.complete | (after == 0) | channel.begins(lane.k + channel.bias, after))
     return m
 

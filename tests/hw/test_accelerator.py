@@ -32,6 +32,7 @@ from mintaka_cosim.bench.recording import COUNTERS, Recording
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.estimate.lists import event_lists
 from mintaka_hw.plan import Plan, PlanError, make_plan
+from mintaka_hw.plan.memory import DEEP_STATES
 
 
 def small_networks() -> st.SearchStrategy[Network]:
@@ -94,24 +95,26 @@ def test_variety() -> None:
     def look(network: Network) -> None:
         plan = make_plan(network, 1)
         head = plan.head
-        seen[head.read, head.windows > 1] += 1
+        seen[head.read, head.folding.windows > 1] += 1
         for layer in plan.layers:
             refractory = 0 if layer.node.neuron is None else layer.node.neuron.refractory
-            beside = bool(layer.phases.passes) and bool(layer.phases.step_edges)
-            kind = "cuba" if layer.current is not None else "lif"
-            seen["passes", len(layer.phases.passes)] += 1
-            seen["merged"] += layer.phases.merged
+            beside = bool(layer.schedule.preloads) and bool(layer.schedule.step_edges)
+            kind = "cuba" if layer.datapath.current is not None else "lif"
+            seen["passes", len(layer.schedule.preloads)] += 1
+            seen["merged"] += layer.schedule.preloads_in_first_step
             seen["one step", kind] += plan.network.time_steps == 1
-            seen["beside others", kind] += beside and layer.fires
+            seen["beside others", kind] += beside and layer.datapath.fires
             seen["silence beside others"] += beside and bool(refractory)
             seen["short silence"] += 0 < refractory < plan.network.time_steps
             seen["long silence"] += refractory >= plan.network.time_steps > 1
-            seen["deep"] += layer.state_is_deep
-            seen["signed"] += layer.subtracts
-            seen["signed, grouped"] += layer.subtracts and layer.is_grouped
-            seen["signed codebook"] += layer.subtracts and layer.codebook is not None
-            seen["signed beside others"] += layer.subtracts and len(layer.phases.step_edges) > layer.phases.merged
-        seen["exits", head.windows > 1] += plan.exits
+            seen["deep"] += layer.folding.states >= DEEP_STATES
+            seen["signed"] += layer.events.subtracts
+            seen["signed, grouped"] += layer.events.subtracts and layer.events.is_grouped
+            seen["signed codebook"] += layer.events.subtracts and layer.weights.codebook is not None
+            seen["signed beside others"] += (
+                layer.events.subtracts and len(layer.schedule.step_edges) > layer.schedule.preloads_in_first_step
+            )
+        seen["exits", head.folding.windows > 1] += plan.exits
 
     look()
     wanted: set[object] = {(read, several) for read in ("accumulate", "count", "membrane") for several in (False, True)}
@@ -286,6 +289,6 @@ def test_the_gather_keeps_up(rate: float, stride: int, lanes: int) -> None:
     inputs = random_inputs(network, samples=10, seed=2, rate=rate)
     conv = plan.layer("conv1")
     events = event_lists(conv.edges[0], inputs.reshape(-1, *network.input.shape)).events
-    slots = conv.groups * np.maximum(events, 1).sum() / len(inputs)
+    slots = conv.folding.groups * np.maximum(events, 1).sum() / len(inputs)
     words = plan.input.words * network.time_steps
     assert max(slots, words) >= 0.97 * predict_cycles(plan, inputs).interval

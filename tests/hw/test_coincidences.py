@@ -17,7 +17,7 @@ from strategies import random_inputs
 from mintaka.artifact import Network, run
 from mintaka_cosim.bench.words import WORD, pack_beats
 from mintaka_hw.plan import Plan, make_plan
-from mintaka_hw.plan.layer import ENTRIES_AHEAD, LIST_SLOTS
+from mintaka_hw.plan.events import ENTRIES_AHEAD, LIST_SLOTS
 from mintaka_hw.rtl import Accelerator
 
 CYCLES = 2400
@@ -47,7 +47,7 @@ def counted(inside: Inside, plan: Plan) -> list[Counted]:
         lists = LIST_SLOTS
         found += [
             Counted("places", core, *(value(n, core) for n in ("places", "taken")), value("spend", core, "replay"),
-                    layer.fifo_depth),
+                    layer.output_depth),
             Counted("waiting", core, *(value(n, *at) for n in ("waiting", "closes", "fetches")), None),
             Counted("kept", core, *(value(n, *at) for n in ("kept", "begins", "released")), lists),
             Counted("ahead", core, *(value(n, core, "replay", "walker") for n in ("places", "taken", "walk")),

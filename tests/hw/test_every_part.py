@@ -77,9 +77,19 @@ def test_they_have_every_part() -> None:
     assert {node.join for node in nodes} == {None, "or", "and", "iand", "add"}
     assert {node.pool.kind for node in nodes if node.pool is not None} == {"max", "sum"}
     assert {plan.head.read for plan in plans} == {"accumulate", "count", "membrane"}
-    assert {len(layer.phases.passes) for layer in layers} == {0, 1, 2}
-    assert {layer.subtracts for layer in layers} == {layer.is_grouped for layer in layers} == {False, True}
-    assert {layer.codebook is None for layer in layers} == {layer.sparse is None for layer in layers} == {False, True}
-    assert {layer.current is None for layer in layers} == {layer.phases.merged for layer in layers} == {False, True}
-    assert {plan.head.windows > 1 for plan in plans if plan.exits} == {False, True}
+    assert {len(layer.schedule.preloads) for layer in layers} == {0, 1, 2}
+    assert (
+        {layer.events.subtracts for layer in layers} == {layer.events.is_grouped for layer in layers} == {False, True}
+    )
+    assert (
+        {layer.weights.codebook is None for layer in layers}
+        == {layer.weights.sparse is None for layer in layers}
+        == {False, True}
+    )
+    assert (
+        {layer.datapath.current is None for layer in layers}
+        == {layer.schedule.preloads_in_first_step for layer in layers}
+        == {False, True}
+    )
+    assert {plan.head.folding.windows > 1 for plan in plans if plan.exits} == {False, True}
     assert {link.is_deep for plan in plans for link in plan.links} == {False, True}

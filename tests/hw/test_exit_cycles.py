@@ -12,7 +12,7 @@ from strategies import random_inputs
 from mintaka.artifact import Edge, Input, IntTensor, Network, Neuron, Node, Output, check
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_hw.plan import make_plan
-from mintaka_hw.plan.layer import LIST_SLOTS
+from mintaka_hw.plan.events import LIST_SLOTS
 
 PATIENCE = 3000
 

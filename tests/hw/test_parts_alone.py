@@ -14,7 +14,7 @@ from mintaka_hw.plan.memory import BLOCK_ROWS
 from mintaka_hw.rtl import Accelerator
 from mintaka_hw.rtl.exit import EarlyExit, SampleGate
 from mintaka_hw.rtl.link import Queue
-from mintaka_hw.rtl.table import is_block, rom_behind
+from mintaka_hw.rtl.table import is_block, pipelined_rom
 
 
 def simulate(design: Elaboratable, bench: Any) -> None:
@@ -99,7 +99,7 @@ def test_every_part_of_a_deep_memory_answers() -> None:
     earlier, later = Signal(range(len(words))), Signal(range(len(words)))
     m.d.sync += later.eq(earlier)
     word = Signal(8)
-    m.d.comb += word.eq(rom_behind(m, "rom", words, 8, earlier, later))
+    m.d.comb += word.eq(pipelined_rom(m, "rom", words, 8, earlier, later))
 
     async def bench(ctx: Any) -> None:
         for address in (0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS, len(words) - 1):

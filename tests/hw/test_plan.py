@@ -35,8 +35,7 @@ from mintaka.artifact import (
 from mintaka_cosim.bench.amaranth_sim import simulate_amaranth
 from mintaka_hw.estimate import predict_cycles
 from mintaka_hw.plan import LayerPlan, MemoryPlan, PlanError, StreamLayout, WindowPlan, make_plan
-from mintaka_hw.plan.layer import REGISTER_STATES
-from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
+from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS, REGISTER_STATES
 from mintaka_hw.rtl.layer import LayerCore
 from mintaka_hw.rtl.pipeline import PipelineTiming
 from mintaka_hw.rtl.windows import WindowReader
@@ -141,29 +140,37 @@ def test_a_lone_direct_input_is_summed_in_the_first_step_where_that_is_exact(
 ) -> None:
     network = with_first_edge(dense_network([12, 8, 3], kind="direct", bits=4), **changes)
     layer = make_plan(network).layers[0]
-    assert (layer.phases.merged, layer.phases.passes, layer.phases.number) == (merged, passes, 4 + len(passes))
+    assert (layer.schedule.preloads_in_first_step, layer.schedule.preloads, layer.schedule.phases) == (
+        merged,
+        passes,
+        4 + len(passes),
+    )
     neuron = network.nodes[0].neuron
     assert neuron is not None
     cuba = replace(network.nodes[0], neuron=replace(neuron, current=SynapticCurrent((LeakTerm(1, 1),), 4)))
-    assert make_plan(replace(network, nodes=(cuba, network.nodes[1]))).layers[0].phases.passes == (0,)
+    assert make_plan(replace(network, nodes=(cuba, network.nodes[1]))).layers[0].schedule.preloads == (0,)
 
 
 def test_what_a_layer_does_not_have_it_does_not_pay_for() -> None:
     """State fields and cycles of the plain layer, and of one with everything."""
     plain = make_plan(SMALL).layers[0]
-    assert (plain.state_fields, PipelineTiming.of(plain).result, plain.phases.shifts) == ({"u": 4}, 6, ((0, 0),))
+    assert (plain.datapath.state_fields, PipelineTiming.of(plain).result, plain.schedule.sum_shifts) == (
+        {"u": 4},
+        6,
+        ((0, 0),),
+    )
     plan = make_plan(neuron_network())
-    assert {layer.name: layer.state_fields for layer in plan.layers} == {
+    assert {layer.name: layer.datapath.state_fields for layer in plan.layers} == {
         "conv1": {"u": 5, "silent": 2},
         "conv2": {"u": 5, "j": 5, "silent": 1},
         "head": {"u": 5, "silent": 1, "count": 2},
     }
-    assert {layer.name: (PipelineTiming.of(layer).result, layer.phases.shifts) for layer in plan.layers} == {
+    assert {layer.name: (PipelineTiming.of(layer).result, layer.schedule.sum_shifts) for layer in plan.layers} == {
         "conv1": (6, ((1, 0),)),
         "conv2": (7, ((3, 2), (2, 1), (0, 0))),
         "head": (6, ((3, 0), (0, 0))),
     }
-    assert make_plan(neuron_network(time_steps=1)).layers[0].state_fields == {}
+    assert make_plan(neuron_network(time_steps=1)).layers[0].datapath.state_fields == {}
 
 
 def test_one_step_needs_no_membranes() -> None:
@@ -262,7 +269,7 @@ def assert_listed_as_built(layer: LayerPlan) -> None:
         rest = memory.depth - whole // 2
         if memory.name == "index":
             return whole
-        if layer.sparse is None or memory.name != "weights" or 1 << (rest - 1).bit_length() > whole // 4:
+        if layer.weights.sparse is None or memory.name != "weights" or 1 << (rest - 1).bit_length() > whole // 4:
             return in_parts(memory.depth, memory.width)
         return in_parts(whole // 2, memory.width) + in_parts(rest, memory.width)
 
@@ -319,10 +326,10 @@ def test_proven_intervals_hold_every_k(network: Network, seed: int) -> None:
         result = run(network, random_inputs(network, samples=2, seed=seed, style=style), trace=True)
         for layer in plan.layers:
             k = result.trace[layer.name].k
-            assert layer.k.lo <= k.min()
-            assert k.max() <= layer.k.hi
-            if layer.fires:
-                decided = layer.threshold.reshape(1, 1, -1)
+            assert layer.datapath.ranges.k.lo <= k.min()
+            assert k.max() <= layer.datapath.ranges.k.hi
+            if layer.datapath.fires:
+                decided = layer.datapath.threshold.reshape(1, 1, -1)
                 np.testing.assert_equal(k > decided, result.trace[layer.name].s == 1)
 
 

@@ -44,10 +44,10 @@ def test_an_accumulator_holds_every_sum_in_any_order(cuba: bool) -> None:
             for total in accumulate(order, initial=start + bias)
         ]
     )
-    found = layer.ranges.accumulator
+    found = layer.datapath.ranges.accumulator
     assert found.lo <= reached.min()
     assert reached.max() <= found.hi
     held = [value + bias for value in range(-3, 4) for bias in node.bias.values.tolist()]
-    assert layer.ranges.membrane.lo <= min(held)
-    assert max(held) <= layer.ranges.membrane.hi
+    assert layer.datapath.ranges.membrane.lo <= min(held)
+    assert max(held) <= layer.datapath.ranges.membrane.hi
     assert max(map(abs, starts)) + 3 < min(-reached.min(), reached.max())  # they reach beyond what they start from

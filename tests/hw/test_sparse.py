@@ -90,18 +90,21 @@ def test_index_and_rows_are_the_weights(data: st.DataObject, network: Network) -
     """Every weight comes back by its block, place and rank; no stored row is zero; memories are built as listed."""
     for layer in drawn_plan(data, network).layers:
         assert_listed_as_built(layer)
-        if layer.sparse is None:
+        if layer.weights.sparse is None:
             continue
-        sparse, found = layer.sparse, np.zeros((layer.groups, layer.fan_in, layer.lanes), np.int64)
+        sparse, found = (
+            layer.weights.sparse,
+            np.zeros((layer.folding.groups, layer.weights.fan_in, layer.folding.lanes), np.int64),
+        )
         for group, block in np.ndindex(sparse.bases.shape):
             mask = sparse.masks[group, block]
             for place in np.flatnonzero(mask):
                 row = sparse.bases[group, block] + mask[:place].sum()
                 found[group, sparse.places[block, place]] = sparse.rows[row]
-        weights = np.pad(layer.weight_rows, ((0, -layer.channels % layer.lanes), (0, 0)))
-        np.testing.assert_equal(found, weights.reshape(layer.groups, layer.lanes, -1).swapaxes(1, 2))
+        weights = np.pad(layer.weights.values, ((0, -layer.folding.channels % layer.folding.lanes), (0, 0)))
+        np.testing.assert_equal(found, weights.reshape(layer.folding.groups, layer.folding.lanes, -1).swapaxes(1, 2))
         assert (sparse.rows != 0).any(axis=1).all()
-        assert sorted(sparse.places[sparse.places >= 0].tolist()) == list(range(layer.fan_in))
+        assert sorted(sparse.places[sparse.places >= 0].tolist()) == list(range(layer.weights.fan_in))
 
 
 @pytest.mark.parametrize(("share", "two"), [(0.0, True), (0.65, True), (0.6, False)])
@@ -120,7 +123,7 @@ def test_cycles_follow_the_stored_rows() -> None:
     inputs = random_inputs(network, samples=8, seed=2, rate=0.5)
     dense, sparse = (make_plan(network, {"hidden1": 4, "head": 4}, names) for names in ((), ["hidden1"]))
     layer = sparse.layer("hidden1")
-    kept = np.array([(layer.weight_rows[g : g + 4] != 0).any(axis=0) for g in range(0, 32, 4)])
+    kept = np.array([(layer.weights.values[g : g + 4] != 0).any(axis=0) for g in range(0, 32, 4)])
     events = inputs.reshape(len(inputs), 4, 1, 96) * kept
     slots = np.maximum(1, events.sum(-1)).sum((1, 2))
     found, before = predict_cycles(sparse, inputs), predict_cycles(dense, inputs)
@@ -192,7 +195,7 @@ def test_a_layer_of_biases_only() -> None:
     network = replace(WIDE, nodes=(replace(hidden, inputs=(edge,)), WIDE.nodes[1]))
     check(network)
     plan = make_plan(network, {"hidden1": 4, "head": 5}, ["hidden1"])
-    assert plan.layer("hidden1").weight_depth == 1
+    assert plan.layer("hidden1").weights.depth == 1
     inputs = random_inputs(network, samples=3, seed=0)
     seen = simulate_amaranth(plan, inputs)
     assert_equal(plan, inputs, seen, stalled=False)

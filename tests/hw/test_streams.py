@@ -69,8 +69,10 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
         for start in range(0, len(padded), word):
             words.append(sum(v << (bits * e) for e, v in enumerate(padded[start : start + word])))
     m = Module()
-    m.submodules.sequencer = sequencer = Sequencer(layer)
-    m.submodules.collector = collector = Collector(layer)
+    m.submodules.sequencer = sequencer = Sequencer(
+        layer.name, layer.edges, layer.events, layer.schedule, layer.folding.lists
+    )
+    m.submodules.collector = collector = Collector(layer.name, layer.events)
     wiring.connect(m, sequencer.o, collector.i)
     found: list[list[int]] = []
 
@@ -88,9 +90,9 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
                 raise AssertionError("the list never becomes readable")
             values = [0] * size
             empty, end = ctx.get(collector.list.empty), ctx.get(collector.list.last) + 1
-            count = 0 if empty else (end - start - 1) % 2**layer.ring_bits + 1
+            count = 0 if empty else (end - start - 1) % 2**layer.events.ring_bits + 1
             for index in range(start, start + count):
-                ctx.set(collector.address, index % 2**layer.ring_bits)
+                ctx.set(collector.address, index % 2**layer.events.ring_bits)
                 await ctx.tick().repeat(ENTRY_LATENCY)
                 element, chunk = ctx.get(collector.entry.element), ctx.get(collector.entry.bits)
                 assert chunk != 0, "a chunk of zeros was listed"
@@ -124,14 +126,16 @@ def test_collector_lists_every_set_bit(size: int, word: int, bits: int, seed: in
 def test_logits_and_argmax(lanes: int, stalls: float) -> None:
     head = make_plan(dense_network([8, 5]), lanes).layers[0]
     rng = random.Random(lanes)
-    limit = 2 ** (head.k_width - 1)
+    limit = 2 ** (head.datapath.k_width - 1)
     samples = [[rng.randrange(-limit, limit) for _ in range(5)] for _ in range(6)]
     samples += [[3, 3, 1, 3, 0], [-2, -2, -2, -2, -2], [0, 1, 1, 0, 1], [-limit] * 5]
-    mask = (1 << head.k_width) - 1
+    mask = (1 << head.datapath.k_width) - 1
     words = []
     for sample in samples:
         for start in range(0, 5, lanes):
-            words.append(sum((v & mask) << (head.k_width * n) for n, v in enumerate(sample[start : start + lanes])))
+            words.append(
+                sum((v & mask) << (head.datapath.k_width * n) for n, v in enumerate(sample[start : start + lanes]))
+            )
     serializer = LogitSerializer(head.logits)
     logits: list[int] = []
     winners: list[int] = []
@@ -167,17 +171,17 @@ def test_logits_and_argmax(lanes: int, stalls: float) -> None:
 def test_logits_of_several_pixels_come_in_order(stalls: tuple[float, float]) -> None:
     """Window by window in, channel by channel out; one sample comes while another leaves, and two wait at most."""
     head = make_plan(neuron_network(seed=1), 2).head
-    assert head.windows > 1
-    assert head.groups > 1
+    assert head.folding.windows > 1
+    assert head.folding.groups > 1
     rng = np.random.default_rng(1)
-    width, lanes = head.logit_width, head.lanes
-    samples = rng.integers(0, 1 << width, (7, head.windows, head.groups * lanes))
+    width, lanes = head.datapath.logit_width, head.folding.lanes
+    samples = rng.integers(0, 1 << width, (7, head.folding.windows, head.folding.groups * lanes))
     words = [
         sum(int(value) << (width * n) for n, value in enumerate(group))
         for group in samples.reshape(-1, lanes)
     ]  # fmt: skip
-    expected = samples[:, :, : head.channels].transpose(0, 2, 1).ravel().tolist()
-    order = LogitOrder(head)
+    expected = samples[:, :, : head.folding.channels].transpose(0, 2, 1).ravel().tolist()
+    order = LogitOrder(head.name, head.folding, head.datapath.logit_width)
     found: list[int] = []
 
     async def feed(ctx: Any) -> None:
@@ -185,7 +189,7 @@ def test_logits_of_several_pixels_come_in_order(stalls: tuple[float, float]) -> 
 
     async def read(ctx: Any) -> None:
         if not any(stalls):
-            await ctx.tick().repeat(3 * head.states)  # two samples are in, a third one waits
+            await ctx.tick().repeat(3 * head.folding.states)  # two samples are in, a third one waits
             assert not ctx.get(order.i.ready)
         found.extend(await get(ctx, order.o, len(expected), random.Random(2), stalls[1]))
 

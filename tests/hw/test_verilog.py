@@ -204,7 +204,7 @@ def test_every_module_has_a_header() -> None:
 def test_headers_of_neurons_that_fire_below_zero(tmp_path: Path) -> None:
     """Every fact of a component is a plain value that a header can name."""
     layer = make_plan(dense_network([4, 3, 2], threshold=-5), 1).layers[0]
-    assert layer.fires_above_zero is False
+    assert layer.datapath.fires_above_zero is False
     verilog = generate(make_plan(dense_network([4, 3, 2], threshold=-5), 1), tmp_path).verilog.read_text()
     assert "fires above zero: no" in verilog
 

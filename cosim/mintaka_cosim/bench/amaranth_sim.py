@@ -106,7 +106,7 @@ def simulate_amaranth(
             cycles = cycle + 1
             frames = 0 if plan.exits else sum(taken)
             if len(seen.beats) == len(inputs) * network.classes and all(
-                len(seen.taps[layer.name]) >= frames * layer.states for layer in plan.layers
+                len(seen.taps[layer.name]) >= frames * layer.folding.states for layer in plan.layers
             ):
                 return  # a layer that is read with a delay only may end after the logits
         if limit is None:
@@ -143,7 +143,10 @@ def _observe(ctx: Any, top: Accelerator, layer: LayerPlan, seen: _Seen) -> None:
         seen.counters[name].append([port(counter) for counter in COUNTERS])
     if port("tap_valid"):
         seen.taps[name].append(
-            [split_fields(port(f"tap_{n}"), layer.lanes, width, signed=n != "s") for n, width in tapped(layer).items()]
+            [
+                split_fields(port(f"tap_{n}"), layer.folding.lanes, width, signed=n != "s")
+                for n, width in tapped(layer).items()
+            ]
         )
 
 
@@ -152,11 +155,11 @@ def _recording(plan: Plan, steps: list[int], seen: _Seen, cycles: int) -> Record
     out = np.array(seen.beats, np.int64).reshape(N, network.classes, 5)
     traces = {}
     for layer in plan.layers:
-        words = network.time_steps * layer.states
+        words = network.time_steps * layer.folding.states
         taps = np.array(seen.taps[layer.name], np.int64)  # (words, fields, lanes)
-        ends = seen.ends[layer.name][:N] if plan.exits else (layer.states * np.cumsum(steps)).tolist()
+        ends = seen.ends[layer.name][:N] if plan.exits else (layer.folding.states * np.cumsum(steps)).tolist()
         taps = in_samples(taps, ends, words)
-        shape = network.time_steps, layer.windows, layer.groups, layer.node.shape_out
+        shape = network.time_steps, layer.folding.windows, layer.folding.groups, layer.node.shape_out
         found = {name: arrange(taps[:, field], *shape) for field, name in enumerate(tapped(layer))}
         traces[layer.name] = trace_of(found)
     return Recording(

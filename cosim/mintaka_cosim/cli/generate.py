@@ -85,8 +85,10 @@ def generate(
     more = f" and {len(design.parts)} files of inner modules" if split else ""
     say.print(f"{shown(design.verilog)}{more}: module {design.top}, {plan.memory_bits:,} bits of memory")
     for layer in plan.layers:
-        rows = "" if layer.sparse is None else f", {len(layer.sparse.rows):,} of {layer.fan_in * layer.groups:,} rows"
-        neurons = f"{layer.node.size_out} neurons on {layer.lanes} lanes"
+        rows, weights = "", layer.weights
+        if weights.sparse is not None:
+            rows = f", {len(weights.sparse.rows):,} of {weights.fan_in * weights.groups:,} rows"
+        neurons = f"{layer.node.size_out} neurons on {layer.folding.lanes} lanes"
         say.print(f"  {layer.name}: {layer.node.size_in} inputs, {neurons}{rows}")
     if design.testbench is not None:
         say.print(f"  {shown(design.testbench)}: a test bench of {vectors} samples")

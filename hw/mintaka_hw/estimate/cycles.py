@@ -145,7 +145,7 @@ def _components(
                 if edge.window_buffer is not None:
                     wires[port] = _window(edge.window_buffer, x[port], wires[port])[1]
             lists = [event_lists(edge, frame) for edge, frame in zip(stage.edges, x, strict=True)]
-            if stage.sparse is None:
+            if stage.weights.sparse is None:
                 layers[stage.name] = LayerModel(stage, lists, wires, outs[stage.name])
             else:
                 layers[stage.name] = SparseLayerModel(stage, lists, *walks(stage, x), wires, outs[stage.name])
@@ -155,7 +155,7 @@ def _components(
 def _logits(plan: Plan, words: Wire) -> tuple[list[int], Wire]:
     """What logits are taken from: the cycles of each word of a sample (with early exit of a step), and the words."""
     head = plan.head
-    if head.windows == 1:
+    if head.folding.windows == 1:
         return [head.logits.word_elements] * (head.logits.words - 1) + [head.logits.rest], words
     ordered = Wire()
     LogitOrderModel(head, words, ordered)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mintaka_hw.estimate.models import Wire
 from mintaka_hw.plan import LayerPlan
-from mintaka_hw.plan.layer import LIST_SLOTS
+from mintaka_hw.plan.events import LIST_SLOTS
 from mintaka_hw.rtl.collector import LIST_LATENCY, ROOM_LATENCY
 from mintaka_hw.rtl.pipeline import PipelineTiming
 from mintaka_hw.rtl.walker import WALK_LATENCY
@@ -47,13 +47,13 @@ class LayerModel:
 
     def __init__(self, layer: LayerPlan, lists: list[EventLists], words: list[Wire], out: Wire):
         self.layer, self.words, self.out = layer, words, out
-        phases = layer.phases
-        self.lists, self.groups = layer.lists, layer.list_groups  # lists per phase, groups that a list is replayed for
-        self.phases, self.listed = phases.number, phases.listed
+        schedule, folding = layer.schedule, layer.folding
+        self.lists, self.groups = folding.lists, folding.groups_per_list  # lists per phase; groups that each is for
+        self.phases, self.phases_with_events = schedule.phases, schedule.phases_with_events
         # First phase that gives words.
-        self.gives_from = phases.number - 1 if layer.gives_last_step else len(phases.passes)
+        self.gives_from = schedule.phases - 1 if schedule.words_after_last_step_only else len(schedule.preloads)
         self.timing = PipelineTiming.of(layer)
-        self.list_edges = [phases.edges_of(phase) for phase in range(self.listed)]
+        self.list_edges = [schedule.edges_of(phase) for phase in range(self.phases_with_events)]
         self.events = _per_list(layer, [each.events for each in lists])
         self.entries_before = [0, *accumulate(_per_list(layer, [each.entries for each in lists]))]
         self.word_cycles: list[list[list[int]]] = [each.word_cycles for each in lists]
@@ -65,13 +65,13 @@ class LayerModel:
         self.readable: list[int] = []  # per list: when the replay may have its first entry
         self.released: list[int] = []  # per list
         self.last_slot = -1  # of the replay so far
-        self.stored = [NEVER] * layer.states  # last slot of each state's phase before
+        self.stored = [NEVER] * folding.states  # last slot of each state's phase before
         self.begun = 0  # words
         self.busy: list[int] = []  # per sample: cycles occupied
         self.slots: list[int] = []  # per sample: of them, those with a slot
         self.held: list[int] = []  # per sample: of them, those in which only the reader was waited for
         self.phase_ends: list[int] = []  # last slot of each phase
-        self.log: list[Walk] | None = [] if layer.exits else None
+        self.log: list[Walk] | None = [] if schedule.exits else None
         for wire in words:
             wire.consumer = self
         out.producer = self
@@ -105,7 +105,7 @@ class LayerModel:
 
     def _gone_before(self, which: int) -> int:
         """How many lists must be released before list number `which` may begin."""
-        while self.entries_before[which] - self.entries_before[self.gone] > self.layer.list_room:
+        while self.entries_before[which] - self.entries_before[self.gone] > self.layer.events.headroom:
             self.gone += 1
         self.gone = max(self.gone, which - LIST_SLOTS + 1)
         return self.gone
@@ -120,7 +120,7 @@ class LayerModel:
 
     def _phase(self, number: int) -> int:
         """The phase of that list."""
-        return number // self.lists % self.listed
+        return number // self.lists % self.phases_with_events
 
     def _replay_list(self) -> None:
         """The next list; and behind a sample's last one its phases without lists."""
@@ -135,8 +135,8 @@ class LayerModel:
                 counter.append(0)
         self._walk_list(phase, number, current, self.readable[current])
         self.released.append(self.last_slot)
-        if phase == self.listed - 1 and number == self.lists - 1:
-            for later in range(self.listed, self.phases):
+        if phase == self.phases_with_events - 1 and number == self.lists - 1:
+            for later in range(self.phases_with_events, self.phases):
                 for each in range(self.lists):
                     self._walk_list(later, each, None, NEVER)
 
@@ -168,7 +168,7 @@ class LayerModel:
         """When a group's first slot is issued: its state must be stored, and its word have a place."""
         first = max(earliest, self.stored[state] + self.timing.state) if follows else earliest
         if gives_word:
-            depth = self.layer.fifo_depth
+            depth = self.layer.output_depth
             if self.begun >= depth:
                 room = self.out.taken(self.begun - depth) + 1
                 self.held[-1] += max(0, room - first)
@@ -183,7 +183,7 @@ class LayerModel:
 
     def finished(self, step: int) -> int:
         """With early exit: the cycle from which the core says that it has finished that step."""
-        phase = len(self.layer.phases.passes) + step
+        phase = len(self.layer.schedule.preloads) + step
         while len(self.phase_ends) <= phase:
             self._replay_list()
         return self.phase_ends[phase] + self.timing.word
@@ -207,16 +207,17 @@ class LayerModel:
 
 def in_order(layer: LayerPlan, parts: list[np.ndarray]) -> np.ndarray:
     """What is known of every list of each pass and then of the steps, (lists, ...), in the order of their replay."""
-    frames = 1 if layer.phases.merged else layer.time_steps
-    samples = len(parts[-1]) // (layer.lists * (frames if layer.phases.step_edges else 1))
-    by_sample = [part.reshape(samples, -1, layer.lists, *part.shape[1:]) for part in parts]
+    schedule, lists = layer.schedule, layer.folding.lists
+    frames = 1 if schedule.preloads_in_first_step else schedule.time_steps
+    samples = len(parts[-1]) // (lists * (frames if schedule.step_edges else 1))
+    by_sample = [part.reshape(samples, -1, lists, *part.shape[1:]) for part in parts]
     return np.concatenate(by_sample, axis=1).reshape(-1, *parts[0].shape[1:])
 
 
 def _per_list(layer: LayerPlan, counts: list[list[int]]) -> list[int]:
     """Counts per edge and list as counts per list of all its edges, in the order in which lists are replayed."""
     by_edge = [np.array(each, np.int64) for each in counts]
-    passes = [by_edge[number] for number in layer.phases.passes]
-    steps = [np.sum([by_edge[n] for n in layer.phases.step_edges], axis=0)] if layer.phases.step_edges else []
+    passes = [by_edge[number] for number in layer.schedule.preloads]
+    steps = [np.sum([by_edge[n] for n in layer.schedule.step_edges], axis=0)] if layer.schedule.step_edges else []
     found: list[int] = in_order(layer, passes + steps).tolist()
     return found

@@ -101,7 +101,7 @@ class LogitOrderModel:
     """Logits of several pixels, put in order: a sample's leave one per cycle once it is complete; two banks."""
 
     def __init__(self, head: LayerPlan, words: Wire, out: Wire):
-        self.words_per_sample, self.logits = head.states, head.logits.elements
+        self.words_per_sample, self.logits = head.folding.states, head.logits.elements
         self.words, self.out = words, out
         words.consumer, out.producer = self, self
 

@@ -28,19 +28,19 @@ NOTHING = (0, 0, 0, 0, 1, 0)
 def walks(layer: LayerPlan, frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
     """int32 (lists, groups, WALK), in the order of the replay; and with early exit, which may cut a walk short,
     `entries_left` of each list and group. frames : what enters by each edge, (M, ...)."""
-    at_once = max(1, PORTION // layer.windows)
+    at_once = max(1, PORTION // layer.folding.windows)
     parts, lefts = [], []
-    for numbers in layer.phases.meetings:
+    for numbers in layer.schedule.edges_by_phase:
         found, left = [], []
         for first in range(0, len(frames[numbers[0]]), at_once):
             slots, entries = _portion(layer, numbers, [frames[n][first : first + at_once] for n in numbers])
             found.append(np.stack([walks_of(each, entries) for each in slots], axis=1))
-            if layer.exits:
+            if layer.schedule.exits:
                 left.append(entries_left(slots, entries))
         parts.append(np.concatenate(found))
-        if layer.exits:
+        if layer.schedule.exits:
             lefts.append(np.concatenate(left))
-    return in_order(layer, parts), in_order(layer, lefts) if layer.exits else None
+    return in_order(layer, parts), in_order(layer, lefts) if layer.schedule.exits else None
 
 
 def entries_left(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
@@ -60,18 +60,18 @@ def entries_left(slots: np.ndarray, entries: np.ndarray) -> np.ndarray:
 def _portion(layer: LayerPlan, numbers: Sequence[int], frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Of lists in which the events of those edges meet: the slots (groups, lists, places) that the entry at each place
     issues, and whether there is one, bool (lists, places)."""
-    assert layer.sparse is not None
+    assert layer.weights.sparse is not None
     slots, entries = [], []
     for number, x in zip(numbers, frames, strict=True):
         edge, elements = layer.edges[number], list_elements(layer.edges[number], x)
         if edge.element_bits > 1:  # an entry is an element
-            kept = layer.sparse.kept[:, edge.offset : edge.offset + edge.fan_in]
+            kept = layer.weights.sparse.kept[:, edge.offset : edge.offset + edge.fan_in]
             slots.append(np.bitwise_count(elements) * kept[:, None, :])
             entries.append(np.asarray(elements > 0))
         else:
             assert edge.blocks is not None
             chunks = np.pad(elements, ((0, 0), (0, 1)))[:, edge.places]
-            masks = layer.sparse.masks[:, edge.blocks.first :][:, : len(edge.places), : edge.places.shape[1]]
+            masks = layer.weights.sparse.masks[:, edge.blocks.first :][:, : len(edge.places), : edge.places.shape[1]]
             slots.append(np.einsum("lbp,gbp->glb", chunks, masks.astype(chunks.dtype)))
             entries.append(np.asarray(chunks.any(axis=2)))
     return np.concatenate(slots, axis=2), np.concatenate(entries, axis=1)

@@ -12,7 +12,7 @@ from mintaka_hw.plan.memory import BLOCK_ROWS
 from mintaka_hw.targets import Part, family_of
 
 if TYPE_CHECKING:
-    from mintaka_hw.plan import LayerPlan, Plan
+    from mintaka_hw.plan import Plan, WeightMemory
 
 
 def least(plan: Plan, part: Part) -> dict[str, int]:
@@ -26,10 +26,10 @@ def least(plan: Plan, part: Part) -> dict[str, int]:
     memory = family_of(part).memory
     size = memory.block_bits
     for layer in plan.layers:
-        varying = varying_bits(layer)
-        bits = _block_rows(layer) * int(np.bitwise_count(varying).sum())
+        varying = varying_bits(layer.weights)
+        bits = _block_rows(layer.weights) * int(np.bitwise_count(varying).sum())
         blocks += bits // size if memory.half_blocks else ceil(bits / size)
-        luts += int((varying != 0).sum()) * layer.accumulator_width
+        luts += int((varying != 0).sum()) * layer.datapath.accumulator_width
     return {"LUT": luts, "FF": luts, "BRAM": max(0, blocks - _large(part))}
 
 
@@ -50,17 +50,17 @@ def fit_problem(plan: Plan, part: Part) -> str | None:
     return f"at least {' and '.join(takes)}" if takes else None
 
 
-def varying_bits(layer: LayerPlan) -> np.ndarray:
+def varying_bits(memory: WeightMemory) -> np.ndarray:
     """By lane, the bits of its stored weight that are not the same in all rows of the weight memory, as a number."""
-    lanes, bits = layer.lanes, layer.stored_weight_bits
-    if layer.sparse is not None:
-        weights = layer.sparse.rows.T  # (lanes, rows)
+    lanes, bits = memory.lanes, memory.bits
+    if memory.sparse is not None:
+        weights = memory.sparse.rows.T  # (lanes, rows)
     else:
-        padding = -len(layer.weight_rows) % lanes
-        groups = np.pad(layer.weight_rows, ((0, padding), (0, 0))).reshape(-1, lanes, layer.weight_rows.shape[1])
+        padding = -len(memory.values) % lanes
+        groups = np.pad(memory.values, ((0, padding), (0, 0))).reshape(-1, lanes, memory.fan_in)
         weights = np.moveaxis(groups, 1, 0).reshape(lanes, -1)
-    if layer.codebook is not None:
-        stored = np.searchsorted(layer.codebook, weights)
+    if memory.codebook is not None:
+        stored = np.searchsorted(memory.codebook, weights)
     else:
         stored = weights if bits > 1 else (weights < 0).astype(np.int64)
     if stored.shape[1] == 0:
@@ -70,12 +70,12 @@ def varying_bits(layer: LayerPlan) -> np.ndarray:
     return found
 
 
-def _block_rows(layer: LayerPlan) -> int:
-    """Rows of the weight memory that are in block RAM: `rom_behind` parts it, and a small rest is LUTs."""
-    width = layer.lanes * layer.stored_weight_bits
-    if layer.weight_depth * width < FORCED_BITS:
+def _block_rows(memory: WeightMemory) -> int:
+    """Rows of the weight memory that are in block RAM: `pipelined_rom` parts it, and a small rest is LUTs."""
+    width = memory.lanes * memory.bits
+    if memory.depth * width < FORCED_BITS:
         return 0
-    whole, rest = divmod(layer.weight_depth, BLOCK_ROWS)
+    whole, rest = divmod(memory.depth, BLOCK_ROWS)
     return whole * BLOCK_ROWS + (rest if rest * width >= FORCED_BITS else 0)
 
 

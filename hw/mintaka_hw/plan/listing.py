@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from mintaka_hw.plan.join import JoinPlan
-from mintaka_hw.plan.layer import LayerPlan, table_width
-from mintaka_hw.plan.memory import MemoryPlan
+from mintaka_hw.plan.layer import LayerPlan
+from mintaka_hw.plan.memory import MemoryPlan, table_width
 from mintaka_hw.plan.network import Plan
 from mintaka_hw.plan.pool import PoolPlan
 
@@ -50,7 +50,7 @@ def listing(plan: Plan) -> list[StageListing]:
             if link.queue
         ]
         if isinstance(stage, LayerPlan):
-            P, G, windows = stage.lanes, stage.groups, stage.windows
+            P, G, windows = stage.folding.lanes, stage.folding.groups, stage.folding.windows
             found.append(StageListing(stage.name, stage.node.op, P, G, windows, _widths(stage), tuple(own)))
         else:
             widths = {"element in": _element_bits(stage), "element out": stage.outgoing.element_bits}
@@ -66,23 +66,23 @@ def _element_bits(stage: PoolPlan | JoinPlan) -> int:
 
 def _widths(layer: LayerPlan) -> dict[str, int]:
     """Proven from the artifact: no value needs more."""
+    weights, datapath, neuron = layer.weights, layer.datapath, layer.node.neuron
     found = {
-        **({} if layer.codebook is None else {"weight place": layer.stored_weight_bits}),
-        "weight": layer.stored_weight_bits if layer.codebook is None else layer.weight_width,
-        "accumulator": layer.accumulator_width,
-        "K": layer.k_width,
-        "bias": table_width(layer.bias),
+        **({} if weights.codebook is None else {"weight place": weights.bits}),
+        "weight": weights.bits if weights.codebook is None else weights.width,
+        "accumulator": datapath.accumulator_width,
+        "K": datapath.k_width,
+        "bias": table_width(datapath.bias),
     }
-    neuron = layer.node.neuron
-    if neuron is not None:
-        found["threshold"] = table_width(layer.threshold)
+    if neuron is not None and datapath.threshold is not None:
+        found["threshold"] = table_width(datapath.threshold)
         found["U"] = neuron.membrane_bits
         if neuron.current is not None:
             found["J stored"] = neuron.current.bits
         if neuron.refractory:
             found["silent steps"] = neuron.refractory.bit_length()
-        if layer.reset_by is not None:
-            found["reset by"] = table_width(layer.reset_by)
+        if datapath.reset_by is not None:
+            found["reset by"] = table_width(datapath.reset_by)
     elif layer.node.integrator is not None:
         found["U"] = layer.node.integrator.membrane_bits
     return {**found, "input": max(edge.element_bits for edge in layer.edges), "word out": layer.outgoing.word_bits}

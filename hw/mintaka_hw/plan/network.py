@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -23,13 +23,15 @@ from mintaka.artifact.checks import require_network
 from mintaka.artifact.limits import Range
 from mintaka.artifact.reference import node_frames
 from mintaka.errors import MintakaError, quoted
-from mintaka_hw.plan.edge import EdgePlan, sections_of
+from mintaka_hw.plan.edge import EdgePlan
+from mintaka_hw.plan.folding import Folding
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.limits import memory_problem, size_problem
 from mintaka_hw.plan.link import Link, links
 from mintaka_hw.plan.memory import MemoryPlan
 from mintaka_hw.plan.pool import PoolPlan
+from mintaka_hw.plan.schedule import Schedule
 from mintaka_hw.plan.sparse import BLOCK_ELEMENTS, Blocks
 from mintaka_hw.plan.stream import StreamLayout
 
@@ -40,6 +42,7 @@ ASSUMED_RATE = 0.1
 MOST_WORK = 2**31  # connections that the reference visits for a plan
 
 Lanes = int | str | Mapping[str, int]
+Stage = LayerPlan | PoolPlan | JoinPlan
 Sparse = str | Collection[str]
 
 
@@ -59,7 +62,7 @@ class Plan:
     network: Network
     artifact_hash: str
     input: StreamLayout
-    stages: tuple[LayerPlan | PoolPlan | JoinPlan, ...]
+    stages: tuple[Stage, ...]
     links: tuple[Link, ...]
     run_time: bool = False
 
@@ -95,16 +98,16 @@ class Plan:
 
     @property
     def lanes(self) -> dict[str, int]:
-        return {layer.name: layer.lanes for layer in self.layers}
+        return {layer.name: layer.folding.lanes for layer in self.layers}
 
     @property
     def sparse(self) -> tuple[str, ...]:
         """The layers with a sparse weight memory."""
-        return tuple(layer.name for layer in self.layers if layer.sparse is not None)
+        return tuple(layer.name for layer in self.layers if layer.weights.sparse is not None)
 
     @property
     def logit_width(self) -> int:
-        return self.head.logit_width
+        return self.head.datapath.logit_width
 
     @property
     def memories(self) -> list[tuple[str, MemoryPlan]]:
@@ -119,7 +122,7 @@ class Plan:
     @property
     def exits(self) -> bool:
         """True where samples may stop before their last step."""
-        return self.head.exits
+        return self.head.schedule.exits
 
     @property
     def memory_bits(self) -> int:
@@ -127,8 +130,7 @@ class Plan:
 
     def with_run_time(self) -> Plan:
         """The same plan with `run_time`."""
-        stages = tuple(replace(s, run_time=True) if isinstance(s, LayerPlan) else s for s in self.stages)
-        return replace(self, stages=stages, run_time=True)
+        return replace(self, stages=_scheduled(self.stages, lambda s: replace(s, run_time=True)), run_time=True)
 
     def with_steps(self, steps: int) -> Plan:
         """How a design with `run_time` works on samples of so many steps: for the cycle model and to compare with.
@@ -139,8 +141,13 @@ class Plan:
             raise PlanError("the steps of a sample are fixed in this plan: make it with run_time=True")
         Range(1, self.network.time_steps).require(steps, "the steps of a sample", PlanError)
         output = replace(self.network.output, margins=self.network.output.margins[: steps - 1])
-        stages = tuple(replace(s, time_steps=steps) if isinstance(s, LayerPlan) else s for s in self.stages)
-        return replace(self, network=replace(self.network, time_steps=steps, output=output), stages=stages)
+        network = replace(self.network, time_steps=steps, output=output)
+        return replace(self, network=network, stages=_scheduled(self.stages, lambda s: replace(s, time_steps=steps)))
+
+
+def _scheduled(stages: tuple[Stage, ...], change: Callable[[Schedule], Schedule]) -> tuple[Stage, ...]:
+    """The stages, with layers whose schedules are changed."""
+    return tuple(replace(s, schedule=change(s.schedule)) if isinstance(s, LayerPlan) else s for s in stages)
 
 
 def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, run_time: bool = False) -> Plan:
@@ -166,11 +173,11 @@ def make_plan(network: Network, lanes: Lanes = "auto", sparse: Sparse = (), *, r
     wanted = _sparse(nodes, sparse)
     bounds = network_bounds(network)
     layouts = _layouts(network, nodes, chosen)
-    stages: list[LayerPlan | PoolPlan | JoinPlan] = []
+    stages: list[Stage] = []
 
     def layer(node: Node, *, sparse: bool) -> LayerPlan:
-        built = _layer(network, node, chosen[node.name], layouts, bounds[node.name], sparse=sparse)
-        return replace(built, run_time=run_time)
+        lanes, limits = chosen[node.name], bounds[node.name]
+        return _layer(network, node, lanes, layouts, limits, sparse=sparse, run_time=run_time)
 
     for node in nodes:
         if node.op == "pool2d":
@@ -229,9 +236,16 @@ def zeros_problem(node: Node) -> str | None:
 
 
 def _layer(
-    network: Network, node: Node, lanes: int, layouts: dict[str, StreamLayout], bounds: NodeBounds, *, sparse: bool
+    network: Network,
+    node: Node,
+    lanes: int,
+    layouts: dict[str, StreamLayout],
+    bounds: NodeBounds,
+    *,
+    sparse: bool,
+    run_time: bool,
 ) -> LayerPlan:
-    source, sections = signals(network), sections_of(node, lanes)
+    source, folding = signals(network), Folding.of(node, lanes)
     place_bits = 0
     if any(layouts[edge.node].element_bits > 1 for edge in node.inputs):
         place_bits = (BLOCK_ELEMENTS - 1).bit_length()
@@ -239,10 +253,19 @@ def _layer(
     for edge in node.inputs:
         blocks = Blocks(sum(len(e.places) for e in edges), place_bits) if sparse else None
         offset = sum(e.fan_in for e in edges)
-        edges.append(EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset, lanes, sections, blocks))
+        edges.append(
+            EdgePlan(node, edge, layouts[edge.node], source[edge.node], offset, lanes, folding.sections, blocks)
+        )
     read = network.output.read if node is network.head else None
-    exits = bool(network.output.margins)
-    return LayerPlan(node, lanes, network.time_steps, tuple(edges), bounds, read, exits)
+    schedule = Schedule.of(
+        edges,
+        network.time_steps,
+        cuba=node.neuron is not None and node.neuron.current is not None,
+        is_head=read is not None,
+        exits=bool(network.output.margins),
+        run_time=run_time,
+    )
+    return LayerPlan(node, tuple(edges), bounds, read, folding, schedule)
 
 
 def _layouts(network: Network, nodes: list[Node], lanes: dict[str, int]) -> dict[str, StreamLayout]:

@@ -28,7 +28,7 @@ def ports_of(plan: Plan, *, taps: bool) -> dict[str, Any]:
         "i_data": In(plan.input.word_bits),
         "o_valid": Out(1),
         "o_ready": In(1),
-        "o_logit": Out(signed(head.logit_width)),
+        "o_logit": Out(signed(head.datapath.logit_width)),
         "o_class": Out(max(1, (plan.network.classes - 1).bit_length())),
         "o_last": Out(1),
         "o_cycles": Out(COUNTER_WIDTH),
@@ -39,7 +39,7 @@ def ports_of(plan: Plan, *, taps: bool) -> dict[str, Any]:
     if plan.run_time:
         ports["steps"] = In(range(plan.network.time_steps + 1))
         if plan.exits:
-            ports["margins"] = In(margin_layout(head.logit_width, plan.network.time_steps).size)
+            ports["margins"] = In(margin_layout(head.datapath.logit_width, plan.network.time_steps).size)
     for layer in plan.layers:
         ports[f"{layer.name}_done"] = Out(1)
         for counter in ("sops", "events", "busy"):
@@ -47,7 +47,7 @@ def ports_of(plan: Plan, *, taps: bool) -> dict[str, Any]:
         if taps:
             ports[f"{layer.name}_tap_valid"] = Out(1)
             for name, width in tapped(layer).items():
-                ports[f"{layer.name}_tap_{name}"] = Out(layer.lanes * width)
+                ports[f"{layer.name}_tap_{name}"] = Out(layer.folding.lanes * width)
     return ports
 
 
@@ -82,7 +82,7 @@ class Accelerator(wiring.Component):
     def describe(self) -> dict[str, Any]:
         network, source = self.plan.network, self.plan.network.input
         kind = source.kind + ", signed" * source.signed
-        layers = {f"layer {layer.name}": f"{layer.node.op}, {layer.lanes} lanes" for layer in self.plan.layers}
+        layers = {f"layer {layer.name}": f"{layer.node.op}, {layer.folding.lanes} lanes" for layer in self.plan.layers}
         return {
             "network": network.name,
             "input": f"{kind}, {'x'.join(map(str, source.shape))}, {source.bits} bits",
@@ -115,10 +115,10 @@ class Accelerator(wiring.Component):
         delayed = self._wire(m, words if steps is None else steps.o, cores)
         if not plan.exits:
             m.submodules.logits = logits = LogitSerializer(head.logits)
-        if head.windows == 1:
+        if head.folding.windows == 1:
             wiring.connect(m, cores[head.name].o, logits.i)
         else:
-            order = LogitOrder(head)
+            order = LogitOrder(head.name, head.folding, head.datapath.logit_width)
             self._add(m, "order", order)
             wiring.connect(m, cores[head.name].o, order.i)
             wiring.connect(m, order.o, logits.i)

@@ -11,8 +11,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import EdgePlan, LayerPlan
-from mintaka_hw.plan.layer import LIST_SLOTS
+from mintaka_hw.plan import EventList, WordChunks
+from mintaka_hw.plan.events import LIST_SLOTS
 from mintaka_hw.rtl.sequencer import word_layout
 
 ENTRY_LATENCY = 2  # cycles from an entry's address to the entry, out of the ring's own register
@@ -20,9 +20,9 @@ LIST_LATENCY = 2  # cycles from a list's last word, when its last entry is writt
 ROOM_LATENCY = 2  # cycles from the release of a list to the one in which another may begin in its place
 
 
-def entry_layout(layer: LayerPlan) -> data.StructLayout:
+def entry_layout(events: EventList) -> data.StructLayout:
     """An entry of the event list: a chunk's `bits`, the number of its first `element`, and its `edge`."""
-    return data.StructLayout({"element": layer.element_address_bits, "bits": layer.chunk_bits, "edge": layer.edge_bits})
+    return data.StructLayout({"element": events.element_bits, "bits": events.chunk_bits, "edge": events.edge_bits})
 
 
 def of_edge(edge: Value, choices: list[Value]) -> Value:
@@ -35,9 +35,9 @@ def without_lowest(flags: Value) -> Value:
     return Cat(flag & flags[:n].any() if n else C(0, 1) for n, flag in enumerate(flags))
 
 
-def list_layout(layer: LayerPlan) -> data.StructLayout:
+def list_layout(events: EventList) -> data.StructLayout:
     """A complete list: the place of its `last` entry, and whether it is `empty` (then it has no place)."""
-    return data.StructLayout({"last": layer.place_bits, "empty": 1})
+    return data.StructLayout({"last": events.pointer_bits, "empty": 1})
 
 
 class Collector(wiring.Component):
@@ -50,6 +50,11 @@ class Collector(wiring.Component):
     a list leaves counts from two cycles after its release.
 
     Places in the ring are addresses with one more bit on top: the difference of two places counts entries.
+
+    Parameters
+    ----------
+    layer : name of the layer
+    events : what a word, an entry and a list are
 
     Attributes
     ----------
@@ -66,39 +71,38 @@ class Collector(wiring.Component):
         The replay is done with one more of the lists that it took: they are released in order.
     """
 
-    def __init__(self, layer: LayerPlan):
-        self.layer = layer
+    def __init__(self, layer: str, events: EventList):
+        self.layer, self.events = layer, events
         super().__init__(
             {
-                "i": In(stream.Signature(word_layout(layer))),
-                "address": In(layer.ring_bits),
-                "entry": Out(entry_layout(layer)),
+                "i": In(stream.Signature(word_layout(events))),
+                "address": In(events.ring_bits),
+                "entry": Out(entry_layout(events)),
                 "readable": Out(1),
-                "list": Out(list_layout(layer)),
+                "list": Out(list_layout(events)),
                 "take": In(1),
                 "release": In(1),
             }
         )
 
     def describe(self) -> dict[str, Any]:
-        layer = self.layer
-        return {"layer": layer.name, "entries per list": layer.list_depth, "chunk bits": layer.chunk_bits}
+        return {"layer": self.layer, "entries per list": self.events.depth, "chunk bits": self.events.chunk_bits}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        layer = self.layer
+        events = self.events
         m = Module()
-        most_chunks = max(edge.word_chunks for edge in layer.edges)
+        most_chunks = max(chunks.count for chunks in events.chunks)
 
         # A list is read when all of it is written: what is read where one is being written is never used.
-        memory = Memory(shape=entry_layout(layer), depth=2**layer.ring_bits, init=[], attrs={"no_rw_check": 1})
+        memory = Memory(shape=entry_layout(events), depth=2**events.ring_bits, init=[], attrs={"no_rw_check": 1})
         m.submodules.events = memory
         write, read = memory.write_port(), memory.read_port()
-        entry = Signal(entry_layout(layer), reset_less=True)
+        entry = Signal(entry_layout(events), reset_less=True)
         m.d.comb += [read.addr.eq(self.address), self.entry.eq(entry)]
         m.d.sync += entry.eq(read.data)
 
         # ---- the word ahead, in a register of its own so that no path runs from one core through to the next
-        ahead = Signal(word_layout(layer), reset_less=True)
+        ahead = Signal(word_layout(events), reset_less=True)
         ahead_valid, moves = Signal(), Signal()
         m.d.comb += self.i.ready.eq(~ahead_valid | moves)
         accept = self.i.valid & self.i.ready
@@ -107,9 +111,9 @@ class Collector(wiring.Component):
             m.d.sync += ahead.eq(self.i.payload)
 
         # ---- the word at hand: its bits, and which of its chunks are still to be written, now and in the next cycle
-        word = Signal(word_layout(layer), reset_less=True)
+        word = Signal(word_layout(events), reset_less=True)
         flags, rest = Signal(most_chunks), Signal(most_chunks)
-        place = Signal(layer.place_bits)  # of the next entry
+        place = Signal(events.pointer_bits)  # of the next entry
         # There is a word; it has a chunk to be written now; none behind that. All known a cycle ahead.
         valid, writes, ends = Signal(), Signal(), Signal()
         finished, closes = Signal(), Signal()
@@ -117,7 +121,7 @@ class Collector(wiring.Component):
         room = self._lists(m, place, writes, closes, moves & ahead.first)
         m.d.comb += moves.eq(ahead_valid & (~valid | finished) & (~ahead.first | room))
         nonzero = Signal(most_chunks)
-        chunks = [Cat(chunk.any() for chunk in chunks_of(edge, ahead.bits)) for edge in layer.edges]
+        chunks = [Cat(chunk.any() for chunk in chunks_of(each, ahead.bits)) for each in events.chunks]
         m.d.comb += nonzero.eq(of_edge(ahead.edge, chunks))
         with m.If(moves):
             m.d.sync += [word.eq(ahead), flags.eq(nonzero), rest.eq(without_lowest(nonzero))]
@@ -129,12 +133,12 @@ class Collector(wiring.Component):
 
         # ---- write one non-zero chunk per cycle
         lowest = flags & ~rest
-        picked = [self._picked(edge, word.bits, lowest) for edge in layer.edges]
+        picked = [self._picked(each, word.bits, lowest) for each in events.chunks]
         m.d.comb += [
             write.data.element.eq(word.element + of_edge(word.edge, [offset for offset, _ in picked])),
             write.data.bits.eq(of_edge(word.edge, [chunk for _, chunk in picked])),
             write.data.edge.eq(word.edge),
-            write.addr.eq(place[: layer.ring_bits]),
+            write.addr.eq(place[: events.ring_bits]),
             write.en.eq(writes),
         ]
         m.d.sync += place.eq(place + writes)
@@ -142,8 +146,8 @@ class Collector(wiring.Component):
 
     def _lists(self, m: Module, place: Signal, writes: Value, closes: Value, begins: Value) -> Value:
         """The lists in the ring, from `place` of the next entry; whether another may begin."""
-        layer = self.layer
-        memory = Memory(shape=list_layout(layer), depth=LIST_SLOTS, init=[])
+        events = self.events
+        memory = Memory(shape=list_layout(events), depth=LIST_SLOTS, init=[])
         m.submodules.lists = memory
         write = memory.write_port()
         closing, reading, releasing = (Signal(range(LIST_SLOTS), name=n) for n in ("closing", "reading", "releasing"))
@@ -173,16 +177,16 @@ class Collector(wiring.Component):
 
         # ---- room: the slot and the entries of a released list are free two cycles later
         done = memory.read_port(domain="comb")
-        limit = Signal(layer.place_bits, init=layer.list_room)  # the last place at which a list may begin
+        limit = Signal(events.pointer_bits, init=events.headroom)  # the last place at which a list may begin
         released = Signal()
         m.d.comb += done.addr.eq(releasing)
         m.d.sync += [released.eq(self.release), releasing.eq(releasing + self.release)]
         with m.If(self.release & ~done.data.empty):
-            m.d.sync += limit.eq(done.data.last + (layer.list_room + 1))
+            m.d.sync += limit.eq(done.data.last + (events.headroom + 1))
         kept = Signal(range(LIST_SLOTS + 1))  # lists begun and not released
         m.d.sync += kept.eq(kept + begins - released)
         # Whether the next place is at most the limit, worked out a cycle ahead for either value of `writes`.
-        left = Signal(signed(layer.place_bits))
+        left = Signal(signed(events.pointer_bits))
         within, within_if_written = Signal(init=1), Signal(init=1)
         at_least = [~left[-1], ~left[-1] & left.any(), ~left[-1] & left[1:].any()]  # 0, 1, 2 places left
         m.d.comb += left.eq(limit - place)
@@ -192,16 +196,13 @@ class Collector(wiring.Component):
         ]
         return (kept != LIST_SLOTS) & Mux(writes, within_if_written, within)
 
-    def _picked(self, edge: EdgePlan, bits: Value, lowest: Value) -> tuple[Value, Value]:
+    def _picked(self, each: WordChunks, bits: Value, lowest: Value) -> tuple[Value, Value]:
         """Of the chunk that `lowest` (one-hot) points at: its first element within the word, and its bits."""
-        chunks = chunks_of(edge, bits)
-        offsets = [Mux(lowest[n], n * edge.chunk_numbers, 0) for n in range(len(chunks))]
+        chunks = chunks_of(each, bits)
+        offsets = [Mux(lowest[n], n * each.numbers, 0) for n in range(len(chunks))]
         return reduce(or_, offsets), reduce(or_, (Mux(lowest[n], chunk, 0) for n, chunk in enumerate(chunks)))
 
 
-def chunks_of(edge: EdgePlan, bits: Value) -> list[Value]:
+def chunks_of(each: WordChunks, bits: Value) -> list[Value]:
     """A word's chunks, the first in the low bits."""
-    return [
-        bits[at : min(at + edge.chunk_bits, edge.lists.word_bits)]
-        for at in range(0, edge.lists.word_bits, edge.chunk_bits)
-    ]
+    return [bits[at : min(at + each.chunk_bits, each.word_bits)] for at in range(0, each.word_bits, each.chunk_bits)]

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import LayerPlan, SparseRows
+from mintaka_hw.plan import EdgePlan, EventList, SparseRows, WeightMemory
 from mintaka_hw.rtl.arithmetic import popcount
 from mintaka_hw.rtl.collector import of_edge
 from mintaka_hw.rtl.table import packed, rom
 
 
-def found_layout(layer: LayerPlan, context: data.StructLayout) -> data.StructLayout:
+def found_layout(events: EventList, row_bits: int, context: data.StructLayout) -> data.StructLayout:
     """What is left of an entry.
 
     fields : those with a stored row. kept : of a chunk of spikes, which places have one.
     weight : row of the chunk's first place that has one, or of the number of several bits.
     """
-    assert layer.sparse is not None
-    fields, kept, edge = layer.chunk_fields, layer.spike_places, layer.edge_bits
-    parts = {"fields": fields, "kept": kept, "weight": layer.sparse.row_bits, "edge": edge, "last": 1}
+    fields, kept, edge = events.chunk_fields, events.spike_places, events.edge_bits
+    parts = {"fields": fields, "kept": kept, "weight": row_bits, "edge": edge, "last": 1}
     return data.StructLayout({**parts, "context": context})
 
 
@@ -33,40 +33,56 @@ class RowIndex(wiring.Component):
     of a block follow one another. A group's last entry is never passed over, for it ends the group. While an entry that
     is left waits here to be taken, the ones behind it wait, too; those without a row leave at one per cycle.
 
+    Parameters
+    ----------
+    layer : name of the layer
+    edges : how the elements of each are numbered in blocks
+    events : what an entry is
+    weights : the sparse memory
+    asked : layout of an entry that comes in (`list_entry_layout`); context : of what goes with it
+
     Attributes
     ----------
-    i : In(stream of walked_layout)
+    i : In(stream of list_entry_layout)
     o : Out(stream of found_layout)
     occupied : Out(1)
         There is an entry.
     """
 
-    def __init__(self, layer: LayerPlan, asked: data.StructLayout, context: data.StructLayout):
-        self.layer = layer
+    def __init__(
+        self,
+        layer: str,
+        edges: Sequence[EdgePlan],
+        events: EventList,
+        weights: WeightMemory,
+        asked: data.StructLayout,
+        context: data.StructLayout,
+    ):
+        self.layer, self.edges, self.weights = layer, edges, weights
         super().__init__(
             {
                 "i": In(stream.Signature(asked)),
-                "o": Out(stream.Signature(found_layout(layer, context))),
+                "o": Out(stream.Signature(found_layout(events, self.sparse.row_bits, context))),
                 "occupied": Out(1),
             }
         )
 
     @property
     def sparse(self) -> SparseRows:
-        assert self.layer.sparse is not None
-        return self.layer.sparse
+        assert self.weights.sparse is not None
+        return self.weights.sparse
 
     def describe(self) -> dict[str, Any]:
-        sparse, groups = self.sparse, self.layer.groups
+        sparse, weights = self.sparse, self.weights
         return {
-            "layer": self.layer.name,
-            "blocks per group": self.layer.blocks,
+            "layer": self.layer,
+            "blocks per group": weights.blocks,
             "places per block": sparse.places.shape[1],
-            "stored rows": f"{len(sparse.rows)} of {self.layer.fan_in * groups}",
+            "stored rows": f"{len(sparse.rows)} of {weights.fan_in * weights.groups}",
         }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        layer, sparse = self.layer, self.sparse
+        edges, sparse = self.edges, self.sparse
         m = Module()
 
         # ---- the entry at hand, and its word
@@ -82,8 +98,8 @@ class RowIndex(wiring.Component):
         mask, base = word[:places], word[places:]
 
         # ---- what is left of it
-        fields = of_edge(held.edge, [self._fields(n, held, mask) for n in range(len(layer.edges))])
-        weights = [base if e.element_bits == 1 else base + self._below(held, mask) for e in layer.edges]
+        fields = of_edge(held.edge, [self._fields(n, held, mask) for n in range(len(edges))])
+        weights = [base if e.element_bits == 1 else base + self._below(held, mask) for e in edges]
         m.d.comb += [
             self.o.payload.fields.eq(Mux(held.nothing, 0, fields)),
             self.o.payload.kept.eq(mask),
@@ -102,7 +118,7 @@ class RowIndex(wiring.Component):
 
     @property
     def _place_bits(self) -> int:
-        blocks = self.layer.edges[0].blocks
+        blocks = self.edges[0].blocks
         assert blocks is not None
         return blocks.place_bits
 
@@ -114,7 +130,7 @@ class RowIndex(wiring.Component):
 
     def _fields(self, number: int, entry: data.View, mask: Value) -> Value:
         """Of that edge: spikes whose rows are stored, or all bit-planes of a number whose row is."""
-        edge = self.layer.edges[number]
+        edge = self.edges[number]
         bits = entry.bits[: edge.chunk_fields]
         if edge.element_bits == 1:
             return bits & mask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import ceil
 from typing import Any
 
 from amaranth.hdl import Array, C, Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -11,8 +10,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from mintaka.artifact import LeakTerm
-from mintaka_hw.plan import LayerPlan
-from mintaka_hw.plan.layer import table_width
 from mintaka_hw.rtl.arithmetic import clamped, clipped, greater, leaked, outside, shifted_right
 
 PLANES_PER_NIBBLE = 4
@@ -66,27 +63,6 @@ class LIFParameters:
     @property
     def silent_width(self) -> int:
         return self.refractory.bit_length()
-
-    @classmethod
-    def of(cls, layer: LayerPlan) -> LIFParameters:
-        return cls(
-            lanes=layer.lanes,
-            weight_width=layer.weight_width + min(layer.planes - 1, PLANES_PER_NIBBLE - 1),
-            start_width=layer.ranges.start.signed_bits,
-            accumulator_width=layer.accumulator_width,
-            k_width=layer.k_width,
-            state_width=layer.state_width,
-            nibbles=ceil(layer.planes / PLANES_PER_NIBBLE),
-            shifts=layer.phases.shifts,
-            leak=None if layer.membrane is None else layer.membrane.leak,
-            threshold_width=table_width(layer.threshold) if layer.fires else None,
-            fires_above_zero=layer.fires_above_zero,
-            reset_by_width=None if layer.reset_by is None else table_width(layer.reset_by),
-            refractory=layer.refractory,
-            count_width=layer.most_spikes.bit_length() if layer.read == "count" else 0,
-            current_width=None if layer.current is None else layer.current.bits,
-            membrane_width=layer.ranges.membrane.signed_bits,
-        )
 
 
 def lanes_of(shape: Shape | data.Layout, lanes: int) -> data.ArrayLayout:

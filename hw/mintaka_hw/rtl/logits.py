@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import LayerPlan, StreamLayout
+from mintaka_hw.plan import Folding, StreamLayout
 
 
 class LogitOrder(wiring.Component):
@@ -17,37 +17,43 @@ class LogitOrder(wiring.Component):
 
     Two banks: one sample's words come in while the logits of the sample before leave, one per cycle.
 
+    Parameters
+    ----------
+    layer : name of the head
+    folding : how its logits lie in words
+    logit_width : bits of a logit
+
     Attributes
     ----------
     i : In(stream of the head's words)
     o : Out(stream of single logits)
     """
 
-    def __init__(self, head: LayerPlan):
-        self.head = head
-        words, logits = head.outgoing.word_bits, head.logits.word_bits
-        super().__init__({"i": In(stream.Signature(words)), "o": Out(stream.Signature(logits))})
+    def __init__(self, layer: str, folding: Folding, logit_width: int):
+        self.layer, self.folding, self.logit_width = layer, folding, logit_width
+        words = folding.lanes * logit_width
+        super().__init__({"i": In(stream.Signature(words)), "o": Out(stream.Signature(logit_width))})
 
     def describe(self) -> dict[str, Any]:
-        head = self.head
-        return {"layer": head.name, "words": head.states, "logits": head.channels * head.windows}
+        folding = self.folding
+        return {"layer": self.layer, "words": folding.states, "logits": folding.channels * folding.windows}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        head = self.head
+        folding = self.folding
         m = Module()
-        memory = Memory(shape=unsigned(head.outgoing.word_bits), depth=2 * head.states, init=[])
+        memory = Memory(shape=unsigned(len(self.i.payload)), depth=2 * folding.states, init=[])
         m.submodules.logits = memory
         write, read = memory.write_port(), memory.read_port()
         full = Signal(2)
 
         # ---- words in
-        into, place = Signal(), Signal(range(head.states))
+        into, place = Signal(), Signal(range(folding.states))
         fills = Signal()
-        word_ends = place == head.states - 1
+        word_ends = place == folding.states - 1
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(into, 1)),
             write.en.eq(self.i.valid & self.i.ready),
-            write.addr.eq(Mux(into, head.states, 0) + place),
+            write.addr.eq(Mux(into, folding.states, 0) + place),
             write.data.eq(self.i.payload),
             fills.eq(write.en & word_ends),
         ]
@@ -56,20 +62,20 @@ class LogitOrder(wiring.Component):
 
         # ---- logits out: of each channel all windows
         out, valid = Signal(), Signal()
-        window, channel = Signal(range(max(2, head.windows))), Signal(range(max(2, head.channels)))
-        lane, group = Signal(range(max(2, head.lanes))), Signal(range(max(2, head.groups)))
-        at = Signal(range(head.states))  # of this window's and group's word
+        window, channel = Signal(range(max(2, folding.windows))), Signal(range(max(2, folding.channels)))
+        lane, group = Signal(range(max(2, folding.lanes))), Signal(range(max(2, folding.groups)))
+        at = Signal(range(folding.states))  # of this window's and group's word
         held = Signal.like(lane, name="lane_held")
         advance, empties = Signal(), Signal()
-        width = head.logit_width
-        logits = [read.data[n * width : (n + 1) * width] for n in range(head.lanes)]
-        window_ends, channel_ends = window == head.windows - 1, channel == head.channels - 1
-        lane_ends = lane == head.lanes - 1
+        width = self.logit_width
+        logits = [read.data[n * width : (n + 1) * width] for n in range(folding.lanes)]
+        window_ends, channel_ends = window == folding.windows - 1, channel == folding.channels - 1
+        lane_ends = lane == folding.lanes - 1
         m.d.comb += [
             advance.eq((~valid | self.o.ready) & full.bit_select(out, 1)),
             empties.eq(advance & window_ends & channel_ends),
             read.en.eq(advance),
-            read.addr.eq(Mux(out, head.states, 0) + at),
+            read.addr.eq(Mux(out, folding.states, 0) + at),
             self.o.valid.eq(valid),
             self.o.payload.eq(Array(logits)[held]),
         ]
@@ -80,7 +86,7 @@ class LogitOrder(wiring.Component):
                 valid.eq(1),
                 held.eq(lane),
                 window.eq(Mux(window_ends, 0, window + 1)),
-                at.eq(at + head.groups),
+                at.eq(at + folding.groups),
             ]
             with m.If(window_ends):
                 following = Mux(channel_ends, 0, Mux(lane_ends, group + 1, group))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mintaka_hw.plan import LayerPlan
 from mintaka_hw.rtl.lif import lif_latency
+from mintaka_hw.rtl.table import state_latency
 
 DECODE = 3  # cycles from a slot to its weights, out of their memory and its register
 ACCUMULATE = 1  # from there to the lanes: the register before the accumulators
@@ -32,7 +33,7 @@ class PipelineTiming:
 
     @classmethod
     def of(cls, layer: LayerPlan) -> PipelineTiming:
-        result = DECODE + ACCUMULATE + lif_latency(cuba=layer.current is not None)
-        stores = bool(layer.state_fields) or layer.has_current
-        state = result + 1 - DECODE + 2 * layer.state_is_deep if stores else 1
-        return cls(result, state, counters=DECODE + 1 + layer.is_grouped)
+        result = DECODE + ACCUMULATE + lif_latency(cuba=layer.datapath.current is not None)
+        # What a slot stores with its result can be read where the next one reads its state: with the weights.
+        state = result + 1 - DECODE + state_latency(layer.folding.states) if layer.datapath.keeps_state else 1
+        return cls(result, state, counters=DECODE + 1 + layer.events.is_grouped)

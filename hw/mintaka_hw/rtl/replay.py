@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -10,15 +12,37 @@ from amaranth.hdl import Array, C, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.plan import EdgePlan, EventList, Folding, Schedule, WeightMemory
 from mintaka_hw.rtl.arithmetic import popcount
 from mintaka_hw.rtl.collector import entry_layout, list_layout, of_edge, without_lowest
 from mintaka_hw.rtl.index import RowIndex
 from mintaka_hw.rtl.steps import step_shape
-from mintaka_hw.rtl.walker import Walker, context_layout, walked_layout
+from mintaka_hw.rtl.walker import Walker, context_layout, list_entry_layout
 
 
-def slot_layout(layer: LayerPlan) -> data.StructLayout:
+@dataclass(frozen=True)
+class ReplayParameters:
+    """What a replay is made for.
+
+    layer : name of the layer.
+    edges : what the fields of an entry are, and which lanes they reach.
+    events : what an entry and a list are, and what a slot must carry.
+    weights : where the rows of an entry are.
+    folding : groups and windows that each list is replayed for.
+    schedule : the phases of a sample, and in which of them words are given.
+    state_distance : cycles from a group's last slot to the first slot that may read what it stores.
+    """
+
+    layer: str
+    edges: Sequence[EdgePlan]
+    events: EventList
+    weights: WeightMemory
+    folding: Folding
+    schedule: Schedule
+    state_distance: int
+
+
+def slot_layout(p: ReplayParameters) -> data.StructLayout:
     """One issue slot.
 
     event : 0 in the slot of an empty list, which adds nothing.
@@ -37,17 +61,17 @@ def slot_layout(layer: LayerPlan) -> data.StructLayout:
     return data.StructLayout(
         {
             "event": 1,
-            "mask": layer.lanes if layer.is_grouped else 0,
-            "weight": max(1, (layer.weight_depth - 1).bit_length()),
-            "among": (layer.chunk_fields - 1).bit_length(),
-            "plane": (layer.planes - 1).bit_length(),
-            "negative": int(layer.subtracts),
-            "units": (max((e.element_bits for e in layer.edges if e.counts_units), default=1) - 1).bit_length(),
-            "group": max(1, (layer.groups - 1).bit_length()),
-            "state": max(1, (layer.states - 1).bit_length()),
+            "mask": p.folding.lanes if p.events.is_grouped else 0,
+            "weight": p.weights.row_bits,
+            "among": (p.events.chunk_fields - 1).bit_length(),
+            "plane": (p.events.planes - 1).bit_length(),
+            "negative": int(p.events.subtracts),
+            "units": p.events.unit_bits,
+            "group": max(1, (p.folding.groups - 1).bit_length()),
+            "state": max(1, (p.folding.states - 1).bit_length()),
             "first": 1,
             "last": 1,
-            "phase": len(layer.phases.passes).bit_length(),
+            "phase": p.schedule.phase_bits,
             "opening": 1,
             "closing": 1,
         }
@@ -67,10 +91,6 @@ class Replay(wiring.Component):
     datapath needs no stall. A pass over a direct edge gives no words. Phases without a list are one slot per window and
     group.
 
-    Parameters
-    ----------
-    state_distance : cycles from a group's last slot to the first slot that may read what it stores
-
     Attributes
     ----------
     address, entry, readable, list, take, release : the collector's other side
@@ -88,40 +108,41 @@ class Replay(wiring.Component):
     last_step : In, with steps at run time the number of a sample's last one
     """
 
-    def __init__(self, layer: LayerPlan, state_distance: int):
-        self.layer, self.state_distance = layer, state_distance
+    def __init__(self, parameters: ReplayParameters):
+        p = self.parameters = parameters
         super().__init__(
             {
-                "address": Out(layer.ring_bits),
-                "entry": In(entry_layout(layer)),
+                "address": Out(p.events.ring_bits),
+                "entry": In(entry_layout(p.events)),
                 "readable": In(1),
-                "list": In(list_layout(layer)),
+                "list": In(list_layout(p.events)),
                 "take": Out(1),
                 "release": Out(1),
                 "credit": In(1),
                 "spend": Out(1),
                 "valid": Out(1),
-                "slot": Out(slot_layout(layer)),
+                "slot": Out(slot_layout(p)),
                 "occupied": Out(1),
                 "ends": Out(1),
-                **({"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}),
+                **({"last_step": In(step_shape(p.schedule.time_steps))} if p.schedule.run_time else {}),
             }
         )
 
     def describe(self) -> dict[str, Any]:
-        layer = self.layer
+        p = self.parameters
         return {
-            "layer": layer.name,
-            "groups": layer.groups,
-            "windows": layer.windows,
-            "time steps": layer.time_steps,
-            "weight rows": layer.fan_in * layer.groups,
+            "layer": p.layer,
+            "groups": p.folding.groups,
+            "windows": p.folding.windows,
+            "time steps": p.schedule.time_steps,
+            "weight rows": p.weights.fan_in * p.folding.groups,
         }
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        layer = self.layer
+        p = self.parameters
+        edges, events, sparse = p.edges, p.events, p.weights.sparse
         m = Module()
-        m.submodules.walker = walker = Walker(layer)
+        m.submodules.walker = walker = Walker(p.layer, events, p.weights, p.folding, p.schedule)
         m.d.comb += [
             self.address.eq(walker.address),
             self.take.eq(walker.take),
@@ -129,17 +150,17 @@ class Replay(wiring.Component):
             walker.readable.eq(self.readable),
             walker.list.eq(self.list),
         ]
-        if layer.run_time:
+        if p.schedule.run_time:
             m.d.comb += walker.last_step.eq(self.last_step)
 
         # ---- the chunk at hand
         chunk = Signal(self.slot.shape(), reset_less=True)  # constant fields of its slots; `weight` is its first row
-        bits = Signal(layer.chunk_bits, reset_less=True)
-        element = Signal(layer.element_address_bits, reset_less=True)
+        bits = Signal(events.chunk_bits, reset_less=True)
+        element = Signal(events.element_bits, reset_less=True)
         # Which fields of `bits` are still to come, now and in the next cycle.
-        flags, rest = (Signal(layer.chunk_fields, reset_less=True, name=n) for n in ("flags", "rest"))
-        edge = Signal(layer.edge_bits, reset_less=True)
-        kept = Signal(layer.spike_places, reset_less=True)  # which places of a chunk of spikes have a stored row
+        flags, rest = (Signal(events.chunk_fields, reset_less=True, name=n) for n in ("flags", "rest"))
+        edge = Signal(events.edge_bits, reset_less=True)
+        kept = Signal(events.spike_places, reset_less=True)  # which places of a chunk of spikes have a stored row
         waiting, lasts, frees, ends = (Signal(name=n) for n in ("waiting", "lasts", "frees", "ends_sample"))
         occupied, only = Signal(), Signal(reset_less=True)  # `only`: no further field comes
         load, finished, go = Signal(), Signal(), Signal()
@@ -154,9 +175,9 @@ class Replay(wiring.Component):
         registers |= {"edge": edge, "element": element, "bits": bits, "flags": flags, "waiting": waiting}
         registers |= {"lasts": lasts, "frees": frees, "ends": ends, "kept": kept}
         walked = walker.o.payload
-        if layer.sparse is None:
-            nonzero = [Cat(field.any() for field in fields_of(e, walked.bits)) for e in layer.edges]
-            first_rows: list[Value] = [C(e.offset) if e.is_spread else walked.element for e in layer.edges]
+        if sparse is None:
+            nonzero = [Cat(field.any() for field in fields_of(e, walked.bits)) for e in edges]
+            first_rows: list[Value] = [C(e.offset) if e.is_spread else walked.element for e in edges]
             m.d.comb += [
                 load.eq(free & walker.o.valid),
                 walker.o.ready.eq(free),
@@ -174,8 +195,10 @@ class Replay(wiring.Component):
             }
             marks = walked.context
         else:
+            asked = list_entry_layout(events, p.weights, p.folding, p.schedule)
+            context_of_entry = context_layout(p.folding, p.schedule)
             begins = Signal(init=1)  # the next chunk is the first of its group
-            m.submodules.row_index = rows_of = RowIndex(layer, walked_layout(layer), context_layout(layer))
+            m.submodules.row_index = rows_of = RowIndex(p.layer, edges, events, p.weights, asked, context_of_entry)
             wiring.connect(m, walker.o, rows_of.i)
             m.d.comb += [
                 rows_of.o.ready.eq(free),
@@ -213,36 +236,36 @@ class Replay(wiring.Component):
             self.release.eq(finished & frees),
         ]
         # A field's number is a plane of one element, or one element of several.
-        elements = [Const(0, 1) if e.element_bits > 1 else number for e in layer.edges]
-        rows = [Const(0, 1) if e.is_spread else among for e, among in zip(layer.edges, elements, strict=True)]
-        if layer.sparse is not None:
+        elements = [Const(0, 1) if e.element_bits > 1 else number for e in edges]
+        rows = [Const(0, 1) if e.is_spread else among for e, among in zip(edges, elements, strict=True)]
+        if sparse is not None:
             before = popcount(kept & (lowest - 1)[: len(kept)]) if len(kept) else Const(0, 1)
-            rows = [Const(0, 1) if e.element_bits > 1 else before for e in layer.edges]
-        shifts = [layer.phases.plane_shift(n) for n in range(len(layer.edges))]
+            rows = [Const(0, 1) if e.element_bits > 1 else before for e in edges]
+        shifts = [p.schedule.plane_shift(n) for n in range(len(edges))]
         planes = [
-            number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(layer.edges, shifts, strict=True)
+            number + shift if e.element_bits > 1 else Const(shift) for e, shift in zip(edges, shifts, strict=True)
         ]
-        units = [number if e.counts_units else Const(0, 1) for e in layer.edges]
-        signs = [Const(0, 1) if e.sign_plane is None else lowest[e.sign_plane] for e in layer.edges]
+        units = [number if e.counts_units else Const(0, 1) for e in edges]
+        signs = [Const(0, 1) if e.sign_plane is None else lowest[e.sign_plane] for e in edges]
         m.d.comb += [
             self.slot.among.eq(of_edge(edge, rows)),
             self.slot.plane.eq(of_edge(edge, planes)),
             self.slot.units.eq(of_edge(edge, units)),
         ]
-        if layer.subtracts:
+        if events.subtracts:
             m.d.comb += self.slot.negative.eq(of_edge(edge, signs))
 
-        if layer.is_grouped:
+        if events.is_grouped:
             masks = [
                 self._one_lane(element + among, chunk.group)
                 if e.is_spread
                 else self._lanes(e, bits, lowest, chunk.group)
-                for e, among in zip(layer.edges, elements, strict=True)
+                for e, among in zip(edges, elements, strict=True)
             ]
             m.d.comb += self.slot.mask.eq(Mux(chunk.event, of_edge(edge, masks), 0))
 
         # ---- when a group may begin
-        gives_word = chunk.closing if layer.gives_last_step else chunk.phase == len(layer.phases.passes)
+        gives_word = chunk.closing if p.schedule.words_after_last_step_only else chunk.phase == len(p.schedule.preloads)
         m.d.comb += [
             go.eq(~waiting | ((self.credit | ~gives_word) & ~self._state_pending(m, chunk, waiting))),
             self.spend.eq(self.valid & waiting & gives_word),
@@ -251,19 +274,19 @@ class Replay(wiring.Component):
         return m
 
     def _number_of(self, one_hot: Value) -> Value:
-        fields = self.layer.chunk_fields
+        fields = self.parameters.events.chunk_fields
         width = max(1, (fields - 1).bit_length())
         return Cat(Cat(one_hot[i] for i in range(fields) if i >> bit & 1).any() for bit in range(width))
 
     def _one_lane(self, neuron: Value, group: Value) -> Value:
         """The lane of that neuron, if it is in the group at hand."""
-        lanes = self.layer.lanes
-        first = Array([Const(number * lanes) for number in range(self.layer.groups)])[group]
+        lanes = self.parameters.folding.lanes
+        first = Array([Const(number * lanes) for number in range(self.parameters.folding.groups)])[group]
         return Cat(neuron == first + lane for lane in range(lanes))
 
     def _lanes(self, edge: EdgePlan, bits: Value, lowest: Value, group: Value) -> Value:
         """Lanes that the field reaches; those without a neuron never, so that they do not count as synapses."""
-        layer = self.layer
+        lanes, groups = self.parameters.folding.lanes, self.parameters.folding.groups
         fields = fields_of(edge, bits)
         masks = reduce(or_, (Mux(lowest[n], field, 0) for n, field in enumerate(fields)))
 
@@ -272,9 +295,9 @@ class Replay(wiring.Component):
             return C(0, 1) if which is None else masks[which]
 
         by_lane = []
-        for lane in range(layer.lanes):
-            choices = [bit(number, lane) for number in range(layer.groups)]
-            alike = len({edge.mask_bit(number, lane) for number in range(layer.groups)}) == 1
+        for lane in range(lanes):
+            choices = [bit(number, lane) for number in range(groups)]
+            alike = len({edge.mask_bit(number, lane) for number in range(groups)}) == 1
             by_lane.append(choices[0] if alike else Array(choices)[group])
         return Cat(by_lane)
 
@@ -284,7 +307,7 @@ class Replay(wiring.Component):
         Groups begin and are stored in the same order, so it is there once fewer groups are on their way than there are
         states.
         """
-        distance, states = self.state_distance, self.layer.states
+        distance, states = self.parameters.state_distance, self.parameters.folding.states
         if states >= distance:
             return Const(0, 1)  # all other groups come in between, at least a slot each
         stored: Value = self.valid & self.slot.last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,12 +10,12 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import EdgePlan, LayerPlan
+from mintaka_hw.plan import EdgePlan, EventList, Schedule
 from mintaka_hw.rtl.steps import last_of_steps, step_shape
 from mintaka_hw.rtl.windows import pixel_layout
 
 
-def word_layout(layer: LayerPlan) -> data.StructLayout:
+def word_layout(events: EventList) -> data.StructLayout:
     """A word on its way to the collector.
 
     bits : its elements. element : number of the first one. edge : which edge it came by.
@@ -22,9 +23,9 @@ def word_layout(layer: LayerPlan) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "bits": layer.word_bits,
-            "element": layer.element_address_bits,
-            "edge": layer.edge_bits,
+            "bits": events.word_bits,
+            "element": events.element_bits,
+            "edge": events.edge_bits,
             "first": 1,
             "last": 1,
         }
@@ -36,6 +37,14 @@ class Sequencer(wiring.Component):
 
     In a pass over a direct edge that edge alone makes the lists; those of the steps follow.
 
+    Parameters
+    ----------
+    layer : name of the layer
+    edges : where words come from, and how their elements are numbered
+    events : what a word is
+    schedule : which edges meet in the lists of a phase
+    lists : event lists per time step
+
     Attributes
     ----------
     i0, i1, ... : In(stream of the edge's words, or of a window reader's pixels)
@@ -44,21 +53,21 @@ class Sequencer(wiring.Component):
     last_step : In, with steps at run time the number of a sample's last one
     """
 
-    def __init__(self, layer: LayerPlan):
-        self.layer = layer
-        inputs = {f"i{n}": In(stream.Signature(self._payload(edge))) for n, edge in enumerate(layer.edges)}
-        known = {"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}
-        super().__init__({**inputs, "o": Out(stream.Signature(word_layout(layer))), **known})
+    def __init__(self, layer: str, edges: Sequence[EdgePlan], events: EventList, schedule: Schedule, lists: int):
+        self.layer, self.edges, self.events, self.schedule, self.lists = layer, edges, events, schedule, lists
+        inputs = {f"i{n}": In(stream.Signature(self._payload(edge))) for n, edge in enumerate(edges)}
+        known = {"last_step": In(step_shape(schedule.time_steps))} if schedule.run_time else {}
+        super().__init__({**inputs, "o": Out(stream.Signature(word_layout(events))), **known})
 
     def _payload(self, edge: EdgePlan) -> data.StructLayout | int:
         return edge.lists.word_bits if edge.window_buffer is None else pixel_layout(edge.window_buffer)
 
     def describe(self) -> dict[str, Any]:
-        words = {f"words per list from input {n}": edge.lists.words for n, edge in enumerate(self.layer.edges)}
-        return {"layer": self.layer.name, **words}
+        words = {f"words per list from input {n}": edge.lists.words for n, edge in enumerate(self.edges)}
+        return {"layer": self.layer, **words}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        edges, lists = self.layer.edges, self.layer.phases.meetings
+        edges, lists = self.edges, self.schedule.edges_by_phase
         m = Module()
         turn = Signal(range(max(2, len(edges))), init=lists[0][0])
         begins = Signal(init=1)  # the next word is the first of its edge's part
@@ -93,11 +102,10 @@ class Sequencer(wiring.Component):
         A layer without passes has one kind of list. Otherwise the lists of a phase are counted: in all steps together
         as many times those of a pass as there are steps.
         """
-        layer = self.layer
-        lists = self.layer.phases.meetings
+        schedule, lists = self.schedule, self.schedule.edges_by_phase
         after = Signal.like(turn)
         counted = len(lists) > 1
-        number = Signal(range(max(2, layer.lists * layer.time_steps)))
+        number = Signal(range(max(2, self.lists * schedule.time_steps)))
         with m.Switch(turn):
             for kind, turns in enumerate(lists):
                 for here, there in pairwise(turns):
@@ -106,11 +114,11 @@ class Sequencer(wiring.Component):
                 with m.Case(turns[-1]):
                     m.d.comb += after.eq(turns[0])
                     if counted:
-                        if kind < len(layer.phases.passes):
-                            done = number == layer.lists - 1
+                        if kind < len(schedule.preloads):
+                            done = number == self.lists - 1
                         else:
-                            last_step = self.last_step if layer.run_time else None
-                            done = number == last_of_steps(last_step, layer.time_steps, layer.lists)
+                            last_step = self.last_step if schedule.run_time else None
+                            done = number == last_of_steps(last_step, schedule.time_steps, self.lists)
                         with m.If(done):
                             m.d.comb += after.eq(lists[(kind + 1) % len(lists)][0])
                         with m.If(transfer & edge_ends):
@@ -140,7 +148,7 @@ class Sequencer(wiring.Component):
         """All words of a source, one list after the other: they are counted."""
         lists = edge.lists
         number = Signal(range(max(2, lists.words)), name="number")
-        element = Signal(self.layer.element_address_bits, init=edge.number(0), name="element")
+        element = Signal(self.events.element_bits, init=edge.number(0), name="element")
         m.d.comb += [
             edge_ends.eq(number == lists.words - 1),
             self.o.payload.bits.eq(self._inside(edge, word, edge_ends)),

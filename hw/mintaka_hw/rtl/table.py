@@ -8,8 +8,7 @@ import numpy as np
 from amaranth.hdl import Array, C, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.memory import Memory
 
-from mintaka_hw.plan.layer import DEEP_STATES, REGISTER_STATES, table_width
-from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS
+from mintaka_hw.plan.memory import BLOCK_BITS, BLOCK_ROWS, DEEP_STATES, REGISTER_STATES, table_width
 
 
 def packed(values: Iterable[int], width: int) -> int:
@@ -54,41 +53,41 @@ def rom(m: Module, name: str, words: list[int], width: int, address: Value, enab
     return port.data
 
 
-def rom_behind(m: Module, name: str, words: list[int], width: int, earlier: Value, later: Value) -> Value:
-    """The word at an address, two cycles behind `earlier`, where the address is, or one behind `later`, the same.
+def pipelined_rom(m: Module, name: str, words: list[int], width: int, addr_d2: Value, addr_d1: Value) -> Value:
+    """The word at an address, two cycles after `addr_d2`, where the address is, or one after `addr_d1`, the same.
 
     Block RAM takes the two, the second for its output register: nothing but that register reads it, and it has neither
     enable nor reset, so that it can be the memory's own, without which block RAM is slow. Of a memory deeper than
     `BLOCK_ROWS` every part has its register: synthesis would put the multiplexer between them in front of it.
     """
     if not is_block(words, width):
-        return rom(m, name, words, width, later)
+        return rom(m, name, words, width, addr_d1)
     parts = []
     for first in range(0, len(words), BLOCK_ROWS):
         part, of_part = words[first : first + BLOCK_ROWS], f"{name}_{first // BLOCK_ROWS}" if first else name
         word = Signal(width, name=f"{of_part}_held", reset_less=True)
-        m.d.sync += word.eq(rom(m, of_part, part, width, earlier[: (len(part) - 1).bit_length()]))
+        m.d.sync += word.eq(rom(m, of_part, part, width, addr_d2[: (len(part) - 1).bit_length()]))
         parts.append(word)
     if len(parts) == 1:
         return parts[0]
     which = Signal(range(len(parts)), name=f"{name}_part", reset_less=True)
-    m.d.sync += which.eq(later[BLOCK_ROWS.bit_length() - 1 :])
+    m.d.sync += which.eq(addr_d1[BLOCK_ROWS.bit_length() - 1 :])
     return Array(parts)[which]
 
 
-def split_rom(m: Module, name: str, words: list[int], width: int, earlier: Value, later: Value) -> Value:
-    """`rom_behind` of any depth: in block RAM as two memories whose depths are powers of two, where that needs fewer
+def pow2_split_rom(m: Module, name: str, words: list[int], width: int, addr_d2: Value, addr_d1: Value) -> Value:
+    """`pipelined_rom` of any depth: in block RAM as two memories whose depths are powers of two, where that needs fewer
     words. What is read selects between them.
     """
     low = 1 << (len(words).bit_length() - 1)
     rest = len(words) - low
     if not is_block(words, width) or rest == 0 or 2 * (1 << (rest - 1).bit_length()) > low:
-        return rom_behind(m, name, words, width, earlier, later)
+        return pipelined_rom(m, name, words, width, addr_d2, addr_d1)
     bit, bits = low.bit_length() - 1, max(1, (rest - 1).bit_length())
-    lower = rom_behind(m, name, words[:low], width, earlier[:bit], later[:bit])
-    upper = rom_behind(m, f"{name}_upper", words[low:], width, earlier[:bits], later[:bits])
+    lower = pipelined_rom(m, name, words[:low], width, addr_d2[:bit], addr_d1[:bit])
+    upper = pipelined_rom(m, f"{name}_upper", words[low:], width, addr_d2[:bits], addr_d1[:bits])
     is_upper = Signal(name=f"{name}_from_upper", reset_less=True)
-    m.d.sync += is_upper.eq(later[bit])
+    m.d.sync += is_upper.eq(addr_d1[bit])
     return Mux(is_upper, upper, lower)
 
 
@@ -98,7 +97,12 @@ def lookup(values: np.ndarray, index: Value) -> Value:
     return Array([C(int(value), signed(width)) for value in values])[index]
 
 
-def state(m: Module, name: str, depth: int, read: Value, write: Value, enable: Value, word: Value) -> Value:
+def state_latency(depth: int) -> int:
+    """Cycles from `read` to the word of a `state_memory` of that depth."""
+    return 2 if depth >= DEEP_STATES else 0
+
+
+def state_memory(m: Module, name: str, depth: int, read: Value, write: Value, enable: Value, word: Value) -> Value:
     """One word per window and group, written at the clock edge; never read and written at the same address at once.
 
     `REGISTER_STATES` are registers, whose multiplexer shares the LUTs of what follows; a few more are read in the cycle

@@ -9,15 +9,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from mintaka_hw.plan import LayerPlan
-from mintaka_hw.plan.layer import ENTRIES_AHEAD
+from mintaka_hw.plan import EventList, Folding, Schedule, WeightMemory
+from mintaka_hw.plan.events import ENTRIES_AHEAD
 from mintaka_hw.rtl.collector import ENTRY_LATENCY, entry_layout, list_layout
 from mintaka_hw.rtl.steps import step_shape
 
 WALK_LATENCY = ENTRY_LATENCY + 1  # cycles from a readable list to its first entry at the output, through the queue
 
 
-def context_layout(layer: LayerPlan) -> data.StructLayout:
+def context_layout(folding: Folding, schedule: Schedule) -> data.StructLayout:
     """What an entry is wanted for.
 
     group, state, phase, opening, closing : of its slots (`slot_layout`).
@@ -25,9 +25,9 @@ def context_layout(layer: LayerPlan) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "group": max(1, (layer.groups - 1).bit_length()),
-            "state": max(1, (layer.states - 1).bit_length()),
-            "phase": len(layer.phases.passes).bit_length(),
+            "group": max(1, (folding.groups - 1).bit_length()),
+            "state": max(1, (folding.states - 1).bit_length()),
+            "phase": schedule.phase_bits,
             "opening": 1,
             "closing": 1,
             "frees": 1,
@@ -36,7 +36,9 @@ def context_layout(layer: LayerPlan) -> data.StructLayout:
     )
 
 
-def walked_layout(layer: LayerPlan) -> data.StructLayout:
+def list_entry_layout(
+    events: EventList, weights: WeightMemory, folding: Folding, schedule: Schedule
+) -> data.StructLayout:
     """An entry on its way to the slots.
 
     nothing : the list is empty, or there is none: no entry. element, bits, edge : the entry; without one no bits, and
@@ -44,15 +46,14 @@ def walked_layout(layer: LayerPlan) -> data.StructLayout:
     row : of the group's first element in the weight memory (sparse: number of its first block).
     first, last : of its group. context : `context_layout`.
     """
-    row = layer.weight_depth if layer.sparse is None else layer.groups * layer.blocks
     return data.StructLayout(
         {
             "nothing": 1,
-            **entry_layout(layer).members,
-            "row": max(1, (row - 1).bit_length()),
+            **entry_layout(events).members,
+            "row": weights.number_bits,
             "first": 1,
             "last": 1,
-            "context": context_layout(layer),
+            "context": context_layout(folding, schedule),
         }
     )
 
@@ -64,44 +65,54 @@ class Walker(wiring.Component):
     one, but for the three cycles behind a list that becomes readable. Phases without a list (the later steps, where a
     direct input is all there is) are one entry of nothing per window and group.
 
+    Parameters
+    ----------
+    layer : name of the layer
+    events : what an entry and a list are
+    weights : how far a group's rows (sparse: blocks) are from those of the group before
+    folding : groups, windows, and groups that a list is replayed for
+    schedule : the phases of a sample, and whether it may end early
+
     Attributes
     ----------
     address, entry, readable, list, take : the collector's other side
-    o : Out(stream of walked_layout)
+    o : Out(stream of list_entry_layout)
     last_step : In, with steps at run time the number of a sample's last one
     """
 
-    def __init__(self, layer: LayerPlan):
-        self.layer = layer
+    def __init__(self, layer: str, events: EventList, weights: WeightMemory, folding: Folding, schedule: Schedule):
+        self.layer, self.events, self.weights, self.folding, self.schedule = layer, events, weights, folding, schedule
         super().__init__(
             {
-                "address": Out(layer.ring_bits),
-                "entry": In(entry_layout(layer)),
+                "address": Out(events.ring_bits),
+                "entry": In(entry_layout(events)),
                 "readable": In(1),
-                "list": In(list_layout(layer)),
+                "list": In(list_layout(events)),
                 "take": Out(1),
-                "o": Out(stream.Signature(walked_layout(layer))),
-                **({"last_step": In(step_shape(layer.time_steps))} if layer.run_time else {}),
+                "o": Out(stream.Signature(list_entry_layout(events, weights, folding, schedule))),
+                **({"last_step": In(step_shape(schedule.time_steps))} if schedule.run_time else {}),
             }
         )
 
     def describe(self) -> dict[str, Any]:
-        layer = self.layer
-        return {"layer": layer.name, "groups": layer.groups, "windows": layer.windows, "time steps": layer.time_steps}
+        folding = self.folding
+        steps = self.schedule.time_steps
+        return {"layer": self.layer, "groups": folding.groups, "windows": folding.windows, "time steps": steps}
 
     def elaborate(self, platform: object) -> Module:  # noqa: ARG002
-        layer = self.layer
+        folding, schedule, ring_bits = self.folding, self.schedule, self.events.ring_bits
         m = Module()
 
         # ---- where it stands
-        start, index = Signal(layer.ring_bits), Signal(layer.ring_bits)  # the list's first entry, and the next one
-        asked = Signal(walked_layout(layer))  # the entry itself comes two cycles later
+        start, index = Signal(ring_bits), Signal(ring_bits)  # the list's first entry, and the next one
+        asked = Signal(self.o.payload.shape())  # the entry itself comes two cycles later
         group, state, row = Signal.like(asked.context.group), Signal.like(asked.context.state), Signal.like(asked.row)
-        phase = Signal(range(max(2, layer.phases.number)))
-        passes = len(layer.phases.passes)
-        last_phase = passes + self.last_step if layer.run_time else layer.phases.number - 1
-        opening, closing = self._below(phase, passes + 1), phase == last_phase
-        listed = Const(1, 1) if layer.phases.listed == layer.phases.number else self._below(phase, layer.phases.listed)
+        phase = Signal(range(max(2, schedule.phases)))
+        preloads = len(schedule.preloads)
+        last_phase = preloads + self.last_step if schedule.run_time else schedule.phases - 1
+        opening, closing = self._below(phase, preloads + 1), phase == last_phase
+        with_events = schedule.phases_with_events
+        listed = Const(1, 1) if with_events == schedule.phases else self._below(phase, with_events)
 
         walk, begins = Signal(), Signal(init=1)  # an entry is asked for; it is the first of its group
         nothing, chunk_last, list_last, group_last, phase_last = (
@@ -109,10 +120,10 @@ class Walker(wiring.Component):
         )
         m.d.comb += [
             nothing.eq(~listed | self.list.empty),
-            chunk_last.eq(nothing | (index == self.list.last[: layer.ring_bits])),
+            chunk_last.eq(nothing | (index == self.list.last[:ring_bits])),
             list_last.eq(self._list_last(m, walk & chunk_last)),
-            group_last.eq(group == layer.groups - 1),
-            phase_last.eq(state == layer.states - 1),
+            group_last.eq(group == folding.groups - 1),
+            phase_last.eq(state == folding.states - 1),
         ]
         next_index = Signal.like(index)
         again = chunk_last & ~list_last  # the list's entries once more, for the next group
@@ -127,7 +138,7 @@ class Walker(wiring.Component):
             with m.If(chunk_last):
                 m.d.sync += [
                     group.eq(Mux(group_last, 0, group + 1)),
-                    row.eq(Mux(group_last, 0, row + (layer.fan_in if layer.sparse is None else layer.blocks))),
+                    row.eq(Mux(group_last, 0, row + self.weights.group_stride)),
                     state.eq(Mux(phase_last, 0, state + 1)),
                 ]
                 with m.If(phase_last):
@@ -145,7 +156,7 @@ class Walker(wiring.Component):
             asked.last.eq(chunk_last),
             asked.context.group.eq(group),
             asked.context.state.eq(state),
-            asked.context.phase.eq(Mux(phase < passes, phase, passes)),
+            asked.context.phase.eq(Mux(phase < preloads, phase, preloads)),
             asked.context.opening.eq(opening),
             asked.context.closing.eq(closing),
             asked.context.frees.eq(self.take),
@@ -179,7 +190,7 @@ class Walker(wiring.Component):
 
     def _unless_over(self, m: Module, ready: Value, ends: Value) -> Value:
         """`ready`; with early exit not behind the sample's last entry, until the restart: no layer runs ahead."""
-        if not self.layer.exits:
+        if not self.schedule.exits:
             return ready
         over = Signal(name="sample_over")
         with m.If(ends):
@@ -191,7 +202,7 @@ class Walker(wiring.Component):
 
     def _list_last(self, m: Module, group_ends: Value) -> Value:
         """Whether the group at hand is the last one for which the list is replayed."""
-        groups = self.layer.list_groups
+        groups = self.folding.groups_per_list
         if groups == 1:
             return Const(1, 1)
         number = Signal(range(groups), name="group_of_list")
