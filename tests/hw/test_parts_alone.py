@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.sim import Simulator
 from handmade import dense_network
 
-from mintaka_hw.plan import StreamLayout, make_plan
+from mintaka_hw.plan import EventList, Folding, Schedule, StreamLayout, WeightMemory, WordChunks, make_plan
 from mintaka_hw.plan.memory import BLOCK_ROWS
 from mintaka_hw.rtl import Accelerator
+from mintaka_hw.rtl.collector import ENTRY_LATENCY, LIST_LATENCY, Collector
 from mintaka_hw.rtl.exit import EarlyExit, SampleGate
+from mintaka_hw.rtl.lif import LIFCore, LIFParameters
 from mintaka_hw.rtl.link import Queue
 from mintaka_hw.rtl.table import is_block, pipelined_rom
+from mintaka_hw.rtl.walker import WALK_LATENCY, Walker
+
+WORDS = EventList(depth=2, element_bits=2, chunks=(WordChunks(word_bits=4, chunk_bits=2, numbers=2),), chunk_fields=2)
 
 
 def simulate(design: Elaboratable, bench: Any) -> None:
@@ -124,3 +130,69 @@ def test_cycles_are_counted_from_the_first_word() -> None:
             assert ctx.get(accelerator.o_cycles) == cycles
 
     simulate(accelerator, bench)
+
+
+def test_a_list_is_there_as_late_as_the_collector_states() -> None:
+    part = Collector("layer", WORDS)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(part.i.payload, {"bits": 0b0100, "element": 0, "edge": 0, "first": 1, "last": 1})
+        ctx.set(part.i.valid, 1)
+        await ctx.tick()
+        ctx.set(part.i.valid, 0)
+        await ctx.tick()  # from its first register to its second
+        for _ in range(LIST_LATENCY):
+            assert not ctx.get(part.readable)
+            await ctx.tick()
+        assert ctx.get(part.readable)
+        assert not ctx.get(part.list.empty)
+        await ctx.tick().repeat(ENTRY_LATENCY)
+        assert (ctx.get(part.entry.element), ctx.get(part.entry.bits)) == (2, 1)
+
+    simulate(part, bench)
+
+
+def test_a_list_is_walked_once_per_group_as_late_as_the_walker_states() -> None:
+    weights, folding = WeightMemory(np.ones((3, 4), np.int64), lanes=2, bits=2), Folding(lanes=2, channels=3)
+    part = Walker("layer", WORDS, weights, folding, Schedule(time_steps=1))
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(part.list, {"last": 0, "empty": 0})
+        ctx.set(part.readable, 1)
+        ctx.set(part.o.ready, 1)
+        for _ in range(WALK_LATENCY):
+            assert not ctx.get(part.o.valid)
+            taken = ctx.get(part.take)
+            await ctx.tick()
+            if taken:
+                ctx.set(part.readable, 0)
+        for group in range(2):
+            found = part.o.payload
+            assert ctx.get(part.o.valid)
+            assert (ctx.get(found.row), ctx.get(found.context.group)) == (4 * group, group)
+            assert (ctx.get(found.context.frees), ctx.get(found.context.ends)) == (group, group)
+            await ctx.tick()
+        assert not ctx.get(part.o.valid)
+
+    simulate(part, bench)
+
+
+@pytest.mark.parametrize("current_width", [None, 4])
+def test_a_result_is_there_as_late_as_the_lanes_state(current_width: int | None) -> None:
+    lanes = LIFParameters(1, 4, 6, 6, 6, 4, 1, ((0, 0),), (), 4, current_width=current_width, membrane_width=5)
+    part = LIFCore(lanes)
+
+    async def bench(ctx: Any) -> None:
+        for port in (part.valid, part.first, part.last):
+            ctx.set(port, 1)
+        ctx.set(part.weight[0], 5)
+        ctx.set(part.threshold[0], 4)
+        for _ in range(lanes.latency):
+            assert not ctx.get(part.done)
+            await ctx.tick()
+            ctx.set(part.valid, 0)
+        assert (ctx.get(part.done), ctx.get(part.spikes), ctx.get(part.k[0])) == (1, 1, 5)
+        await ctx.tick()
+        assert not ctx.get(part.done)
+
+    simulate(part, bench)

@@ -10,7 +10,8 @@ from mintaka_hw.plan.link import Link
 from mintaka_hw.plan.listing import StageListing, listing
 from mintaka_hw.plan.margins import packed_margins
 from mintaka_hw.plan.memory import MemoryPlan
-from mintaka_hw.plan.network import Lanes, Plan, PlanError, Sparse, make_plan
+from mintaka_hw.plan.network import Lanes, Sparse, make_plan
+from mintaka_hw.plan.plan import Plan, PlanError
 from mintaka_hw.plan.pool import PoolPlan
 from mintaka_hw.plan.schedule import Schedule
 from mintaka_hw.plan.sparse import SparseRows

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from math import prod
-from typing import TYPE_CHECKING
 
 from mintaka.artifact import Network
+from mintaka_hw.plan.plan import Plan
 from mintaka_hw.plan.pool import PoolPlan
-
-if TYPE_CHECKING:
-    from mintaka_hw.plan.network import Plan
 
 # Each makes some minutes of generating: 3 s per Mbit, 75 ms per lane, 60 s for a kernel of 63x63, 0.1 s per part.
 MAX_MEMORY_BITS = 1 << 26

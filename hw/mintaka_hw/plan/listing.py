@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.layer import LayerPlan
 from mintaka_hw.plan.memory import MemoryPlan, table_width
-from mintaka_hw.plan.network import Plan
+from mintaka_hw.plan.plan import Plan
 from mintaka_hw.plan.pool import PoolPlan
 
 
