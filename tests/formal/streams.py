@@ -19,8 +19,8 @@ from amaranth.lib.wiring import In
 from formal.kit import Inside, free, mutated, offers, property_module, sequencer_of, takes, transfer
 from formal.prove import NoPath, Proof
 
-from mintaka.artifact import ConvGeometry, Edge, Input, IntTensor, LeakTerm, Network, Neuron, Node, Output, Pool
-from mintaka_hw.plan import LayerPlan, StreamLayout, make_plan
+from mintaka.artifact import Edge, Input, IntTensor, LeakTerm, Network, Neuron, Node, Output, Pool
+from mintaka_hw.plan import Folding, LayerPlan, StreamLayout, make_plan
 from mintaka_hw.plan.join import JoinPlan
 from mintaka_hw.plan.pool import PoolPlan
 from mintaka_hw.plan.window import WindowPlan
@@ -249,25 +249,25 @@ def exit_sends_the_last_step(kind: Any, logits: StreamLayout) -> Module:
     return m
 
 
-def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
+def order_is_a_permutation(kind: Any, head: Folding, bits: int) -> Module:
     """Logit (channel, window) of a sample leaves as number channel * windows + window, each once, sample by sample."""
     m = property_module()
-    inside = Inside(m, order := kind(head))
+    inside = Inside(m, order := kind("head", head, bits))
     surrounded(m, order)
-    words, logits, bits = head.folding.states, head.folding.channels * head.folding.windows, head.datapath.logit_width
+    words, logits = head.states, head.channels * head.windows
     came, left = Signal(range(words), name="words_came"), Signal(range(logits), name="logits_left")
     for count, most, port in ((came, words, order.i), (left, logits, order.o)):
         with m.If(transfer(port)):
             m.d.sync += count.eq(Mux(count == most - 1, 0, count + 1))
     # One logit of one sample, any one.
     channel, window = (
-        Signal(range(head.folding.channels), name="channel"),
-        Signal(range(head.folding.windows), name="window"),
+        Signal(range(head.channels), name="channel"),
+        Signal(range(head.windows), name="window"),
     )
-    for any_one, most in ((channel, head.folding.channels), (window, head.folding.windows)):
+    for any_one, most in ((channel, head.channels), (window, head.windows)):
         m.d.comb += [any_one.eq(AnyConst(len(any_one))), Assume(any_one < most)]
-    word = window * head.folding.groups + channel // head.folding.lanes
-    lane = StreamLayout(1, 1, head.folding.lanes, head.folding.lanes, bits)
+    word = window * head.groups + channel // head.lanes
+    lane = StreamLayout(1, 1, head.lanes, head.lanes, bits)
     ends = transfer(order.o) & (left == logits - 1)
     comes = transfer(order.i) & (came == word)
     samples = Signal(range(4), name="samples_ahead")  # whose logit has come, and that have not left
@@ -278,12 +278,12 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     with m.If(~following & pick & comes):
         m.d.sync += [
             following.eq(1),
-            value.eq(logit_of(lane, order.i.payload, channel % head.folding.lanes)),
+            value.eq(logit_of(lane, order.i.payload, channel % head.lanes)),
             ahead.eq(samples - ends),
         ]
     with m.Elif(following & ends):
         m.d.sync += [ahead.eq(ahead - 1), following.eq(ahead != 0)]
-    target = channel * head.folding.windows + window
+    target = channel * head.windows + window
     here = order.o.valid & following & (ahead == 0) & (left == target)
     m.d.comb += [
         Assert(~here | (order.o.payload == value.as_unsigned())),
@@ -292,7 +292,7 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     # For the induction: where all counters are, and what is where. A bank is free once its last logit was read.
     full, into, out, valid = (inside.value(name) for name in ("full", "into", "out", "valid"))
     at = {name: inside.value(name) for name in ("window", "channel", "lane", "group", "at")}
-    reads = at["channel"] * head.folding.windows + at["window"]  # number of the logit that is read next
+    reads = at["channel"] * head.windows + at["window"]  # number of the logit that is read next
     banks, last_waits = full[0] + full[1], valid & (left == logits - 1)
     place = Signal(range(4), name="place")  # of the followed sample: 0 is the bank that is read
     m.d.comb += place.eq(ahead - last_waits)
@@ -300,13 +300,9 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
     is_read = last_waits & (ahead == 0)
     m.d.comb += [
         Assert(inside.value("place") == came),
-        Assert(at["channel"] == at["group"] * head.folding.lanes + at["lane"]),
-        Assert(at["at"] == at["window"] * head.folding.groups + at["group"]),
-        Assert(
-            (at["lane"] < head.folding.lanes)
-            & (at["channel"] < head.folding.channels)
-            & (at["window"] < head.folding.windows)
-        ),
+        Assert(at["channel"] == at["group"] * head.lanes + at["lane"]),
+        Assert(at["at"] == at["window"] * head.groups + at["group"]),
+        Assert((at["lane"] < head.lanes) & (at["channel"] < head.channels) & (at["window"] < head.windows)),
         Assert(left == Mux(valid, Mux(reads == 0, logits - 1, reads - 1), reads)),
         Assert(full.bit_select(out, 1) == (banks != 0)),
         Assert(into == out ^ banks[0]),
@@ -314,20 +310,12 @@ def order_is_a_permutation(kind: Any, head: LayerPlan) -> Module:
         Assert((banks != 2) | (came == 0)),
         Assert(samples == banks + (came > word) + last_waits),
         Assert(~following | (ahead < samples)),
-        Assert(~following | is_read | (logit_of(lane, stored, channel % head.folding.lanes) == value)),
+        Assert(~following | is_read | (logit_of(lane, stored, channel % head.lanes) == value)),
     ]
     return m
 
 
 # ---- the components
-
-
-def conv_head() -> Network:
-    """A head of 3 channels and 2 windows."""
-    weight = IntTensor(np.ones((3, 1, 1, 1), np.int8), 2)
-    edge = Edge("input", 0, weight, conv=ConvGeometry((1, 1), (0, 0), 1))
-    node = Node("head", "conv2d", (edge,), (1, 1, 2), (3, 1, 2))
-    return Network("small", 2, Input("input", (1, 1, 2), "spikes", 1), (node,), Output("head"))
 
 
 def two_edges() -> LayerPlan:
@@ -348,7 +336,7 @@ def two_edges() -> LayerPlan:
 NARROW, WIDE = StreamLayout(2, 2, 2, 1, 1), StreamLayout(2, 2, 2, 2, 1)
 CLASSES = StreamLayout(1, 1, 3, 2, 4)  # three logits of 4 bits, two in a word
 JOIN = Node("join", "join", (Edge("a", 0), Edge("b", 0)), (2, 2, 2), (2, 2, 2), join="or")
-HEAD = make_plan(conv_head(), 2).head  # 3 channels in 2 groups, 2 windows
+HEAD, LOGIT_BITS = Folding(lanes=2, channels=3, windows=2), 3
 PICTURE = StreamLayout(2, 3, 2, 2, 1)
 WINDOWS = WindowPlan(PICTURE, (2, 2), (1, 1), (0, 0), (1, 2))
 APART = WindowPlan(StreamLayout(3, 4, 3, 2, 1), (1, 1), (2, 3), (0, 0), (2, 2))  # pixels of two words
@@ -376,7 +364,7 @@ COMPONENTS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "pool-max": (PoolCore, lambda kind: kind(pool("max"))),
     "join": (JoinCore, lambda kind: kind(JoinPlan(JOIN, (NARROW, WIDE), WIDE))),
     "serializer": (LogitSerializer, lambda kind: kind(CLASSES)),
-    "order": (LogitOrder, lambda kind: kind(HEAD)),
+    "order": (LogitOrder, lambda kind: kind("head", HEAD, LOGIT_BITS)),
     "exit": (EarlyExit, lambda kind: kind(CLASSES, (3, None))),
     "gate": (SampleGate, lambda kind: kind(2, 3)),
     "steps": (StepsGate, lambda kind: kind(2, 2, 3, static=False, parts=1)),
@@ -511,7 +499,7 @@ PROOFS += [
     Proof(
         "order",
         "of two banks each logit leaves once, by channel and window",
-        partial(order_is_a_permutation, head=HEAD),
+        partial(order_is_a_permutation, head=HEAD, bits=LOGIT_BITS),
         LogitOrder,
         {
             "a bank that is full is written": mutated(LogitOrder, "~full.bit_select(into, 1)", "1"),
