@@ -22,7 +22,7 @@ from mintaka.compress import (
     CompressError,
     Method,
     Phase,
-    Stage,
+    PhaseHooks,
     Task,
     apply,
     calibrate,
@@ -151,7 +151,7 @@ def test_methods_behind_quantization_need_a_quantized_network(name: str) -> None
 
 
 @dataclass(frozen=True)
-class Teaching(Stage):
+class Teaching(PhaseHooks):
     """What another family needs: a teacher's answer to the batch, and a step of the size of the learning rate."""
 
     teacher: SNN
@@ -174,10 +174,10 @@ class Teaching(Stage):
 
 class Toy(Method):
     method: Literal["toy"]
-    stage: Any
+    hooks: Any
 
     def phases(self) -> list[Phase]:
-        return [Phase("toy", self.epochs, self.stage)]
+        return [Phase("toy", self.epochs, self.hooks)]
 
 
 def falls_as_a_cosine(rates: list[tuple[float, float]], first: float) -> None:
@@ -187,12 +187,26 @@ def falls_as_a_cosine(rates: list[tuple[float, float]], first: float) -> None:
 
 
 def test_a_stage_is_told_the_batch_and_the_learning_rate() -> None:
-    stage = Teaching(network().eval())
-    apply(Toy(method="toy", epochs=2, stage=stage), network(), task(), learning_rate=0.01)
-    falls_as_a_cosine(stage.rates, 0.01)
-    for (x, y), (seen_x, seen_y) in zip(list(task().batches(network())) * 2, stage.batches, strict=True):
+    hooks = Teaching(network().eval())
+    apply(Toy(method="toy", epochs=2, hooks=hooks), network(), task(), learning_rate=0.01)
+    falls_as_a_cosine(hooks.rates, 0.01)
+    for (x, y), (seen_x, seen_y) in zip(list(task().batches(network())) * 2, hooks.batches, strict=True):
         assert torch.equal(x, seen_x)
         assert torch.equal(y, seen_y)
+
+
+class Diverging(PhaseHooks):
+    def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
+        return seen.logits.sum() * float("nan")
+
+
+def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+    snn = network()
+    before = {name: value.clone() for name, value in snn.named_parameters()}
+    sentence = r"^the loss is not finite in toy epoch 1: lower 'learning_rate' \(0\.01\)$"
+    with pytest.raises(CompressError, match=sentence):
+        apply(Toy(method="toy", epochs=2, hooks=Diverging()), snn, task(), learning_rate=0.01)
+    assert all(torch.equal(before[name], value) for name, value in snn.named_parameters())
 
 
 def test_and_so_it_is_by_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +219,11 @@ def test_and_so_it_is_by_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "train": {"float_epochs": 1, "epochs": 1, "batch": 32, "learning_rate": 0.01},
         "layers": [{"name": "hidden", "op": "dense", "units": 12}, {"name": "out", "op": "dense", "units": 3}],
     }
-    stage = Teaching(network().eval())
-    monkeypatch.setattr(loop, "phases", lambda recipe: [*phases(recipe), Phase("toy", 2, stage)])
+    hooks = Teaching(network().eval())
+    monkeypatch.setattr(loop, "phases", lambda recipe: [*phases(recipe), Phase("toy", 2, hooks)])
     assert loop.train(parse_recipe(form), tmp_path / "run").history[-1].phase == "toy"
-    falls_as_a_cosine(stage.rates, 0.01)
-    assert all(len(seen_x) == len(seen_y) == 32 for seen_x, seen_y in stage.batches)
+    falls_as_a_cosine(hooks.rates, 0.01)
+    assert all(len(seen_x) == len(seen_y) == 32 for seen_x, seen_y in hooks.batches)
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "adding-a-method.md"

@@ -27,8 +27,8 @@ def method(**changes: object) -> SDSNN:
 
 
 def begun(snn: SNN, made: SDSNN) -> SNN:
-    (stage, _) = [phase.stage for phase in made.phases()]
-    stage.attach(snn)
+    (hooks, _) = [phase.hooks for phase in made.phases()]
+    hooks.attach(snn)
     return snn
 
 
@@ -136,14 +136,14 @@ def test_masked_channels_come_back_when_they_are_strong_for_long() -> None:
 
 def test_masks_grow_and_what_came_back_is_not_masked_again() -> None:
     snn, made = dense(20), method(patience=1, remove=0.5)
-    (stage, _) = [phase.stage for phase in made.phases()]
-    stage.attach(snn)
+    (hooks, _) = [phase.hooks for phase in made.phases()]
+    hooks.attach(snn)
     (family,) = families(snn)
     snn.development.ranges["h0"][0].high.copy_(torch.arange(20.0)[:, None].expand(20, 8) + 5)  # the first would go
     snn.development.ranges["h0"][0].low.copy_(-snn.development.ranges["h0"][0].high)
     numbers = []
     for done in range(1, 10):
-        stage.after_epoch(snn, TASK, done, 10)
+        hooks.after_epoch(snn, TASK, done, 10)
         numbers.append(int(masked(snn, family).sum()))
         if done == 4:
             first = masked(snn, family)
@@ -154,7 +154,7 @@ def test_masks_grow_and_what_came_back_is_not_masked_again() -> None:
     assert bool(first[0])
     assert not masked(snn, family)[0]
     assert bool(snn.development.returns["h0"].returned[0])
-    new = stage.finish(snn, TASK)
+    new = hooks.finish(snn, TASK)
     assert new.signals["h0"].shape == (10,)
     assert not hasattr(new, "development")
 
@@ -168,16 +168,16 @@ def test_tied_layers_share_masks() -> None:
         DenseSpec("head", 3, 4, None),
     ]
     snn, made = SNN(Input("input", (1, 3, 3), "direct", 4), 2, specs), method(patience=1, search_epochs=3)
-    (stage, _) = [phase.stage for phase in made.phases()]
-    stage.attach(snn)
+    (hooks, _) = [phase.hooks for phase in made.phases()]
+    hooks.attach(snn)
     for done in (1, 2):
-        stage.after_epoch(snn, TASK, done, 5)
-    stage.after_epoch(snn, TASK, 3, 5)
+        hooks.after_epoch(snn, TASK, done, 5)
+    hooks.after_epoch(snn, TASK, 3, 5)
     a, b = snn.layers[0].mask, snn.layers[1].mask
     assert a is not None
     assert torch.equal(a, b)
     assert 0 < int(a.sum()) < 6
-    new = stage.finish(snn, TASK)
+    new = hooks.finish(snn, TASK)
     assert [new.signals[name].shape[0] for name in ("a", "b", "join")] == [3, 3, 3]
 
 
@@ -191,12 +191,12 @@ def test_too_few_epochs() -> None:
 
 def test_only_these_layers() -> None:
     snn, made = dense(8, 6), method(patience=1, search_epochs=4, layers=["h1"])
-    (stage, _) = [phase.stage for phase in made.phases()]
-    stage.attach(snn)
+    (hooks, _) = [phase.hooks for phase in made.phases()]
+    hooks.attach(snn)
     assert list(snn.development.ranges) == ["h1"]
     for done in (1, 2, 3):
-        stage.after_epoch(snn, TASK, done, 4)
+        hooks.after_epoch(snn, TASK, done, 4)
     assert snn.layers[0].mask is None
     assert snn.layers[1].mask is not None
-    new = stage.finish(snn, TASK)
+    new = hooks.finish(snn, TASK)
     assert [new.signals[name].shape for name in ("h0", "h1")] == [(8,), (3,)]

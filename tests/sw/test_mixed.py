@@ -206,12 +206,12 @@ def test_another_seed_draws_other_widths(tmp_path: Path) -> None:
     runs = [recipe(MIXED | {"memory_bits": 12_000}, seed=seed) for seed in (1, 2)]
     for made, name in zip(runs, ("one", "two"), strict=True):
         train_until(made, tmp_path / name, ("mixed", 1, 1))
-    stage = runs[0].compress[0].phases()[0].stage  # type: ignore[index]
+    hooks = runs[0].compress[0].phases()[0].hooks  # type: ignore[index]
     drawn = []
     for seed in (1, 1, 2):
         snn = network(12)
         snn.register_buffer("search_seed", torch.tensor(seed))
-        stage.before_step(snn, 0.25, 1e-3)
+        hooks.before_step(snn, 0.25, 1e-3)
         drawn.append((weight_widths(snn), membrane_widths(snn)))
     assert drawn[0] == drawn[1]
     assert drawn[0] != drawn[2]

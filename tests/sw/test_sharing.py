@@ -193,7 +193,7 @@ def test_layers_of_nothing_but_one_value() -> None:
     snn.quantize()
     (phase,) = Share(method="share", bits=2, epochs=1).phases()
     with pytest.raises(CompressError, match=r"^layer 'hidden': all values of its codebook would be 0; give it more"):
-        phase.stage.begin(snn, Task(lambda _: iter(()), seed=1))
+        phase.hooks.begin(snn, Task(lambda _: iter(()), seed=1))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mintaka.compress.cut import cut_channels, mask_channels
 from mintaka.compress.development import SDSNN
 from mintaka.compress.errors import CompressError
 from mintaka.compress.exits import Exit, ExitPoint, calibrate, exit_curve, with_margins
-from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.method import Method
 from mintaka.compress.mixed import Budget, Mixed, Space, Widths, search_widths
 from mintaka.compress.sharing import Share, share_weights
 from mintaka.compress.soft import SLATS, STDS, zero_share
@@ -34,6 +34,7 @@ from mintaka.compress.structured import (
 )
 from mintaka.compress.ties import Family, families
 from mintaka.compress.widths import with_widths
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 
 AnyMethod = Annotated[
     Slim
@@ -74,6 +75,7 @@ __all__ = [
     "Method",
     "Mixed",
     "Phase",
+    "PhaseHooks",
     "Random",
     "SOPs",
     "Share",
@@ -81,7 +83,6 @@ __all__ = [
     "Small",
     "Space",
     "SpikeActivity",
-    "Stage",
     "Steps",
     "Target",
     "Task",

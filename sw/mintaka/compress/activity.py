@@ -14,8 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mintaka.compress.method import Method, Phase, Stage
+from mintaka.compress.method import Method
 from mintaka.compress.scores import spiking_layers
+from mintaka.snn.hooks import Phase, PhaseHooks
 from mintaka.snn.network import SNN, Seen
 
 
@@ -51,7 +52,7 @@ class Activity(Method):
 
 
 @dataclass(frozen=True)
-class _Activity(Stage):
+class _Activity(PhaseHooks):
     method: Activity
     membranes: bool
 

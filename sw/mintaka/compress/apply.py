@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.method import Method
 from mintaka.compress.scores import EMPTY
-from mintaka.snn.network import SNN, Seen, takes_snn
-
-# Of the gradient, where a layer reads itself. Ordinary ones are far below; through many steps of an extreme gain single
-# batches would outweigh all others.
-LARGEST_NORM = 10.0
+from mintaka.snn.fit import DivergedError, train_epoch
+from mintaka.snn.hooks import Phase, Task
+from mintaka.snn.network import SNN, takes_snn
 
 
 @takes_snn
@@ -23,7 +19,8 @@ def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) 
     snn : in full precision for methods that work `at = "float"`, quantized for those `at = "qat"`. It may be changed in
         place.
     learning_rate : at the start of each phase; it falls to 0 as half a cosine.
-    Raises CompressError where the method cannot work on this network, trains nothing, or finds no data to train with.
+    Raises CompressError where the method cannot work on this network, trains nothing, or finds no data to train with,
+    and where the loss does not stay finite.
     """
     phases = method.phases()
     if not phases:
@@ -37,52 +34,34 @@ def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) 
         )
     method.check(snn, task)
     for phase in phases:
-        snn = phase.stage.begin(snn, task)
-        phase.stage.attach(snn)
+        snn = phase.hooks.begin(snn, task)
+        phase.hooks.attach(snn)
         _train(snn, phase, task, learning_rate)
-        snn = phase.stage.finish(snn, task)
+        snn = phase.hooks.finish(snn, task)
     return snn
 
 
-def batch_loss(
-    snn: SNN, stage: Stage, x: Tensor, labels: Tensor, class_weights: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, the stage's penalty included, and the logits (N, classes); x as `SNN.forward` takes it,
-    labels (N,). class_weights : of the classes in the cross-entropy, (K,); None weighs all samples alike."""
-    seen = Seen(membranes={} if stage.membranes else None, inputs=x, labels=labels)
-    seen.logits = snn(x, seen=seen)
-    scores = snn.scores(seen.logits)
-    if class_weights is not None:  # outputs beyond the classes are no sample's
-        class_weights = F.pad(class_weights, (0, scores.shape[1] - len(class_weights)), value=1.0)
-    loss = F.cross_entropy(scores, labels, class_weights)
-    penalty = stage.penalty(snn, seen)
-    return loss if penalty is None else loss + penalty, seen.logits
-
-
-def update(snn: SNN, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the gradient of the loss."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
-    if snn.recurrent:
-        nn.utils.clip_grad_norm_(snn.parameters(), LARGEST_NORM)
-    optimizer.step()
-
-
 def _train(snn: SNN, phase: Phase, task: Task, learning_rate: float) -> None:
-    stage = phase.stage
     optimizer = torch.optim.Adam(snn.parameters(), lr=learning_rate)
     for epoch in range(phase.epochs):
-        snn.train()
         batches = list(task.batches(snn))
         if not batches:
             raise CompressError(f"there are no samples to train with: {EMPTY}")
-        schedule = torch.cos(torch.linspace(0, torch.pi, len(batches) * phase.epochs + 1)) / 2 + 0.5
-        for number, (x, classes) in enumerate(batches, epoch * len(batches)):
-            rate = learning_rate * float(schedule[number])
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            stage.before_step(snn, number / (len(batches) * phase.epochs), rate)
-            loss, _ = batch_loss(snn, stage, x, classes)
-            update(snn, optimizer, loss)
+        schedule = _schedule(learning_rate, epoch, phase.epochs, len(batches))
+        try:
+            for _ in train_epoch(snn, phase.hooks, optimizer, batches, schedule):
+                pass
+        except DivergedError:
+            raise CompressError(
+                f"the loss is not finite in {phase.name} epoch {epoch + 1}: lower 'learning_rate' ({learning_rate})"
+            ) from None
         if epoch + 1 < phase.epochs:
-            stage.after_epoch(snn, task, epoch + 1, phase.epochs)
+            phase.hooks.after_epoch(snn, task, epoch + 1, phase.epochs)
+
+
+def _schedule(learning_rate: float, done: int, epochs: int, batches: int) -> list[tuple[float, float]]:
+    """The progress and the learning rate of each batch of an epoch: `mintaka.snn.fit.cosine`, but in float32, which
+    decides about the last bits of what is trained."""
+    total = batches * epochs
+    factors = torch.cos(torch.linspace(0, torch.pi, total + 1)) / 2 + 0.5
+    return [(n / total, learning_rate * float(factors[n])) for n in range(done * batches, (done + 1) * batches)]

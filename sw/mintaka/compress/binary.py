@@ -26,8 +26,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.method import Method
 from mintaka.compress.widths import weight_widths, with_widths
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN, takes_snn
 
 
@@ -66,7 +67,7 @@ class Binary(Method):
 
 
 @dataclass(frozen=True)
-class _Binary(Stage):
+class _Binary(PhaseHooks):
     method: Binary
 
     def begin(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002

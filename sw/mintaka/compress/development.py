@@ -24,11 +24,12 @@ from torch import Tensor, nn
 from mintaka.compress.choose import Target, choose, prunable, unit_score
 from mintaka.compress.cut import cut_masked, mask_channels
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Phase, Stage, Task
+from mintaka.compress.method import Epochs
 from mintaka.compress.scores import spiking_layers
 from mintaka.compress.sharing import check_unshared
 from mintaka.compress.structured import Pruning
 from mintaka.compress.ties import Family
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN
 
 KEPT = 0.75  # of a range whose weight keeps shrinking
@@ -212,7 +213,7 @@ class SDSNN(Pruning):
     patience: Annotated[int, Field(ge=1)] = 3
 
     def phases(self) -> list[Phase]:
-        return [Phase("sdsnn", self.search_epochs, _Develop(self)), Phase("sdsnn-tune", self.epochs, Stage())]
+        return [Phase("sdsnn", self.search_epochs, _Develop(self)), Phase("sdsnn-tune", self.epochs, PhaseHooks())]
 
     def check(self, snn: SNN, task: Task) -> None:
         super().check(snn, task)
@@ -225,7 +226,7 @@ class SDSNN(Pruning):
 
 
 @dataclass(frozen=True)
-class _Develop(Stage):
+class _Develop(PhaseHooks):
     method: SDSNN
 
     def attach(self, snn: SNN) -> None:

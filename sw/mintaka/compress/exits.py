@@ -22,10 +22,11 @@ from pydantic import Field
 from mintaka.artifact import Network
 from mintaka.artifact.reference import lead
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Method, Phase, Task
+from mintaka.compress.method import Epochs, Method
 from mintaka.data.labels import class_problem
 from mintaka.data.recall import accuracy
 from mintaka.snn.fast import run_fast, steps_taken
+from mintaka.snn.hooks import Phase, Task
 from mintaka.snn.network import SNN
 
 Margins = tuple[int | None, ...]

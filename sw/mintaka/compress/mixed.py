@@ -36,13 +36,14 @@ from torch.nn import functional as F
 from mintaka.artifact import limits
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Batches, Epochs, Method, Phase, Stage, Task
+from mintaka.compress.method import Epochs, Method
 from mintaka.compress.outlook import sizes_known
 from mintaka.compress.scores import EMPTY
 from mintaka.compress.steps import check_alive, check_steps
 from mintaka.compress.widths import check_free, membrane_widths, restart, set_widths, weight_widths, with_widths
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
+from mintaka.snn.hooks import Batches, Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN, takes_snn
 
 SCALES = tuple(2.0 ** (power / 2) for power in range(-8, 9))
@@ -275,7 +276,7 @@ class Mixed(Method):
 
 
 @dataclass(frozen=True)
-class _Search(Stage):
+class _Search(PhaseHooks):
     method: Mixed
 
     def begin(self, snn: SNN, task: Task) -> SNN:
@@ -313,7 +314,7 @@ class _Search(Stage):
 
 
 @dataclass(frozen=True)
-class _Tune(Stage):
+class _Tune(PhaseHooks):
     def finish(self, snn: SNN, task: Task) -> SNN:
         check_alive(snn, task.batches(snn))
         return snn

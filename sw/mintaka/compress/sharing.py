@@ -26,8 +26,9 @@ from sklearn.cluster import KMeans
 
 from mintaka.artifact.limits import CODEBOOK_BITS
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.method import Method
 from mintaka.snn.codebook import Codebook
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.layers import Spiking
 from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.synapses import UNCHOSEN, Summing
@@ -177,7 +178,7 @@ class Share(Method):
 
 
 @dataclass(frozen=True)
-class _Sharing(Stage):
+class _Sharing(PhaseHooks):
     method: Share
 
     def begin(self, snn: SNN, task: Task) -> SNN:

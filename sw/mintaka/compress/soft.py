@@ -23,8 +23,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
+from mintaka.compress.method import Epochs, Method
 from mintaka.compress.sharing import check_unshared
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN, takes_snn
 from mintaka.snn.synapses import Summing, Synapses
 
@@ -134,7 +135,7 @@ class SoftThreshold(Method):
     def phases(self) -> list[Phase]:
         return [
             Phase(self.method, self.search_epochs, _Rising(self)),
-            Phase(f"{self.method}-tune", self.epochs, Stage()),
+            Phase(f"{self.method}-tune", self.epochs, PhaseHooks()),
         ]
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
@@ -164,7 +165,7 @@ class SLATS(SoftThreshold):
 
 
 @dataclass(frozen=True)
-class _Rising(Stage):
+class _Rising(PhaseHooks):
     method: SoftThreshold
 
     def attach(self, snn: SNN) -> None:

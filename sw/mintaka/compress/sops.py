@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from mintaka.compress.choose import Multiple, rounded
 from mintaka.compress.cut import cut_channels, keep_units
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
+from mintaka.compress.method import Epochs, Method
 from mintaka.compress.outlook import open_sizes
 from mintaka.compress.soft import check_zeros, fix_zeros, with_zeros
 from mintaka.compress.ties import families
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN, Seen
 from mintaka.snn.synapses import Summing, Synapses
 
@@ -84,7 +85,7 @@ class SOPs(Method):
     search_epochs: Annotated[Epochs, Field(ge=1)]
 
     def phases(self) -> list[Phase]:
-        return [Phase("sops", self.search_epochs, _Search(self)), Phase("sops-tune", self.epochs, Stage())]
+        return [Phase("sops", self.search_epochs, _Search(self)), Phase("sops-tune", self.epochs, PhaseHooks())]
 
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_zeros(snn)
@@ -94,7 +95,7 @@ class SOPs(Method):
 
 
 @dataclass(frozen=True)
-class _Search(Stage):
+class _Search(PhaseHooks):
     method: SOPs
 
     def attach(self, snn: SNN) -> None:

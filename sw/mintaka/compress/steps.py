@@ -14,8 +14,9 @@ from pydantic import AfterValidator
 
 from mintaka.artifact.limits import TIME_STEPS
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Method, Phase, Stage, Task
+from mintaka.compress.method import Method
 from mintaka.compress.scores import Samples, firing_rates
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN, takes_snn
 
 
@@ -85,7 +86,7 @@ class Steps(Method):
 
 
 @dataclass(frozen=True)
-class _Steps(Stage):
+class _Steps(PhaseHooks):
     method: Steps
 
     def begin(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002

@@ -22,7 +22,7 @@ from torch import Tensor
 from mintaka.compress.choose import Multiple, Target, check_removal, choose, prunable, rounded, unit_score
 from mintaka.compress.cut import cut_channels, cut_masked, keep_units, mask_channels, resized
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Method, Phase, Stage, Task
+from mintaka.compress.method import Epochs, Method
 from mintaka.compress.outlook import behind, open_sizes, sizes_known
 from mintaka.compress.scores import (
     Samples,
@@ -35,6 +35,7 @@ from mintaka.compress.scores import (
 )
 from mintaka.compress.sharing import check_unshared
 from mintaka.compress.ties import families
+from mintaka.snn.hooks import Phase, PhaseHooks, Task
 from mintaka.snn.network import SNN, Seen, takes_snn
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -93,11 +94,11 @@ class Slim(Pruning):
     strength: Annotated[float, Field(ge=0)] = 1e-4
 
     def phases(self) -> list[Phase]:
-        return [Phase("slim", self.sparse_epochs, _Slimming(self)), Phase("slim-tune", self.epochs, Stage())]
+        return [Phase("slim", self.sparse_epochs, _Slimming(self)), Phase("slim-tune", self.epochs, PhaseHooks())]
 
 
 @dataclass(frozen=True)
-class _Slimming(Stage):
+class _Slimming(PhaseHooks):
     method: Slim
 
     def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
@@ -127,7 +128,7 @@ class Random(Pruning):
 
 
 @dataclass(frozen=True)
-class _Random(Stage):
+class _Random(PhaseHooks):
     method: Random
 
     def begin(self, snn: SNN, task: Task) -> SNN:
@@ -158,11 +159,11 @@ class SpikeActivity(Pruning):
     regrow: Annotated[float, Field(ge=0, le=1)] = 0.2
 
     def phases(self) -> list[Phase]:
-        return [Phase("sca", self.search_epochs, _Activity(self)), Phase("sca-tune", self.epochs, Stage())]
+        return [Phase("sca", self.search_epochs, _Activity(self)), Phase("sca-tune", self.epochs, PhaseHooks())]
 
 
 @dataclass(frozen=True)
-class _Activity(Stage):
+class _Activity(PhaseHooks):
     method: SpikeActivity
 
     def after_epoch(self, snn: SNN, task: Task, done: int, epochs: int) -> None:
@@ -253,7 +254,7 @@ class Small(Method):
 
 
 @dataclass(frozen=True)
-class _Fresh(Stage):
+class _Fresh(PhaseHooks):
     method: Small
 
     def begin(self, snn: SNN, task: Task) -> SNN:
@@ -289,7 +290,7 @@ class PCA(Method):
 
 
 @dataclass(frozen=True)
-class _Widths(Stage):
+class _Widths(PhaseHooks):
     method: PCA
 
     def begin(self, snn: SNN, task: Task) -> SNN:

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact.whole import write_whole
-from mintaka.compress import Phase, Stage, Task
-from mintaka.compress.apply import batch_loss, update
+from mintaka.compress import Phase, PhaseHooks, Task
 from mintaka.data import DataError, Dataset, Look, look
 from mintaka.data.recall import ClassResult, class_results
 from mintaka.errors import quoted
+from mintaka.snn.fit import DivergedError, cosine, train_epoch
 from mintaka.snn.network import SNN
 from mintaka.train.alive import check_alive
 from mintaka.train.augment import shift_images
@@ -217,19 +217,19 @@ class _Run:
 
     def _phase(self, progress: Callback) -> None:
         """Begin the phase or go on with it, up to its end; what is saved last is what the next one starts from."""
-        stage, epochs = self.phase.stage, self.phase.epochs
+        hooks, epochs = self.phase.hooks, self.phase.epochs
         if self.done == 0:
             if self.phase.name == QAT and self.history:
                 self._judge_float()
-            self.snn = stage.begin(self.snn, self.task)
-            stage.attach(self.snn)
+            self.snn = hooks.begin(self.snn, self.task)
+            hooks.attach(self.snn)
             self.optimizer = self._new_optimizer()
         while self.done < epochs:
             self._epoch(progress)
             if self.done < epochs:
-                stage.after_epoch(self.snn, self.task, self.done, epochs)
+                hooks.after_epoch(self.snn, self.task, self.done, epochs)
                 self._save()
-        self.snn = stage.finish(self.snn, self.task)
+        self.snn = hooks.finish(self.snn, self.task)
         if self.index + 1 == len(self.phases):
             check_alive(self.snn, self.task)
         name = self.phase.name
@@ -248,7 +248,7 @@ class _Run:
             self.float_network = {"network": network_form(self.snn), "model": model}
             return
         last, known = self.phases[self.index - 1], self.history[-1].test_accuracy
-        if known is None or not last.epochs or type(last.stage).finish is not Stage.finish:
+        if known is None or not last.epochs or type(last.hooks).finish is not PhaseHooks.finish:
             known = accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y)
         self.float_accuracy = known
 
@@ -262,45 +262,42 @@ class _Run:
 
     def _epoch(self, progress: Callback) -> None:
         start = time.perf_counter()
-        recipe, x, y = self.recipe.train, self.dataset.train_x, self.dataset.train_y
+        recipe, x = self.recipe.train, self.dataset.train_x
         name, epochs = self.phase.name, self.phase.epochs
         frozen_from = math.ceil(epochs * (1 - recipe.frozen_share))
         self.snn.freeze_norms(self.snn.integer and self.done >= max(1, frozen_from))
-        self.snn.train()
         rng = np.random.default_rng([self.recipe.seed, self.index, self.done])
         parts = np.array_split(rng.permutation(len(x)), max(1, round(len(x) / recipe.batch)))
-        total, right, rate = 0.0, 0, recipe.learning_rate
-        for index, chosen in enumerate(parts):
-            passed = (self.done * len(parts) + index) / (epochs * len(parts))
-            rate = recipe.learning_rate * (1 + math.cos(math.pi * passed)) / 2
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            images = shift_images(x[chosen], recipe.shift_pixels, rng) if recipe.shift_pixels else x[chosen]
-            self.phase.stage.before_step(self.snn, passed, rate)
-            loss, correct = self._step(images, y[chosen])
-            total, right = total + loss * len(chosen), right + correct
-            if index + 1 < len(parts):
-                progress(Step(name, self.done + 1, epochs, index + 1, len(parts), loss))
+        passed = [(self.done * len(parts) + index) / (epochs * len(parts)) for index in range(len(parts))]
+        schedule = [(share, cosine(recipe.learning_rate, share)) for share in passed]
+        batches = self._training_batches(parts, rng)
+        total, right = 0.0, 0
+        results = train_epoch(self.snn, self.phase.hooks, self.optimizer, batches, schedule, self.class_weights)
+        try:
+            for number, batch in enumerate(results, 1):
+                total, right = total + batch.loss * batch.samples, right + batch.right
+                if number < len(parts):
+                    progress(Step(name, self.done + 1, epochs, number, len(parts), batch.loss))
+        except DivergedError:
+            raise TrainError(
+                f"the loss is not finite in {name} epoch {self.done + 1}: lower 'train.learning_rate' "
+                f"({recipe.learning_rate})"
+            ) from None
         by_test = self.validation is None
         judged = accuracy(self.snn, *(self.validation or (self.dataset.test_x, self.dataset.test_y)))
         shown = (judged, None) if by_test else (None, judged)
         self.done += 1
         seconds = time.perf_counter() - start
         loss, share = total / len(x), right / len(x)
-        self.history.append(Epoch(name, self.done, loss, share, shown[0], rate, seconds, shown[1]))
+        self.history.append(Epoch(name, self.done, loss, share, shown[0], schedule[-1][1], seconds, shown[1]))
         progress(Step(name, self.done, epochs, len(parts), len(parts), loss, *shown))
 
-    def _step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
-        """One update; the loss, and how many samples were right."""
-        snn = self.snn
-        target = torch.from_numpy(y)
-        loss, logits = batch_loss(snn, self.phase.stage, batch_of(x, snn), target, self.class_weights)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            rate, where = self.recipe.train.learning_rate, f"{self.phase.name} epoch {self.done + 1}"
-            raise TrainError(f"the loss is not finite in {where}: lower 'train.learning_rate' ({rate})")
-        update(snn, self.optimizer, loss)
-        return value, int((logits.detach().argmax(1) == target).sum())
+    def _training_batches(self, parts: list[np.ndarray], rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training samples `parts`, augmented as the recipe says, as inputs and classes."""
+        pixels, x, y = self.recipe.train.shift_pixels, self.dataset.train_x, self.dataset.train_y
+        for chosen in parts:
+            images = shift_images(x[chosen], pixels, rng) if pixels else x[chosen]
+            yield batch_of(images, self.snn), torch.from_numpy(y[chosen])
 
     def _checkpoint(self) -> Checkpoint:
         phase = END if self.index == len(self.phases) else self.phase.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from mintaka.compress import CompressError, Method, Phase, Stage, Task
+from mintaka.compress import CompressError, Method, Phase, PhaseHooks, Task
 from mintaka.compress.steps import check_steps
 from mintaka.snn.network import SNN
 from mintaka.train.errors import RecipeError
@@ -15,7 +15,7 @@ FLOAT, QAT = "float", "qat"
 END = "end"  # stands for a phase in the checkpoint of a finished run
 
 
-class _Quantize(Stage):
+class _Quantize(PhaseHooks):
     def begin(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
         snn.quantize()
         return snn
@@ -25,7 +25,7 @@ def phases(recipe: Recipe) -> list[Phase]:
     """In the order in which they are run; every name occurs once."""
     methods = recipe.compress or []
     found = [
-        Phase(FLOAT, recipe.train.float_epochs, Stage()),
+        Phase(FLOAT, recipe.train.float_epochs, PhaseHooks()),
         *(phase for method in methods if method.at == "float" for phase in method.phases()),
         Phase(QAT, recipe.train.epochs, _Quantize()),
         *(phase for method in methods if method.at == "qat" for phase in method.phases()),

@@ -32,7 +32,7 @@ def restore(recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> SNN:
         _check_widths(checkpoint.network, checkpoint.model)
         snn = from_form(checkpoint.network, network_input(recipe, dataset))
         if checkpoint.done:
-            place.stage.attach(snn)
+            place.hooks.attach(snn)
         snn.load_state_dict(checkpoint.model)
         with torch.no_grad():
             logits = deepcopy(snn).eval()(batch_of(dataset.train_x[:1], snn))

@@ -91,7 +91,7 @@ def common_phases(recipe: Recipe, other: Recipe) -> int:
         pairs = pairs[:1] if _core(recipe, FLOAT) == _core(other, FLOAT) else []
     count = 0
     for a, b in pairs:
-        if (a.name, a.epochs, type(a.stage), vars(a.stage)) != (b.name, b.epochs, type(b.stage), vars(b.stage)):
+        if (a.name, a.epochs, type(a.hooks), vars(a.hooks)) != (b.name, b.epochs, type(b.hooks), vars(b.hooks)):
             break
         count += 1
     return count
