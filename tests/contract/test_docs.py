@@ -21,7 +21,7 @@ from typer.main import get_command
 from mintaka.artifact import Encoding, Input, LeakTerm, Quantizer, SynapticCurrent, run, save
 from mintaka.artifact.document import to_document
 from mintaka.artifact.encoding import encoded
-from mintaka.compress import METHODS
+from mintaka.compress import METHODS, Exit
 from mintaka.train.keys import (
     ConvEdge,
     ConvRecipe,
@@ -58,6 +58,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """All Python blocks of a page run one after the other, in a folder that holds an artifact."""
     save(samples.everything(), tmp_path / "network.safetensors")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(METHODS, "_registered", dict(METHODS._registered))  # a page may register one
     namespace: dict[str, Any] = {"__name__": page.stem}
     for index, code in enumerate(blocks(page, "python")):
         exec(compile(code, f"{page.name}, block {index}", "exec", dont_inherit=True), namespace)
@@ -160,13 +161,13 @@ def test_the_page_of_recipes_is_whole() -> None:
     rows = re.findall(r"^\| (`.*?) \|(.*)$", page.read_text(), re.MULTILINE)
     documented = {key: rest for keys, rest in reversed(rows) for key in re.findall(r"`(\w+)`", keys)}
     layers = (DenseRecipe, ConvRecipe, PoolRecipe, JoinRecipe)
-    models = (Recipe, NetworkRecipe, TrainRecipe, *layers, ConvEdge, JoinEdge, *METHODS.values())
+    models = (Recipe, NetworkRecipe, TrainRecipe, *layers, ConvEdge, JoinEdge, *METHODS.values(), Exit)
     keys = {field.alias or key for model in models for key, field in model.model_fields.items()}
     fields = keys - {"network", "train", "compress"}
     assert set(documented) == fields
     compression = page.read_text().partition("## Compression")[2].partition("\n## ")[0]
     by_method = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", compression, re.MULTILINE))
-    for name, method in METHODS.items():
+    for name, method in {**METHODS, "exit": Exit}.items():
         own = {key for key, rest in by_method.items() if rest == "all" or name in rest.split(", ")}
         assert own == set(method.model_fields), name
     for model in (NetworkRecipe, TrainRecipe):

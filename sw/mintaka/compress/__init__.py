@@ -1,11 +1,8 @@
 """Compression: fewer neurons, fewer synapses, fewer spikes, fewer steps. One file per family of methods.
 
-`AnyMethod` lists them all; a recipe's `[[compress]]` tables are these models.
+`METHODS` has them all, by the names that a recipe's `[[compress]]` tables say; `register_method` adds one of your own.
+Early exit (`exits.py`) is no method: it trains nothing, and is calibrated on the finished network.
 """
-
-from typing import Annotated, get_args
-
-from pydantic import Field
 
 from mintaka.compress.activity import Activity
 from mintaka.compress.apply import apply
@@ -17,6 +14,7 @@ from mintaka.compress.errors import CompressError
 from mintaka.compress.exits import Exit, ExitPoint, calibrate, exit_curve, with_margins
 from mintaka.compress.method import Method
 from mintaka.compress.mixed import Budget, Mixed, Space, Widths, search_widths
+from mintaka.compress.registry import METHODS, AnyMethod, register_method
 from mintaka.compress.sharing import Share, share_weights
 from mintaka.compress.soft import SLATS, STDS, zero_share
 from mintaka.compress.sops import SOPs
@@ -36,27 +34,12 @@ from mintaka.compress.ties import Family, families
 from mintaka.compress.widths import with_widths
 from mintaka.snn.hooks import Phase, PhaseHooks, Task
 
-AnyMethod = Annotated[
-    Slim
-    | SpikeActivity
-    | SDSNN
-    | PCA
-    | Random
-    | Small
-    | STDS
-    | SLATS
-    | SOPs
-    | Activity
-    | Steps
-    | Share
-    | Binary
-    | Mixed
-    | Exit,
-    Field(discriminator="method"),
-]
-METHODS: dict[str, type[Method]] = {
-    get_args(model.model_fields["method"].annotation)[0]: model for model in get_args(get_args(AnyMethod)[0])
-}
+for _model in (
+    *(Slim, SpikeActivity, SDSNN, PCA, Random, Small),
+    *(STDS, SLATS, SOPs, Activity, Steps),
+    *(Share, Binary, Mixed),
+):
+    register_method(_model)
 
 __all__ = [
     "METHODS",
@@ -97,6 +80,7 @@ __all__ = [
     "mask_channels",
     "prune_inactive",
     "prune_random",
+    "register_method",
     "search_widths",
     "share_weights",
     "slim",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from mintaka.compress.errors import CompressError
+from mintaka.compress.exits import Exit
 from mintaka.compress.method import Method
 from mintaka.compress.scores import EMPTY
 from mintaka.snn.fit import DivergedError, train_epoch
@@ -22,11 +23,11 @@ def apply(method: Method, snn: SNN, task: Task, *, learning_rate: float = 1e-3) 
     Raises CompressError where the method cannot work on this network, trains nothing, or finds no data to train with,
     and where the loss does not stay finite.
     """
+    if isinstance(method, Exit):
+        raise CompressError("early exit trains nothing: call `calibrate` and `with_margins` on the artifact instead")
     phases = method.phases()
     if not phases:
-        raise CompressError(
-            f"'{method.method}' trains nothing: call `calibrate` and `with_margins` on the artifact instead"
-        )
+        raise CompressError(f"'{method.method}' trains nothing: its `phases` is empty")
     if method.at == "qat" and not snn.integer:
         raise CompressError(
             f"'{method.method}' works behind quantization (at = \"qat\"), but the network is in full precision: call "

@@ -17,40 +17,33 @@ from numbers import Real
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mintaka.artifact import Network
 from mintaka.artifact.reference import lead
 from mintaka.compress.errors import CompressError
-from mintaka.compress.method import Epochs, Method
 from mintaka.data.labels import class_problem
 from mintaka.data.recall import accuracy
 from mintaka.snn.fast import run_fast, steps_taken
-from mintaka.snn.hooks import Phase, Task
-from mintaka.snn.network import SNN
 
 Margins = tuple[int | None, ...]
 LOSSES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 
 
-class Exit(Method):
-    """Margins for early exit, set when the run is exported; nothing is trained.
+class Exit(BaseModel):
+    """The table of early exit in a recipe: margins are set when the run is exported; nothing is trained.
 
     loss : share of the held-out samples whose class may be lost. holdout : share of the training data that is not
-    trained with, but calibrates the margins.
+    trained with, but calibrates the margins. method, epochs, at : have these values only.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
     method: Literal["exit"]
-    epochs: Annotated[Epochs, Field(le=0)] = 0
+    epochs: Annotated[int, Field(ge=0, le=0)] = 0
     at: Literal["qat"] = "qat"
     loss: Annotated[float, Field(ge=0, lt=1)] = 0.002
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
-
-    def phases(self) -> list[Phase]:
-        return []
-
-    def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
-        _check_steps(snn.time_steps)
 
 
 @dataclass(frozen=True)
@@ -88,14 +81,14 @@ def calibrate(network: Network, inputs: np.ndarray, labels: np.ndarray, loss: fl
     return _margins(logits_by_step(network, inputs), labels, loss)
 
 
-def _check_steps(time_steps: int) -> None:
+def check_can_stop(time_steps: int) -> None:
     """Raise CompressError where there is no step to leave out."""
     if time_steps == 1:
         raise CompressError("a network of 1 time step has no step to leave out by early exit")
 
 
 def _check(network: Network, inputs: np.ndarray, labels: np.ndarray) -> None:
-    _check_steps(network.time_steps)
+    check_can_stop(network.time_steps)
     _check_labels(network, inputs, labels)
     if not len(labels):
         raise CompressError("there are no samples to calibrate early exit with: hold out more of the training data")

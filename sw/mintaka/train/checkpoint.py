@@ -16,7 +16,7 @@ import torch
 from mintaka.artifact.bounded import read_bounded
 from mintaka.artifact.toml import parse_toml
 from mintaka.artifact.whole import write_whole
-from mintaka.train.errors import TrainError
+from mintaka.train.errors import TrainError, UnknownMethodError
 from mintaka.train.history import Epoch, float_accuracy
 from mintaka.train.keys import Recipe
 from mintaka.train.recipe import parse_recipe, to_toml
@@ -90,6 +90,11 @@ def load_checkpoint(folder: Path, file: str = FILE) -> Checkpoint | None:
         raise TrainError(f"{path} was written by another version of Mintaka: {ADVICE}")
     try:
         return _checkpoint(form)
+    except UnknownMethodError as error:
+        raise TrainError(
+            f"{path} was trained with a method that is not known here ({error}): install the package that has it, or "
+            "call mintaka.compress.register_method first"
+        ) from None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise TrainError(f"{path} is no checkpoint of this version of Mintaka ({error!s:.100}): {ADVICE}") from None
 

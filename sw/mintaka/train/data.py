@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mintaka.data import Dataset, load_dataset
 from mintaka.train.errors import RecipeError
-from mintaka.train.holdout import exit_of
 from mintaka.train.keys import Recipe
 
 
@@ -27,7 +26,7 @@ def load_data(recipe: Recipe, root: Path | str | None = None, *, place: Path | s
 def fitted(recipe: Recipe, dataset: Dataset) -> Dataset:
     """Samples of two dimensions as pictures of one channel where the recipe's network takes pictures, and groups only
     where the recipe keeps training data back."""
-    keeps_back = recipe.train.validation is not None or exit_of(recipe) is not None
+    keeps_back = recipe.train.validation is not None or recipe.early_exit is not None
     if not keeps_back and dataset.train_groups is not None:
         dataset = replace(dataset, train_groups=None)
     if dataset.train_x.ndim != 3 or not takes_pictures(recipe):

@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 
 from mintaka.artifact import Encoding, Network, TestVectors, encode, run, save
-from mintaka.compress import exit_curve, with_margins
-from mintaka.compress.exits import LOSSES
 from mintaka.data import Dataset
 from mintaka.data.recall import accuracy
 from mintaka.snn.export import to_artifact
 from mintaka.snn.fast import run_fast
 from mintaka.train.checkpoint import Checkpoint, load_checkpoint
+from mintaka.train.early_exit import with_early_exit
 from mintaka.train.errors import TrainError
-from mintaka.train.holdout import Samples, exit_of, parts_of
+from mintaka.train.holdout import parts_of
 from mintaka.train.keys import Recipe
 from mintaka.train.lock import locked
 from mintaka.train.phases import END
@@ -74,7 +73,7 @@ def exported(checkpoint: Checkpoint, dataset: Dataset) -> Network:
     recipe = checkpoint.recipe
     plain = to_artifact(restore(recipe, dataset, checkpoint), recipe.name)
     parts = parts_of(recipe, dataset)
-    plain, exits = _with_exit(plain, recipe, dataset, parts.calibration)
+    plain, exits = with_early_exit(plain, recipe, dataset, parts.calibration)
 
     inputs = encode(plain, dataset.test_x)
     tested = run_fast(plain, inputs)
@@ -96,30 +95,6 @@ def exported(checkpoint: Checkpoint, dataset: Dataset) -> Network:
     some = inputs[:VECTORS]
     vectors = TestVectors(some, run(plain, some).logits)
     return Network(plain.name, plain.time_steps, plain.input, plain.nodes, plain.output, provenance, vectors)
-
-
-def _with_exit(
-    network: Network, recipe: Recipe, dataset: Dataset, held: Samples | None
-) -> tuple[Network, dict[str, object]]:
-    """With margins where the recipe asks for early exit, how they were found, and what other losses would give on the
-    test split. held : x and y that calibrate, and were not trained with.
-
-    A search may have left one step (`mixed`): nothing can be left out of it.
-    """
-    early = exit_of(recipe)
-    if early is None or held is None or network.time_steps == 1:
-        return network, {}
-    held_out = encode(network, held[0]), held[1]
-    test = encode(network, dataset.test_x), dataset.test_y
-    points = exit_curve(network, held_out, test, tuple(sorted({*LOSSES, early.loss})))
-    (margins,) = [point.margins for point in points if point.loss == early.loss]
-    about: dict[str, object] = {
-        "loss": early.loss,
-        "calibration_samples": len(held[1]),
-        "accuracy_of_all_steps": accuracy(run_fast(network, test[0]).classes, test[1]),
-        "curve": [{"loss": p.loss, "mean_steps": p.mean_steps, "accuracy": p.accuracy} for p in points],
-    }
-    return with_margins(network, margins), about
 
 
 def _encoding_text(encoding: Encoding | None) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mintaka.compress import Exit
 from mintaka.data import DataError, Dataset, split
 from mintaka.train.errors import RecipeError
 from mintaka.train.keys import Recipe
@@ -24,14 +23,9 @@ class Parts:
     calibration: Samples | None
 
 
-def exit_of(recipe: Recipe) -> Exit | None:
-    """The recipe's early exit, if it asks for it."""
-    return next((method for method in recipe.compress or [] if isinstance(method, Exit)), None)
-
-
 def parts_of(recipe: Recipe, dataset: Dataset) -> Parts:
     """What is trained with, and what is not. Raises RecipeError where one of them would be empty."""
-    validation, calibration, early = None, None, exit_of(recipe)
+    validation, calibration, early = None, None, recipe.early_exit
     share = recipe.train.validation
     if share is not None:
         dataset, validation = _kept_back(dataset, share, recipe.seed, "train.validation", "to judge epochs by")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from mintaka.artifact import limits
-from mintaka.compress import METHODS, AnyMethod
+from mintaka.compress import METHODS, Exit, Method
+from mintaka.compress.registry import parse_method
 from mintaka.snn.specs import parse_leak
 
 
@@ -177,6 +179,31 @@ class TrainRecipe(_Part):
     class_weights: Literal["balanced"] | list[Annotated[float, Field(gt=0, le=1e6)]] | None = None
 
 
+EXIT = "exit"
+
+
+def _compress_table(form: Any) -> Any:
+    if isinstance(form, dict) and form.get("method") == EXIT:
+        return Exit.model_validate(form)
+    return form if isinstance(form, Exit) else parse_method(form)
+
+
+class _CompressTables(Mapping[str, type[BaseModel]]):
+    """What a table of [[compress]] can be: any method, or early exit."""
+
+    def __getitem__(self, name: str) -> type[BaseModel]:
+        return Exit if name == EXIT else METHODS[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*METHODS, EXIT])
+
+    def __len__(self) -> int:
+        return len(METHODS) + 1
+
+
+CompressTable = SerializeAsAny[Annotated[Method | Exit, BeforeValidator(_compress_table)]]
+
+
 class Recipe(_Part):
     name: Annotated[str, Field(min_length=1), AfterValidator(_run_name)]
     dataset: Annotated[str, Field(min_length=1)]
@@ -184,13 +211,23 @@ class Recipe(_Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     network: NetworkRecipe
     train: TrainRecipe
-    compress: list[AnyMethod] | None = None  # in their order; None: nothing
+    compress: list[CompressTable] | None = None  # in their order; None: nothing
     layers: Annotated[list[LayerRecipe], Field(min_length=1)]
+
+    @property
+    def methods(self) -> list[Method]:
+        """The methods of [[compress]], in their order."""
+        return [table for table in self.compress or [] if isinstance(table, Method)]
+
+    @property
+    def early_exit(self) -> Exit | None:
+        """The table of [[compress]] that asks for early exit."""
+        return next((table for table in self.compress or [] if isinstance(table, Exit)), None)
 
 
 SECTIONS: dict[str, type[BaseModel]] = {"network": NetworkRecipe, "train": TrainRecipe}
-BLOCKS: dict[str, tuple[str, dict[str, type[BaseModel]]]] = {
-    "compress": ("method", dict(METHODS)),
+BLOCKS: dict[str, tuple[str, Mapping[str, type[BaseModel]]]] = {
+    "compress": ("method", _CompressTables()),
     "layers": ("op", LAYERS),
 }
 """Lists of tables: the key that says which model a table is, and the models."""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mintaka.artifact.whole import write_whole
-from mintaka.compress import Phase, PhaseHooks, Task
+from mintaka.compress import Phase, Task
 from mintaka.data import DataError, Dataset, Look, look
 from mintaka.data.recall import ClassResult, class_results
 from mintaka.errors import quoted
@@ -247,10 +247,7 @@ class _Run:
             model = {name: value.clone() for name, value in self.snn.state_dict().items()}
             self.float_network = {"network": network_form(self.snn), "model": model}
             return
-        last, known = self.phases[self.index - 1], self.history[-1].test_accuracy
-        if known is None or not last.epochs or type(last.hooks).finish is not PhaseHooks.finish:
-            known = accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y)
-        self.float_accuracy = known
+        self.float_accuracy = accuracy(deepcopy(self.snn), self.dataset.test_x, self.dataset.test_y)
 
     def _conclude(self) -> None:
         """Read the test split: with a validation split for the first time."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from mintaka.compress import CompressError, Method, Phase, PhaseHooks, Task
+from mintaka.compress.exits import check_can_stop
 from mintaka.compress.steps import check_steps
 from mintaka.snn.network import SNN
 from mintaka.train.errors import RecipeError
@@ -23,7 +26,7 @@ class _Quantize(PhaseHooks):
 
 def phases(recipe: Recipe) -> list[Phase]:
     """In the order in which they are run; every name occurs once."""
-    methods = recipe.compress or []
+    methods = recipe.methods
     found = [
         Phase(FLOAT, recipe.train.float_epochs, PhaseHooks()),
         *(phase for method in methods if method.at == "float" for phase in method.phases()),
@@ -41,16 +44,24 @@ def phases(recipe: Recipe) -> list[Phase]:
 def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
     """Raise RecipeError where a method cannot work on the recipe's (untrained) network, or nothing crosses it within
     its steps."""
-    try:
+    with _named("'network.time_steps'"):
         check_steps(snn, snn.time_steps)
-    except CompressError as error:
-        raise RecipeError(f"'network.time_steps': {error}") from None
-    for index, method in enumerate(recipe.compress or []):
-        try:
+    for index, method in enumerate(recipe.methods):  # early exit is behind them
+        with _named(f"compress[{index}] ({method.method})"):
             _check_method(recipe, method, snn, task)
             snn = method.outlook(snn)
-        except CompressError as error:
-            raise RecipeError(f"compress[{index}] ({method.method}): {error}") from None
+    if recipe.early_exit is not None:
+        with _named(f"compress[{len(recipe.methods)}] (exit)"):
+            check_can_stop(snn.time_steps)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Errors of a table of the recipe as RecipeErrors that name it."""
+    try:
+        yield
+    except CompressError as error:
+        raise RecipeError(f"{where}: {error}") from None
 
 
 def _check_method(recipe: Recipe, method: Method, snn: SNN, task: Task) -> None:
@@ -60,4 +71,9 @@ def _check_method(recipe: Recipe, method: Method, snn: SNN, task: Task) -> None:
         raise CompressError(
             "'epochs' is 0, but it leaves a network that has to learn anew and has seen no batch yet: say 1 or more"
         )
+    if not method.phases():
+        raise CompressError("it trains nothing: its `phases` is empty")
+    for phase in method.phases():
+        if phase.name != method.method and not phase.name.startswith(f"{method.method}-"):
+            raise CompressError(f"its phase '{phase.name}' must be named '{method.method}' or '{method.method}-...'")
     method.check(snn, task)

@@ -34,16 +34,18 @@ from pydantic import BaseModel, ValidationError
 from mintaka.artifact import ConvGeometry, Integrator, Pool, SynapticCurrent
 from mintaka.artifact.bounded import MISSING, no_file
 from mintaka.artifact.toml import read_toml
-from mintaka.compress import Exit
+from mintaka.compress import CompressError
 from mintaka.data import DataError, Dataset, data_file
 from mintaka.errors import problem_of
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
-from mintaka.train.errors import RecipeError
+from mintaka.train.early_exit import check_place
+from mintaka.train.errors import RecipeError, UnknownMethodError
 from mintaka.train.inputs import network_input
 from mintaka.train.keys import (
     BLOCKS,
     EDGES,
+    LAYERS,
     SECTIONS,
     ConvEdge,
     ConvRecipe,
@@ -59,7 +61,6 @@ from mintaka.train.whereabouts import noted
 
 CHECKOUT = Path(__file__).parents[3] / "recipes"
 INSTALLED = Path(__file__).parents[1] / "recipes"
-TAGS = {tag for _, models in BLOCKS.values() for tag in models}
 NEURON_KEYS = ("membrane_bits", "leak", "reset", "refractory", "current_leak", "current_bits", "membrane_rule")
 
 
@@ -117,16 +118,15 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
     for section, model in SECTIONS.items():
         if isinstance(form.get(section), dict):
             _refuse_unknown(form[section], model, f"{section}.")
-    for block, (kind, models) in BLOCKS.items():
+    for block, (kind, _) in BLOCKS.items():
         tables = form.get(block)
         for index, table in enumerate(tables if isinstance(tables, list) else []):
             if isinstance(table, dict):
-                where, says = f"{block}[{index}]", table.get(kind)
-                if not isinstance(says, str) or says not in models:
-                    found = "is missing" if says is None else f"is {says!r:.40}"
-                    raise RecipeError(f"{where}.{kind} {found}; possible: {', '.join(models)}")
-                _refuse_unknown(table, models[says], f"{where}.")
-                _refuse_unknown_in_edges(table, says, where)
+                where = f"{block}[{index}]"
+                model = _model_of(table, block, where)
+                _refuse_unknown(table, model, f"{where}.")
+                if block == "layers":
+                    _refuse_unknown_in_edges(table, table[kind], where)
     try:
         recipe = Recipe.model_validate(form)
     except ValidationError as error:
@@ -134,8 +134,23 @@ def parse_recipe(form: dict[str, Any]) -> Recipe:
     _check_head(recipe)
     _check_currents(recipe)
     _check_order(recipe)
-    _check_exit(recipe)
+    check_place(recipe)
     return recipe
+
+
+def _model_of(table: dict[str, Any], block: str, where: str) -> type[BaseModel]:
+    """The model that a table of a block says it is."""
+    kind, models = BLOCKS[block]
+    says = table.get(kind)
+    unknown = UnknownMethodError if block == "compress" and isinstance(says, str) else RecipeError
+    try:
+        model = models.get(says) if isinstance(says, str) else None
+    except CompressError as error:  # of the package that has the method
+        raise unknown(f"{where}.{kind}: {error}") from None
+    if model is None:
+        found = "is missing" if says is None else f"is {says!r:.40}"
+        raise unknown(f"{where}.{kind} {found}; possible: {', '.join(models)}")
+    return model
 
 
 def _refuse_unknown_in_edges(layer: dict[str, Any], op: str, where: str) -> None:
@@ -156,14 +171,6 @@ def _check_order(recipe: Recipe) -> None:
             f"compress[{late}].at is 'float', but it stands behind compress[{early}], which is at 'qat': "
             "write the methods in the order in which they are run"
         )
-
-
-def _check_exit(recipe: Recipe) -> None:
-    """Early exit comes last, and once."""
-    methods = recipe.compress or []
-    for index, method in enumerate(methods):
-        if isinstance(method, Exit) and index != len(methods) - 1:
-            raise RecipeError(f"compress[{index}] (exit): early exit is calibrated at the end: write it last, and once")
 
 
 def _check_head(recipe: Recipe) -> None:
@@ -231,7 +238,7 @@ def _sentence(error: ValidationError) -> str:
     for part in first["loc"]:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part not in TAGS and "[" not in part:
+        elif part not in LAYERS and "[" not in part:
             name += f".{part}" if name else str(part)
     if first["type"] == "missing":
         return f"the key '{name}' is missing"

@@ -12,7 +12,6 @@ from typing import Any
 
 from mintaka.train.checkpoint import FILE, Checkpoint, load_checkpoint
 from mintaka.train.errors import TrainError
-from mintaka.train.holdout import exit_of
 from mintaka.train.keys import Recipe
 from mintaka.train.phases import END, FLOAT, phases
 
@@ -101,7 +100,7 @@ def _core(recipe: Recipe, phase: str | None = None) -> dict[str, Any]:
     """What decides about a run beside its phases; with "float" only what decides about the float phase."""
     form = recipe.model_dump(exclude={"name", "compress", "dataset"})
     form["train"].pop("float_epochs")
-    early = exit_of(recipe)
+    early = recipe.early_exit
     form["holdout"] = None if early is None else early.holdout  # what is not trained with
     parts = [form["network"], form["train"], *form["layers"]]
     for part in parts if phase == FLOAT else []:
