@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from mintaka.artifact import ConvGeometry, IntTensor, LeakTerm, Neuron
 from mintaka.artifact.reference import fire
+from mintaka.snn.cell import Cell
 from mintaka.snn.lif import LIF, scan
-from mintaka.snn.recurrent import DAMPING, recurrent_spikes
-from mintaka.snn.spiking import lif_spikes
+from mintaka.snn.neuron_autograd import DAMPING, neuron_spikes
 
 LEAKS = {
     "none": (),
@@ -129,11 +129,8 @@ def test_gradients_equal_autograd_through_a_loop(
         if plain:
             s = _plain(*inputs[:4], R, lif, steps, inputs[4] if recurrent else None)
         else:
-            last = (R if reset == "subtract" else None, lif, steps if static else None)
-            if recurrent:
-                s = recurrent_spikes(inputs[0], inputs[4], conv, *inputs[1:4], *last)
-            else:
-                s = lif_spikes(*inputs[:4], *last)
+            cell = Cell(lif, inputs[2], inputs[3], R if reset == "subtract" else None)
+            s = neuron_spikes(*inputs[:2], cell, steps if static else None, inputs[4] if recurrent else None, conv)
         (s * weight).sum().backward()
         outcome.append((s.detach(), [v.grad for v in inputs]))
     (s, grads), (s_plain, grads_plain) = outcome
@@ -151,7 +148,8 @@ def test_gradients_through_a_recurrence_of_extreme_gain_stay_finite(conv: bool) 
     gain, threshold, bias = torch.full((8,), 300.0), torch.full((8,), 0.001), torch.zeros(8)
     W = torch.full((8, 8, *((3, 1) if conv else ())), 7.0).requires_grad_()
     geometry = ConvGeometry((1, 1), (1, 0), 1) if conv else None
-    s = recurrent_spikes(current, W, geometry, gain, threshold, bias, None, LIF(LEAKS["V>>1"], 7, "zero", False), None)
+    cell = Cell(LIF(LEAKS["V>>1"], 7, "zero", False), threshold, bias, None)
+    s = neuron_spikes(current, gain, cell, None, W, geometry)
     s.sum().backward()
     for grad in (current.grad, W.grad):
         assert grad is not None

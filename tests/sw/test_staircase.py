@@ -17,11 +17,10 @@ from mintaka.snn.cell import Cell
 from mintaka.snn.errors import LayerError
 from mintaka.snn.lif import LIF, scan
 from mintaka.snn.network import SNN
+from mintaka.snn.neuron_autograd import neuron_spikes
 from mintaka.snn.norm import LEAST_GAIN
 from mintaka.snn.specs import DenseSpec, EdgeSpec, NeuronSpec, parse_leak
-from mintaka.snn.spiking import lif_spikes
 from mintaka.snn.staircase import FAR, THETA, boundaries, staircase
-from mintaka.snn.stepped import stepped_spikes
 from mintaka.train import RecipeError, export, parse_recipe, train
 from mintaka.train.recipe import network_specs
 
@@ -114,10 +113,8 @@ def test_gradients_equal_autograd_of_the_formula(reset: str, refractory: int) ->
                 U = _Round.apply((torch.tanh(0.5 * V * u) / u).clamp(-most, most))
                 spikes.append(s)
             s = torch.stack(spikes)
-        elif refractory:
-            s = stepped_spikes(I, None, None, G, Cell(lif, theta, bias, R, refractory), None)
         else:
-            s = lif_spikes(I, G, theta, bias, R, lif, None)
+            s = neuron_spikes(I, G, Cell(lif, theta, bias, R, refractory), None)
         (s * weight).sum().backward()
         found.append((s.detach(), [v.grad for v in inputs]))
     assert torch.equal(found[0][0], found[1][0])

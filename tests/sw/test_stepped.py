@@ -13,9 +13,7 @@ from mintaka.snn.cell import Cell, scan_cell
 from mintaka.snn.integrator import last_membrane
 from mintaka.snn.join import Joining, joined
 from mintaka.snn.lif import LIF
-from mintaka.snn.recurrent import recurrent_spikes
-from mintaka.snn.spiking import lif_spikes
-from mintaka.snn.stepped import stepped_spikes
+from mintaka.snn.neuron_autograd import neuron_spikes
 
 SHAPES = [(6, 16, 4), (16, 4), (6, 6, 3, 2, 2), (6, 3, 2, 2)]
 
@@ -111,7 +109,7 @@ def test_gradients_equal_autograd_through_a_loop(
                 s = _plain(*inputs[:4], own, cell, 6)
             else:
                 cell = Cell(lif, inputs[2], inputs[3], reset_by, refractory, CUBA[cuba])
-                s = stepped_spikes(inputs[0], own, conv, inputs[1], cell, 6 if steps is None else None)
+                s = neuron_spikes(*inputs[:2], cell, 6 if steps is None else None, own, conv)
             (s * weight).sum().backward()
             outcome.append((s.detach(), [v.grad for v in inputs]))
         (s, grads), (s_plain, grads_plain) = outcome
@@ -126,20 +124,15 @@ def test_gradients_equal_autograd_through_a_loop(
 
 @pytest.mark.parametrize("own", [False, True])
 def test_without_what_is_new_it_is_the_plain_neuron(own: bool) -> None:
-    """The stepped function, given plain LIF, is the fused one, gradients included."""
+    """The general function, of a current that is never kept, is the fast one of plain LIF, gradients included."""
     rng = torch.Generator().manual_seed(0)
     lif = LIF((LeakTerm(1, 1),), 7, "zero")
     current, W = (torch.randint(-20, 21, size, generator=rng).double() for size in ((5, 3, 4), (4, 4)))
     G, T, B = torch.full((4,), 0.1).double(), torch.full((4,), 6.0).double(), torch.ones(4).double()
     grads = []
-    for stepped in (False, True):
+    for synapse in (SynapticCurrent((), 16), None):
         x, w = current.clone().requires_grad_(), W.clone().requires_grad_()
-        if stepped:
-            s = stepped_spikes(x, w if own else None, None, G, Cell(lif, T, B, None), None)
-        elif own:
-            s = recurrent_spikes(x, w, None, G, T, B, None, lif, None)
-        else:
-            s = lif_spikes(x, G, T, B, None, lif, None)
+        s = neuron_spikes(x, G, Cell(lif, T, B, None, 0, synapse), None, w if own else None)
         s.cumsum(0).sum().backward()
         grads.append((s.detach(), x.grad, w.grad))
     for a, b in zip(*grads, strict=True):

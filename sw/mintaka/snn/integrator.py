@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mintaka.snn.cell import Cell, scan_cell
-from mintaka.snn.spiking import kept
+from mintaka.snn.neuron_autograd import membrane_grad
 
 
 class _LastMembrane(torch.autograd.Function):
@@ -28,7 +28,7 @@ class _LastMembrane(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (K,) = ctx.saved_tensors
-        keep = kept(K, torch.zeros_like(K), None, None, ctx.lif).mul_(ctx.lif.slope)
+        keep = membrane_grad(K, torch.zeros_like(K), None, None, ctx.lif).mul_(ctx.lif.slope)
         grad_K = torch.empty_like(K)
         grad_K[-1] = grads[0]
         for t in range(len(K) - 2, -1, -1):

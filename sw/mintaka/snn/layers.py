@@ -18,13 +18,11 @@ from mintaka.artifact import Integrator, Pool
 from mintaka.snn.cell import Cell, scan_cell
 from mintaka.snn.exact import dtype_for, per_channel, pool2d
 from mintaka.snn.integrator import last_membrane
-from mintaka.snn.lif import LIF, Scan, scan
+from mintaka.snn.lif import LIF, Scan
+from mintaka.snn.neuron_autograd import neuron_spikes, run_neurons
 from mintaka.snn.norm import MOST, Folded, Norm
-from mintaka.snn.recurrent import recurrent_spikes, transfer
 from mintaka.snn.specs import NeuronSpec
-from mintaka.snn.spiking import lif_spikes
 from mintaka.snn.staircase import staircase
-from mintaka.snn.stepped import stepped_spikes
 from mintaka.snn.surrogate import round_through
 from mintaka.snn.synapses import Summing, Synapses
 
@@ -120,19 +118,11 @@ class Spiking(Summing):
         W, conv = None, None
         if self.own is not None:
             W, conv = self.recurrent_weights(dtype), self.edges[self.own].conv
-        if not self.neuron.plain:
-            cell = Cell(lif, T, B, reset_by, self.neuron.refractory, self.neuron.current)
-            if record is not None:
-                with torch.no_grad():
-                    record.append(scan_cell(current, repeat, cell, None if W is None else transfer(W, conv)).scan)
-            return stepped_spikes(current, W, conv, G, cell, repeat)
+        cell = Cell(lif, T, B, reset_by, self.neuron.refractory, self.neuron.current)
         if record is not None:
-            feedback = None if W is None else transfer(W.detach(), conv)
-            plain = (current.detach(), repeat, lif, T.detach(), B.detach(), reset_by)
-            record.append(scan(*plain, membranes=True, feedback=feedback))
-        if W is None:
-            return lif_spikes(current, G, T, B, reset_by, lif, repeat)
-        return recurrent_spikes(current, W, conv, G, T, B, reset_by, lif, repeat)
+            with torch.no_grad():
+                record.append(run_neurons(current, repeat, cell, W, conv, membranes=True).scan)
+        return neuron_spikes(current, G, cell, repeat, W, conv)
 
 
 class Pooling(nn.Module):

@@ -69,11 +69,6 @@ class NeuronSpec:
         integers = dict.fromkeys(("membrane_bits", "refractory"), INTEGER)
         _check(self, leak=LEAK, current=current, **integers, **texts)
 
-    @property
-    def plain(self) -> bool:
-        """True for LIF without refractory steps."""
-        return self.refractory == 0 and self.current is None
-
 
 @dataclass(frozen=True)
 class EdgeSpec:
