@@ -30,7 +30,7 @@ from mintaka.compress import (
     with_margins,
 )
 from mintaka.snn import SNN, DenseSpec, NeuronSpec, parse_leak, to_artifact
-from mintaka.snn.network import Seen
+from mintaka.snn.network import ForwardRecord
 from mintaka.train import loop, parse_recipe
 from mintaka.train.phases import phases
 
@@ -165,7 +165,7 @@ class Teaching(PhaseHooks):
             for weight in snn.parameters():
                 weight -= rate * 1e-3 * torch.sign(weight)
 
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor:
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor:
         assert torch.equal(seen.logits, seen.emitted["out"])
         self.batches.append((seen.inputs, seen.labels))
         with torch.no_grad():
@@ -197,7 +197,7 @@ def test_a_stage_is_told_the_batch_and_the_learning_rate() -> None:
 
 
 class Diverging(PhaseHooks):
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor:  # noqa: ARG002
         return seen.logits.sum() * float("nan")
 
 
@@ -243,6 +243,6 @@ def test_the_page_has_a_method_that_says_beforehand_what_cannot_be() -> None:
     magnitude = names["Magnitude"](method="magnitude", remove=0.5, epochs=1)
     magnitude.check(network(), task())
     with pytest.raises(CompressError, match="layer 'hidden' has weights that are 0, which 1 bit cannot say"):
-        asked("binary").check(magnitude.outlook(network()), task())
+        asked("binary").check(magnitude.predict_structure(network()), task())
     with pytest.raises(CompressError, match=r"no synapse of layer 'hidden' would be left; 'remove' less than 0\.999"):
         names["Magnitude"](method="magnitude", remove=0.999, epochs=1).check(network(), task())

@@ -266,21 +266,21 @@ def test_a_budget_for_what_pruning_leaves(methods: list[dict[str, Any]], fewest:
     specs = [DenseSpec("h0", 12, 4, NEURON), DenseSpec("h1", 10, 4, NEURON), DenseSpec("head", 3, 4, None)]
     snn, task = SNN(Input("input", (8,), "direct", 3), 3, specs), Task(batches, seed=1)
     before = list(snn.state_dict())
-    outlook = snn
+    predicted = snn
     for method in methods:
         made = METHODS[method["method"]].model_validate(method)
-        made.check(outlook, task)
-        outlook = made.outlook(outlook)
+        made.check(predicted, task)
+        predicted = made.predict_structure(predicted)
     assert list(snn.state_dict()) == before
     bits = [2, 4] if methods[0]["method"] == "sops" else [1, 4]
     tried = [
         METHODS["mixed"].model_validate(MIXED | {"memory_bits": budget, "weight_bits": bits})
         for budget in ([1] if fewest is None else [fewest, fewest - 1])
     ]
-    tried[0].check(outlook, task)
+    tried[0].check(predicted, task)
     if fewest is not None:
         with pytest.raises(CompressError, match=f"{fewest} are the fewest: raise it"):
-            tried[1].check(outlook, task)
+            tried[1].check(predicted, task)
 
 
 def test_memory_that_cannot_be_kept_behind_pruning_is_said_before_the_search(tmp_path: Path) -> None:

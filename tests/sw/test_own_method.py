@@ -13,7 +13,7 @@ from sw.killed import train_until
 from torch import Tensor, nn
 
 from mintaka.compress import METHODS, CompressError, Method, Phase, PhaseHooks, Task, register_method, registry
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 from mintaka.train import Recipe, RecipeError, TrainError, export, load_recipe, parse_recipe, train
 from mintaka.train.checkpoint import load_checkpoint
 
@@ -39,7 +39,7 @@ class _Shrink(PhaseHooks):
     def attach(self, snn: SNN) -> None:
         snn.shrinking = nn.ParameterDict({"factor": nn.Parameter(torch.tensor(self.method.strength))})
 
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor:  # noqa: ARG002
         weights = torch.cat([p.flatten() for name, p in snn.named_parameters() if name.endswith("weight")])
         return snn.get_parameter("shrinking.factor") * weights.abs().mean()
 

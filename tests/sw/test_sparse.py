@@ -24,7 +24,7 @@ from mintaka.compress.steps import check_alive
 from mintaka.data import load_dataset
 from mintaka.snn.export import to_artifact
 from mintaka.snn.layers import Head, Recorder, Spiking
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 from mintaka.snn.specs import ConvSpec, DenseSpec, NeuronSpec, parse_leak
 from mintaka.train import Recipe, RecipeError, Step, export, parse_recipe, train
 
@@ -165,7 +165,7 @@ def test_rates_and_membranes_are_those_of_the_forward() -> None:
     snn(x)
     snn.layers[1].norm.beta.data.fill_(9.0)  # far above its threshold
     snn.eval()
-    seen, record = Seen(membranes={}), Recorder()
+    seen, record = ForwardRecord(membranes={}), Recorder()
     torch.testing.assert_close(snn(x, seen=seen), snn(x, record))
     rate, membrane = mean_rate(snn, seen), mean_membrane(snn, seen)
     spikes = sum(float(scan.s.sum()) for scan in record[:2])

@@ -17,17 +17,17 @@ from torch import Tensor
 from mintaka.compress.method import Method
 from mintaka.compress.scores import spiking_layers
 from mintaka.snn.hooks import Phase, PhaseHooks
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 
 
-def mean_rate(snn: SNN, seen: Seen) -> Tensor:
+def mean_rate(snn: SNN, seen: ForwardRecord) -> Tensor:
     """Spikes per hidden neuron and step, over all layers: each neuron counts the same."""
     spikes = [seen.emitted[name] for name in spiking_layers(snn)]
     return torch.stack([s.sum() for s in spikes]).sum() / sum(s.numel() for s in spikes)
 
 
-def mean_membrane(snn: SNN, seen: Seen) -> Tensor:
-    """max(0, K / T) before firing, averaged over hidden neurons, steps and samples (`Seen.membranes`)."""
+def mean_membrane(snn: SNN, seen: ForwardRecord) -> Tensor:
+    """max(0, K / T) before firing, averaged over hidden neurons, steps and samples (`ForwardRecord.membranes`)."""
     assert seen.membranes is not None
     membranes = [seen.membranes[name] for name in spiking_layers(snn)]
     return torch.stack([v.clamp(min=0).sum() for v in membranes]).sum() / sum(v.numel() for v in membranes)
@@ -56,6 +56,6 @@ class _Activity(PhaseHooks):
     method: Activity
     membranes: bool
 
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor:
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor:
         measure = mean_membrane if self.membranes else mean_rate
         return self.method.strength * measure(snn, seen)

@@ -51,7 +51,7 @@ class Binary(Method):
     `weight_bits = 1` in a recipe trains such weights from the float network on; this goes down from wider ones.
     """
 
-    anew: ClassVar[bool] = True
+    resets_statistics: ClassVar[bool] = True
     method: Literal["binary"]
     at: Literal["qat"] = "qat"
     layers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
@@ -62,7 +62,7 @@ class Binary(Method):
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         binarize(snn, self.layers)
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         return binarize(snn, self.layers)
 
 

@@ -19,14 +19,16 @@ Epochs = Annotated[int, Field(ge=0)]
 class Method(BaseModel):
     """The parameters of a method, checked; a subclass adds its own, and says `method: Literal["its name"]`.
 
-    epochs : of training behind the change (fine-tuning), or with the penalty where there is nothing else.
-    at : "float" between the float phase and quantization-aware training, "qat" behind that.
+    needs_training : of the class, whether it looks at what the network has learned.
+    resets_statistics : of the class, whether it leaves layers without statistics, until they see a batch.
+    epochs : of training after the change (fine-tuning), or with the penalty where there is nothing else.
+    at : "float" between the float phase and quantization-aware training, "qat" after that.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    trained: ClassVar[bool] = True  # whether it looks at what the network has learned
-    anew: ClassVar[bool] = False  # whether layers that it leaves have no statistics before they see a batch
+    needs_training: ClassVar[bool] = True
+    resets_statistics: ClassVar[bool] = False
     method: str
     epochs: Epochs
     at: Literal["float", "qat"] = "float"
@@ -38,13 +40,13 @@ class Method(BaseModel):
     def check(self, snn: SNN, task: Task) -> None:
         """Raise CompressError where it is known before training that the method cannot work.
 
-        snn : the recipe's network, untrained, as the methods before this one are known to leave it (`outlook`).
+        snn : the recipe's network, untrained, as the methods before this one will leave it (`predict_structure`).
         """
 
-    def outlook(self, snn: SNN) -> SNN:
-        """What is known before training of the structure behind this method: another one, or `snn` as it is.
+    def predict_structure(self, snn: SNN) -> SNN:
+        """What is known before training of the structure after this method: another one, or `snn` as it is.
 
         snn : has passed `check`. Sizes that training decides about are the largest ones, marked by `open_sizes`
-            (`mintaka.compress.outlook`).
+            (`mintaka.compress.predicted`).
         """
         return snn

@@ -37,7 +37,7 @@ from mintaka.artifact import limits
 from mintaka.compress.cost import bit_sops, memory_bits
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method
-from mintaka.compress.outlook import sizes_known
+from mintaka.compress.predicted import sizes_known
 from mintaka.compress.scores import EMPTY
 from mintaka.compress.steps import check_alive, check_steps
 from mintaka.compress.widths import check_free, membrane_widths, restart, set_widths, weight_widths, with_widths
@@ -269,7 +269,7 @@ class Mixed(Method):
         if self.budget.excess(smallest) > 0:
             raise CompressError(_too_small(smallest, self.budget))
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         """The largest that may be found: what does not fit to that fits to nothing."""
         largest = self.space(snn).all(snn, -1)
         return with_widths(snn, largest.weight_bits, largest.membrane_bits, largest.time_steps)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mintaka.compress.errors import CompressError
 from mintaka.snn.layers import Spiking
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 
 EMPTY = "the data set is empty"
 Samples = Iterable[tuple[Tensor, Tensor]]
@@ -72,7 +72,7 @@ def firing_rates(snn: SNN, batches: Samples, *, head: bool = False) -> dict[str,
     chances = dict.fromkeys(counts, 0)
     with evaluating(snn), torch.no_grad():
         for x, _ in batches:
-            seen = Seen()
+            seen = ForwardRecord()
             snn(x, seen=seen)
             for name in counts:
                 s = seen.emitted[name]

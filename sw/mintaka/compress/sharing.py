@@ -167,7 +167,7 @@ class Share(Method):
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_sharing(snn, self.asked)
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         """With codebooks, though nobody knows yet what they will hold."""
         new = deepcopy(snn)
         for name in check_sharing(new, self.asked):

@@ -126,7 +126,7 @@ class SoftThreshold(Method):
     depth: Annotated[float, Field(gt=0)]
     search_epochs: Annotated[Epochs, Field(ge=1)]
 
-    trained: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
 
     def share(self, progress: float) -> float:
         """d / D when `progress` (0 to 1) of the phase is done."""
@@ -141,7 +141,7 @@ class SoftThreshold(Method):
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_zeros(snn)
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         return with_zeros(snn)
 
 

@@ -18,11 +18,11 @@ from mintaka.compress.choose import Multiple, rounded
 from mintaka.compress.cut import cut_channels, keep_units
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method
-from mintaka.compress.outlook import open_sizes
+from mintaka.compress.predicted import open_sizes
 from mintaka.compress.soft import check_zeros, fix_zeros, with_zeros
 from mintaka.compress.ties import families
 from mintaka.snn.hooks import Phase, PhaseHooks, Task
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 from mintaka.snn.synapses import Summing, Synapses
 
 START = 0.1  # of every a: half open, and within the reach of the optimizer's steps
@@ -78,7 +78,7 @@ class SOPs(Method):
         largest a_n stay; None is 1.
     """
 
-    trained: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
     method: Literal["sops"]
     strength: Annotated[float, Field(gt=0)]
     multiple: Multiple | None = None
@@ -90,7 +90,7 @@ class SOPs(Method):
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         check_zeros(snn)
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         return open_sizes(with_zeros(snn))
 
 
@@ -105,7 +105,7 @@ class _Search(PhaseHooks):
         for edge in _edges(snn):
             _gate(edge).beta = FIRST_BETA * (LAST_BETA / FIRST_BETA) ** progress
 
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor:  # noqa: ARG002
         return self.method.strength * open_share(snn)
 
     def finish(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002

@@ -81,7 +81,7 @@ class Steps(Method):
         with_steps(snn, self.time_steps)
         check_steps(snn, self.time_steps)
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         return with_steps(snn, self.time_steps)
 
 

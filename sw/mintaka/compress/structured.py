@@ -23,7 +23,7 @@ from mintaka.compress.choose import Multiple, Target, check_removal, choose, pru
 from mintaka.compress.cut import cut_channels, cut_masked, keep_units, mask_channels, resized
 from mintaka.compress.errors import CompressError
 from mintaka.compress.method import Epochs, Method
-from mintaka.compress.outlook import behind, open_sizes, sizes_known
+from mintaka.compress.predicted import as_exact_as, open_sizes, sizes_known
 from mintaka.compress.scores import (
     Samples,
     firing_rates,
@@ -36,7 +36,7 @@ from mintaka.compress.scores import (
 from mintaka.compress.sharing import check_unshared
 from mintaka.compress.ties import families
 from mintaka.snn.hooks import Phase, PhaseHooks, Task
-from mintaka.snn.network import SNN, Seen, takes_snn
+from mintaka.snn.network import SNN, ForwardRecord, takes_snn
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
@@ -60,10 +60,10 @@ class Pruning(Method):
         check = check_removal if sizes_known(snn) else prunable
         check(snn, self.target)
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         if self.scope == "network" and len(prunable(snn, self.target)) > 1:
             return open_sizes(snn)  # which layers lose how much is not known
-        return behind(snn, prune_random(snn, self.target, 0))
+        return as_exact_as(snn, prune_random(snn, self.target, 0))
 
 
 # ---- network slimming
@@ -101,7 +101,7 @@ class Slim(Pruning):
 class _Slimming(PhaseHooks):
     method: Slim
 
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor:  # noqa: ARG002
         return self.method.strength * gamma_penalty(snn)
 
     def finish(self, snn: SNN, task: Task) -> SNN:  # noqa: ARG002
@@ -120,7 +120,7 @@ def prune_random(snn: SNN, target: Target, seed: int) -> SNN:
 class Random(Pruning):
     """The control: channels go by lot (of the recipe's seed), then `epochs` of training."""
 
-    trained: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
     method: Literal["random"]
 
     def phases(self) -> list[Phase]:
@@ -238,8 +238,8 @@ class Small(Method):
     It has the widths of the network at hand (put it behind a pruning method), or `widths`, and fresh weights.
     """
 
-    trained: ClassVar[bool] = False
-    anew: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = False
+    resets_statistics: ClassVar[bool] = True
     method: Literal["small"]
     widths: Annotated[dict[Name, Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = None
 
@@ -249,8 +249,8 @@ class Small(Method):
     def check(self, snn: SNN, task: Task) -> None:  # noqa: ARG002
         small(snn, self.widths or {}, 0)
 
-    def outlook(self, snn: SNN) -> SNN:
-        return behind(snn, small(snn, self.widths or {}, 0))
+    def predict_structure(self, snn: SNN) -> SNN:
+        return as_exact_as(snn, small(snn, self.widths or {}, 0))
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ class PCA(Method):
     multiple : widths are rounded up to a multiple of this (the lanes), as far as there are channels; None is 1.
     """
 
-    anew: ClassVar[bool] = True
+    resets_statistics: ClassVar[bool] = True
     method: Literal["pca"]
     variance: Share
     multiple: Multiple | None = None
@@ -285,7 +285,7 @@ class PCA(Method):
                 f"no layer is wider than a multiple of {multiple}, so all stay as they are: lower 'multiple'"
             )
 
-    def outlook(self, snn: SNN) -> SNN:
+    def predict_structure(self, snn: SNN) -> SNN:
         return open_sizes(small(snn, {}, 0))
 
 

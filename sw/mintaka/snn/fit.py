@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mintaka.snn.hooks import PhaseHooks
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 
 # Of the gradient, where a layer reads itself. Ordinary ones are far below; through many steps of an extreme gain single
 # batches would outweigh all others.
@@ -72,7 +72,7 @@ def batch_loss(
 ) -> tuple[Tensor, Tensor]:
     """The loss of a batch, the hooks' penalty included, and the logits (N, classes); x as `SNN.forward` takes it,
     labels (N,). class_weights : of the classes in the cross-entropy, (K,); None weighs all samples alike."""
-    seen = Seen(membranes={} if hooks.membranes else None, inputs=x, labels=labels)
+    seen = ForwardRecord(membranes={} if hooks.membranes else None, inputs=x, labels=labels)
     seen.logits = snn(x, seen=seen)
     scores = snn.scores(seen.logits)
     if class_weights is not None:  # outputs beyond the classes are no sample's

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mintaka.snn.network import SNN, Seen
+from mintaka.snn.network import SNN, ForwardRecord
 
 Batches = Callable[[SNN], Iterator[tuple[Tensor, Tensor]]]
 
@@ -52,7 +52,7 @@ class PhaseHooks:
     def before_step(self, snn: SNN, progress: float, rate: float) -> None:
         """Nothing."""
 
-    def penalty(self, snn: SNN, seen: Seen) -> Tensor | None:  # noqa: ARG002
+    def penalty(self, snn: SNN, seen: ForwardRecord) -> Tensor | None:  # noqa: ARG002
         return None
 
     def after_epoch(self, snn: SNN, task: Task, done: int, epochs: int) -> None:

@@ -40,7 +40,7 @@ RECURRENT_SPREAD = 0.3  # a recurrence starts weak: no BatchNorm holds it, and i
 
 
 @dataclass
-class Seen:
+class ForwardRecord:
     """One forward of a batch, for penalties on it: what the layers did, by name, and in training the batch itself.
 
     emitted : spikes and counts (T, N, ...), of a head that does not spike its sums (N, ...).
@@ -122,7 +122,7 @@ class SNN(nn.Module):
             if isinstance(module, Norm):
                 module.frozen = frozen
 
-    def forward(self, x: Tensor, record: Recorder | None = None, seen: Seen | None = None) -> Tensor:
+    def forward(self, x: Tensor, record: Recorder | None = None, seen: ForwardRecord | None = None) -> Tensor:
         """x : (N, *shape) for direct input, (N, T, *shape) otherwise; integers in float32.
 
         seen : takes what the layers do, with gradients.

@@ -49,7 +49,7 @@ def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
     for index, method in enumerate(recipe.methods):  # early exit is behind them
         with _named(f"compress[{index}] ({method.method})"):
             _check_method(recipe, method, snn, task)
-            snn = method.outlook(snn)
+            snn = method.predict_structure(snn)
     if recipe.early_exit is not None:
         with _named(f"compress[{len(recipe.methods)}] (exit)"):
             check_can_stop(snn.time_steps)
@@ -65,9 +65,9 @@ def _named(where: str) -> Iterator[None]:
 
 
 def _check_method(recipe: Recipe, method: Method, snn: SNN, task: Task) -> None:
-    if method.trained and method.at == "float" and recipe.train.float_epochs == 0:
+    if method.needs_training and method.at == "float" and recipe.train.float_epochs == 0:
         raise CompressError("it looks at a trained network, but 'train.float_epochs' is 0; say at = \"qat\" or train")
-    if method.at == "qat" and method.epochs == 0 and method.anew:
+    if method.at == "qat" and method.epochs == 0 and method.resets_statistics:
         raise CompressError(
             "'epochs' is 0, but it leaves a network that has to learn anew and has seen no batch yet: say 1 or more"
         )

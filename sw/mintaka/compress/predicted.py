@@ -1,7 +1,8 @@
 """How well sizes are known before training.
 
-Some methods find out in training how many channels each layer keeps. The outlook behind them has the largest sizes that
-are possible and is marked: what does not fit into the largest may still fit into what is found, so such a check waits.
+Some methods find out in training how many channels each layer keeps. The structure that is predicted after them has the
+largest sizes that are possible and is marked: what does not fit into the largest may still fit into what training
+leaves, so such a check waits.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ def open_sizes(snn: SNN) -> SNN:
 
 
 def sizes_known(snn: SNN) -> bool:
-    """Whether the sizes are exact, as they are in every network but an outlook."""
+    """Whether the sizes are exact, as they are in every network that is not a prediction."""
     return not hasattr(snn, MARK)
 
 
-def behind(snn: SNN, new: SNN) -> SNN:
+def as_exact_as(snn: SNN, new: SNN) -> SNN:
     """`new`, which was made from `snn`: its sizes are known as well as those."""
     return new if sizes_known(snn) else open_sizes(new)
