@@ -79,6 +79,7 @@ def run(
     """
     from mintaka.artifact import load
     from mintaka.data.recall import accuracy as share_right
+    from mintaka_cosim.flow.arrays import result_arrays, save_arrays
 
     network = load(artifact)
     inputs, labels, beyond = load_inputs(input_, network, levels)
@@ -90,7 +91,7 @@ def run(
     else:
         result = _compute(network, inputs, backend, trace, lanes, sparse, quiet=json)
     arrays = result_arrays(result) | ({} if found is None else {"cycles": found.cycles})
-    _save(out, arrays)
+    save_arrays(out, arrays)
     facts: dict[str, Any] = {
         "backend": backend.value,
         "samples": len(inputs),
@@ -171,26 +172,3 @@ def _compute(
     plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     with progress_bar("simulating the Verilog", quiet=quiet) as progress:
         return simulate(network, inputs, lanes=plan, trace=trace, progress=progress)
-
-
-ARRAYS = {"k": "k", "s": "spikes", "u": "membranes", "j": "currents"}  # names in OUT.npz
-
-
-def result_arrays(result: Result) -> dict[str, np.ndarray]:
-    """What OUT.npz holds."""
-    from mintaka.artifact.compare import shown as fields_of
-
-    arrays = {"logits": result.logits, "classes": result.classes, "steps": result.steps, "sops": result.total_sops}
-    arrays |= {f"sops/{name}": values for name, values in result.sops.items()}
-    for name, values in result.trace.items():
-        arrays |= {f"{ARRAYS[field]}/{name}": array for field, array in fields_of(values).items()}
-    return arrays
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    import numpy as np
-
-    from mintaka.artifact.whole import open_whole
-
-    with open_whole(path) as file:
-        np.savez_compressed(file, **{name: values.astype(np.int64) for name, values in arrays.items()})  # type: ignore[arg-type]

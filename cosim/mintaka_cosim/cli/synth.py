@@ -24,10 +24,8 @@ from mintaka_cosim.task_display import task_display
 from mintaka_hw.targets import families, find_family, part_of
 
 if TYPE_CHECKING:
-    from mintaka_cosim.synth import Request, SynthReport
-    from mintaka_hw.plan import Plan
+    from mintaka_cosim.synth import SynthReport
     from mintaka_hw.targets import Family, Part
-    from mintaka_hw.verilog import Design
 
 
 def _named(families: Iterable[Family]) -> str:
@@ -81,6 +79,7 @@ def synth(
     Example: [b]mintaka synth runs/demo/network.safetensors --target ecp5,xc7,asic --lanes 16[/b]
     """
     from mintaka.artifact import load
+    from mintaka_cosim.synth import refusals, requests_for, save_report, synthesize_all
     from mintaka_hw.plan import make_plan
     from mintaka_hw.verilog import generate
 
@@ -90,14 +89,19 @@ def synth(
     plan = make_plan(network, parse_lanes(lanes, network), parse_sparse(sparse))
     if out is not None:
         check_folder("--out", out)
-    failed = _refused(plan, parts, pnr)
+    failed = refusals(plan, parts, pnr=pnr)
     if len(failed) < len(parts):
         with tempfile.TemporaryDirectory(prefix="mintaka-") as temporary:
             design = generate(plan, (out if out is not None else Path(temporary)) / "verilog")
-            requests = _requests(design, parts, pnr, frequency, seed, liberty)
-            failed, report = _run(plan, design, requests, failed, jobs or os.cpu_count() or 1)
+            file = None if liberty is None else liberty.resolve()
+            requests = requests_for(design, parts, pnr=pnr, frequency_mhz=frequency, seed=seed, liberty=file)
+            without = [request.target for request in requests if pnr and not request.pnr]
+            if without:
+                warn(f"--pnr: there is no open place and route for {', '.join(without)}, which is synthesized only")
+            with task_display(len(requests) - len(failed)) as listen:
+                failed, report = synthesize_all(plan, design, requests, failed, jobs or os.cpu_count() or 1, listen)
             if out is not None:
-                _write(report, requests, failed, out)
+                save_report(report, requests, failed, out)
         if len(failed) < len(requests):
             if json:
                 emit_json(report.to_json())
@@ -126,16 +130,12 @@ def parse_targets(text: str, part: str | None) -> dict[str, Part | None]:
     return found
 
 
-def _is_placed(name: str) -> bool:
-    """nextpnr places and routes that target."""
-    return find_family(name).nextpnr is not None
-
-
 def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, liberty: Path | None) -> None:
     """What does not go together, before the work; a target without place and route may stand beside one that has it."""
+    from mintaka_cosim.synth import is_placed
     from mintaka_hw.implement import check_liberty, check_tools
 
-    if pnr and not any(_is_placed(name) for name in parts):
+    if pnr and not any(is_placed(name) for name in parts):
         raise RequestError(f"--pnr: there is no open place and route for {', '.join(parts)}: leave it out")
     if frequency is not None and not (pnr and 0 < frequency < float("inf")):
         wanted = "must be more than 0 MHz" if pnr else "it is for --pnr"
@@ -147,59 +147,6 @@ def _check(parts: dict[str, Part | None], pnr: bool, frequency: float | None, li
         check_liberty(liberty)
     for name in parts:
         check_tools(find_family(name), placing=pnr)
-
-
-def _refused(plan: Plan, parts: dict[str, Part | None], pnr: bool) -> dict[str, str]:
-    """By target, why what the plan takes at least is too much: known before anything is generated."""
-    from mintaka_cosim.synth import refusal
-
-    found = {name: refusal(part, plan, pnr=pnr and _is_placed(name)) for name, part in parts.items()}
-    return {name: sentence for name, sentence in found.items() if sentence is not None}
-
-
-def _requests(
-    design: Design, parts: dict[str, Part | None], pnr: bool, frequency: float | None, seed: int, liberty: Path | None
-) -> list[Request]:
-    from mintaka_cosim.synth import Request
-
-    file = None if liberty is None else liberty.resolve()
-    without = [name for name in parts if not _is_placed(name)]
-    if pnr and without:
-        warn(f"--pnr: there is no open place and route for {', '.join(without)}, which is synthesized only")
-    return [
-        Request(design, name, part, pnr and _is_placed(name), frequency, seed, file) for name, part in parts.items()
-    ]
-
-
-def _run(
-    plan: Plan, design: Design, requests: list[Request], refused: dict[str, str], jobs: int
-) -> tuple[dict[str, str], SynthReport]:
-    """What went wrong by target, and the report."""
-    from mintaka_cosim.flow.pool import run_tasks
-    from mintaka_cosim.synth import build_report, target_task
-
-    tasks = [target_task(request) for request in requests if request.target not in refused]
-    with task_display(len(tasks)) as listen:
-        failed = refused | run_tasks(tasks, jobs, listen)
-    return failed, build_report(plan, design, requests, failed)
-
-
-def _write(report: SynthReport, requests: list[Request], failed: dict[str, str], out: Path) -> None:
-    """report.json, report.html, and a folder per target with what the tools wrote."""
-    import shutil
-    from json import dumps
-
-    from mintaka.artifact.whole import write_whole
-    from mintaka_cosim.synth import products, render_html
-
-    if len(failed) == len(requests):
-        return
-    for request in requests:
-        if request.target not in failed:
-            for name, folder in products(request).items():
-                shutil.copytree(folder, out / request.target / name, dirs_exist_ok=True)
-    for name, text in (("report.html", render_html(report)), ("report.json", dumps(report.to_json(), indent=2) + "\n")):
-        write_whole(out / name, text.encode())
 
 
 def _print(report: SynthReport, out: Path | None) -> None:

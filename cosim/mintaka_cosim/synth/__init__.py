@@ -2,7 +2,8 @@
 
 from mintaka_cosim.synth.build import build_report
 from mintaka_cosim.synth.model import SynthReport, TargetReport
-from mintaka_cosim.synth.request import Request, products, refusal, target_task
+from mintaka_cosim.synth.request import Request, is_placed, refusals, requests_for
+from mintaka_cosim.synth.run import save_report, synthesize_all
 from mintaka_cosim.synth.show import print_report, render_html
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "SynthReport",
     "TargetReport",
     "build_report",
+    "is_placed",
     "print_report",
-    "products",
-    "refusal",
+    "refusals",
     "render_html",
-    "target_task",
+    "requests_for",
+    "save_report",
+    "synthesize_all",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from mintaka_cosim.flow.pool import Task
 from mintaka_hw.implement import Part, fit_problem, gates
 from mintaka_hw.implement.tools import Say, on_stderr
 from mintaka_hw.plan import Plan
-from mintaka_hw.targets import family_of
+from mintaka_hw.targets import family_of, find_family
 from mintaka_hw.verilog import Design
 
 
@@ -36,6 +36,27 @@ class Request:
         )
 
 
+def requests_for(
+    design: Design,
+    parts: Mapping[str, Part | None],
+    *,
+    pnr: bool = False,
+    frequency_mhz: float | None = None,
+    seed: int = 1,
+    liberty: Path | None = None,
+) -> list[Request]:
+    """One for each target. parts : by target. pnr : place and route those that the open tools can."""
+    return [
+        Request(design, name, part, pnr and is_placed(name), frequency_mhz, seed, liberty)
+        for name, part in parts.items()
+    ]
+
+
+def is_placed(target: str) -> bool:
+    """Whether nextpnr places and routes that target."""
+    return find_family(target).nextpnr is not None
+
+
 def target_task(request: Request) -> Task:
     """Fills the cache, so that the report finds everything there."""
     return Task(request.target, partial(_fill, request))
@@ -48,7 +69,13 @@ def _fill(request: Request, say: Callable[[str], None]) -> None:
         request.synthesis(say)
 
 
-def refusal(part: Part | None, plan: Plan, *, pnr: bool) -> str | None:
+def refusals(plan: Plan, parts: Mapping[str, Part | None], *, pnr: bool) -> dict[str, str]:
+    """By target, why what the plan takes at least is too much: known before anything is generated."""
+    found = {name: _refusal(part, plan, pnr=pnr and is_placed(name)) for name, part in parts.items()}
+    return {name: sentence for name, sentence in found.items() if sentence is not None}
+
+
+def _refusal(part: Part | None, plan: Plan, *, pnr: bool) -> str | None:
     """Why the tools need not begin: what is to be placed cannot fit its part, or is too much for every part of the
     family. None where that is not known before synthesis, and for standard cells."""
     problem = None if part is None else fit_problem(plan, part)
