@@ -20,6 +20,10 @@ INTERRUPTED = 130
 SIGNALLED = 128  # and the signal's number
 
 
+class Ended(SystemExit):
+    """A signal ends the program. (cocotb raises plain SystemExit where a command fails.)"""
+
+
 class RequestError(MintakaError, ValueError):
     """The user's request makes no sense; the message is one sentence."""
 
@@ -63,7 +67,7 @@ def end_on_signals() -> None:
 
 def _leave(number: int, frame: object) -> None:  # noqa: ARG001
     signal.signal(number, signal.SIG_IGN)  # the second one must not disturb the cleaning
-    raise SystemExit(SIGNALLED + number)
+    raise Ended(SIGNALLED + number)
 
 
 def warn(sentence: str) -> None:

@@ -293,6 +293,27 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
         load_dataset(save(tmp_path / "own.npz", x=x, y=np.zeros(9, int)))
 
 
+def test_classes_that_are_objects_are_told_how_to_become_texts(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'y' holds Python objects, not numbers or texts: write y\.astype\(str\)"):
+        load_dataset(save(tmp_path / "own.npz", x=np.zeros((9, 2), int), y=np.array(["a", "b", None] * 3, object)))
+
+
+@pytest.mark.parametrize("name", ["x", "y", "x_test", "y_test", "group"])
+def test_single_values_are_no_arrays(name: str, tmp_path: Path) -> None:
+    x, y = np.arange(24).reshape(12, 2), np.arange(12) % 3
+    arrays = {"x": x, "y": y, "x_test": x, "y_test": y, "group": y} | {name: np.int64(3)}
+    with pytest.raises(DataError, match=f"'{name}' is a single value; it must have an entry per sample"):
+        load_dataset(save(tmp_path / "own.npz", **arrays))
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("groups", "group"), ("X_test", "x_test"), ("test_x", "x_test")])
+def test_arrays_that_are_nearly_read_are_not_ignored(wrong: str, right: str, tmp_path: Path) -> None:
+    x, y = np.arange(24).reshape(12, 2), np.arange(12) % 3
+    with pytest.raises(DataError, match=f"an array '{wrong}' is not read: call it '{right}', or leave it out"):
+        load_dataset(save(tmp_path / "own.npz", x=x, y=y, **{wrong: x}))
+    assert load_dataset(save(tmp_path / "more.npz", x=x, y=y, names=y)).classes == 3
+
+
 def test_a_single_array_under_the_name_of_an_npz_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
     with path.open("wb") as file:

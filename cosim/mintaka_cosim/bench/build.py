@@ -25,6 +25,7 @@ from mintaka.system.disk import check_room
 from mintaka_cosim import toolchain
 from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.processes import Processes
+from mintaka_cosim.program import Ended
 
 KIND = "simulation"  # of the cache
 KEPT_BUILDS, KEPT_RUNTIMES = 64, 8
@@ -251,5 +252,7 @@ def _quiet_environment() -> Iterator[None]:
     """cocotb's runner turns a failed command into SystemExit in some places; here it is always a RuntimeError."""
     try:
         yield
+    except Ended:
+        raise
     except SystemExit as error:
         raise RuntimeError(str(error)) from None

@@ -20,6 +20,7 @@ from mintaka_cosim.bench.job import VARIABLE, Job
 from mintaka_cosim.bench.layout import Layout
 from mintaka_cosim.bench.processes import Processes
 from mintaka_cosim.bench.recording import Recording, per_sample
+from mintaka_cosim.program import Ended
 
 MODULE = "mintaka_cosim.bench.tb_stream"
 RESET_TEST, STREAM_TEST = "reset_in_mid_sample", "stream"
@@ -87,6 +88,8 @@ def run_cocotb(
                 extra_env=env,
                 log_file=str(log),
             )
+        except Ended:
+            raise
         except (RuntimeError, SystemExit) as error:
             failed = str(error)  # under pytest cocotb's runner exits where a test failed: the results say which
     if not results.is_file():

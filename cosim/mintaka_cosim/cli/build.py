@@ -82,6 +82,6 @@ def _say(built: Build, out: Path) -> None:
             say.print(
                 f"  {built.hold_violations} hold violations: see docs/guide/boards.md and {shown(out / 'nextpnr.log')}"
             )
-        say.print(f"bitstream: {shown(built.bitstream)}")
+        say.print(f"bitstream: {shown(built.bitstream)}", soft_wrap=True)
         say.print(f"load it:   {built.command}", soft_wrap=True)
     say.print(f"serial line: {built.baud} baud, {board.serial}", soft_wrap=True)

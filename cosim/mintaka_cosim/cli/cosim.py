@@ -148,7 +148,7 @@ def _print(figures: dict[str, Any], path: Path) -> None:
         count = f"{found['samples']:,} sample{'s' * (found['samples'] > 1)}"
         out.print(f"waves of {count}: {shown(Path(found['file']))}; open with {layouts}", soft_wrap=True)
     if "layers" not in figures:
-        out.print(f"figures: {shown(path)}")
+        out.print(f"figures: {shown(path)}", soft_wrap=True)
         return
     models: dict[bool | None, str | tuple[str, str]] = {
         True: "exactly as predicted",
@@ -173,4 +173,7 @@ def _print(figures: dict[str, Any], path: Path) -> None:
     out.print(
         f"accuracy {figures['accuracy']:.2%} of {figures['requested']:,} samples of {figures['data']} (test split)"
     )
-    out.print(f"{figures['seconds']:.1f} s, of which {figures['build_seconds']:.1f} s build; figures: {shown(path)}")
+    out.print(
+        f"{figures['seconds']:.1f} s, of which {figures['build_seconds']:.1f} s build; figures: {shown(path)}",
+        soft_wrap=True,
+    )

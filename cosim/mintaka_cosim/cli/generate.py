@@ -83,7 +83,9 @@ def generate(
         return
     say = console()
     more = f" and {len(design.parts)} files of inner modules" if split else ""
-    say.print(f"{shown(design.verilog)}{more}: module {design.top}, {plan.memory_bits:,} bits of memory")
+    say.print(
+        f"{shown(design.verilog)}{more}: module {design.top}, {plan.memory_bits:,} bits of memory", soft_wrap=True
+    )
     for layer in plan.layers:
         rows, weights = "", layer.weights
         if weights.sparse is not None:
@@ -91,6 +93,6 @@ def generate(
         neurons = f"{layer.node.size_out} neurons on {layer.folding.lanes} lanes"
         say.print(f"  {layer.name}: {layer.node.size_in} inputs, {neurons}{rows}")
     if design.testbench is not None:
-        say.print(f"  {shown(design.testbench)}: a test bench of {vectors} samples")
+        say.print(f"  {shown(design.testbench)}: a test bench of {vectors} samples", soft_wrap=True)
     if cycles is not None:
         say.print(f"  {cycles:,.1f} cycles per sample (estimated, on the artifact's test vectors)")

@@ -121,7 +121,7 @@ def run(
         sops = f"{facts['sops_per_sample']:,.1f} SOPs{early} per sample"
         right = "" if labels is None else f", accuracy {facts['accuracy']:.2%}"
         say = console()
-        say.print(f"{len(inputs):,} samples by {backend.value}: {sops}{right}; {shown(out)}")
+        say.print(f"{len(inputs):,} samples by {backend.value}: {sops}{right}; {shown(out)}", soft_wrap=True)
         if found is not None:
             cycles, clock = float(found.cycles.mean()), identity.clock_hz
             again = f", {found.retries} requests sent again" if found.retries else ""

@@ -63,7 +63,7 @@ def show(
         return
     _print(shown(artifact), network, summary, _hardware(made, problem), whole=plan)
     if graph is not None:
-        console().print(f"picture: {shown(graph)}")
+        console().print(f"picture: {shown(graph)}", soft_wrap=True)
 
 
 def _plan(network: Network, lanes: str, sparse: str) -> tuple[Plan | None, str | None]:

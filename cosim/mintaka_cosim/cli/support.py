@@ -185,8 +185,10 @@ def class_labels(network: Network) -> Labels:
 def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.ndarray, np.ndarray | None, int]:
     """`x` of an .npz file as by `encoded_samples`, its classes `y` where the file has them, and the clipped numbers."""
     from mintaka.data import read_labels, read_npz
+    from mintaka.data.npz import check_entries
 
     arrays = read_npz(path, ("x",), ("y",))
+    check_entries(path, arrays)
     x, y = arrays["x"], arrays.get("y")
     if y is not None:
         if y.shape != x.shape[:1] or not y.size:

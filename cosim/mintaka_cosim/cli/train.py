@@ -102,4 +102,4 @@ def export(
     if json:
         emit_json(facts)
     else:
-        console().print(f"{shown(run / 'network.safetensors')}: {facts['hash']}")
+        console().print(f"{shown(run / 'network.safetensors')}: {facts['hash']}", soft_wrap=True)

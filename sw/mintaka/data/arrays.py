@@ -9,7 +9,7 @@ import numpy as np
 from mintaka.data.dataset import Dataset, compact, width
 from mintaka.data.errors import DataError
 from mintaka.data.labels import Labels, read_labels
-from mintaka.data.npz import read_npz
+from mintaka.data.npz import check_entries, read_npz
 from mintaka.data.split import split
 
 TEST_SHARE = 0.2  # where the file brings no test split
@@ -23,6 +23,7 @@ def load_arrays(path: Path, labels: Labels) -> Dataset:
     labels : see `read_labels`. Raises DataError.
     """
     arrays = read_npz(path, ("x", "y"), ("x_test", "y_test", "group"))
+    check_entries(path, arrays)
     own_test = [key for key in ("x_test", "y_test") if key in arrays]
     if len(own_test) == 1:
         missing = "y_test" if own_test == ["x_test"] else "x_test"

@@ -11,7 +11,8 @@ import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -36,8 +37,8 @@ def read_npz(path: Path | str, required: Sequence[str], optional: Sequence[str] 
     """The arrays of these names, by name; those of `optional` only where the file has them.
 
     Other members are not looked at. Raises DataError where the file is missing, of another kind or damaged, lacks a
-    required array, or an array holds Python objects, unpacks to more than FREE_BYTES + MAX_GROWTH * the file's size, or
-    is damaged; MemoryError and PermissionError as they come.
+    required array, or has one whose name is almost that of an optional array; where an array holds Python objects,
+    unpacks to more than FREE_BYTES + MAX_GROWTH * the file's size, or is damaged. MemoryError and PermissionError pass.
     """
     path = Path(path)
     problem = no_file(path)
@@ -53,6 +54,7 @@ def read_npz(path: Path | str, required: Sequence[str], optional: Sequence[str] 
                     if name not in members:
                         found = ", ".join(repr(each) for each in members) or "nothing"
                         raise DataError(f"{path} has no array '{name}' (it holds {found:.200})")
+                _check_names(path, members, required, optional)
                 names = [*required, *(name for name in optional if name in members)]
                 return {name: _read(path, name, archive, members[name], room) for name in names}
     except (DataError, MemoryError, PermissionError):
@@ -77,6 +79,29 @@ def _check_kind(path: Path, head: bytes, required: Sequence[str]) -> None:
         f"{path} is a table in text: write it as an .npz, for example by numpy: "
         f"t = np.loadtxt(file, delimiter=',', skiprows=1); np.savez('my.npz', {made})"
     )
+
+
+def _check_names(path: Path, members: Collection[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    """Raise DataError where an optional array seems to be there under a wrong name: it would be ignored in silence."""
+    others = [name for name in members if name not in {*required, *optional}]
+    for name in optional:
+        if name in members:
+            continue
+        near = [other for other in others if _parts(other) == _parts(name)] or get_close_matches(name, others, 1, 0.8)
+        if near:
+            raise DataError(f"{path}: an array '{near[0]:.60}' is not read: call it '{name}', or leave it out")
+
+
+def check_entries(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise DataError where an array is a single value, without samples."""
+    single = [name for name, values in arrays.items() if not values.ndim]
+    if single:
+        raise DataError(f"{path}: '{single[0]}' is a single value; it must have an entry per sample")
+
+
+def _parts(name: str) -> list[str]:
+    """Equal for x_test, X_test and test_x."""
+    return sorted(name.casefold().split("_"))
 
 
 class Bounded(io.RawIOBase):
@@ -127,9 +152,13 @@ def _read(path: Path, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo
     with archive.open(info) as member:
         shape, fortran, dtype = _header(member)
         if dtype.hasobject:
+            if name.startswith("x"):
+                cause = (
+                    "which numpy makes of samples that differ in length and of mixed values: give all of them the same"
+                )
+                raise DataError(f"{where} holds Python objects, {cause} shape and numbers, as by {name}.astype(float)")
             raise DataError(
-                f"{where} holds Python objects, which numpy makes of samples that differ in length: give all of them"
-                " the same shape"
+                f"{where} holds Python objects, not numbers or texts: write {name}.astype(str), for example"
             )
         size = prod(shape) * dtype.itemsize
         if size > room:
