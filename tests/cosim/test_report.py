@@ -219,6 +219,59 @@ def test_the_strongest_verdict_is_named_and_the_others_are_listed(run: Path) -> 
     assert figure.note == "samples back to back; lanes hidden1 2, head 2, not those of verilog/"
 
 
+def test_figures_are_of_one_plan_which_is_named(run: Path) -> None:
+    """Without Verilog it is the plan of the verdict that the report begins with, though another ran without stalls."""
+    shutil.rmtree(run / "verilog")
+    strong, weak = {"hidden1": 4, "head": 6}, {"hidden1": 1, "head": 1}
+    stalls = {"input_percent": 25, "output_percent": 25, "longest_cycles": 8}
+    few = cosim_json()["compared"] | {"samples": 3}
+    one = cosim_json(taps=False, compared=few, accuracy=0.0, lanes=weak, interval_cycles=128, memory_bits=7)
+    (run / "cosim-2.json").write_text(json.dumps(one))
+    (run / "cosim-taps.json").write_text(json.dumps(cosim_json(stalls=stalls, memory_bits=9)))
+    report = build_report(run)
+    found = {figure.key: figure.value for figure in report.figures if figure.kind in ("simulated", "exact")}
+    assert {key: found[key] for key in ("hardware_accuracy", "memory_bits")} == {
+        "hardware_accuracy": 0.92,
+        "memory_bits": 9,
+    }
+    assert "cycles_per_sample" not in found  # none without stalls
+    assert [(row.lanes, row.sops_per_sample, row.busy_per_sample) for row in report.layers] == [
+        (4, 9.5, None),
+        (6, 9.5, None),
+    ]
+    assert report.simulated == (
+        "simulated figures: 40 samples, lanes hidden1 4, head 6, with random stalls and so without cycles "
+        "(cosim-taps.json)"
+    )
+    steady = cosim_json(lanes=strong, compared=few, interval_cycles=77)
+    (run / "cosim-taps-3.json").write_text(json.dumps(steady))
+    report = build_report(run)
+    assert "lanes hidden1 4, head 6 (cosim-taps-3.json); the verdict above is of 40 samples" in report.simulated
+    assert report.simulated in Page(render_html(report)).text.replace("Simulated figures", "simulated figures")
+    figure = report.figure("cycles_per_sample")
+    assert figure is not None
+    assert (figure.value, figure.note) == (77, "samples back to back; lanes hidden1 4, head 6")
+    for name in ("cosim-taps.json", "cosim-taps-3.json"):
+        figures = {key: value for key, value in cosim_json().items() if key != "layers"}
+        (run / name).write_text(json.dumps(figures))  # the strongest has none
+    report = build_report(run)
+    assert [row.lanes for row in report.layers] == [1, 1]
+    assert "3 samples, lanes hidden1 1, head 1 (cosim-2.json); the verdict above is of 40" in report.simulated
+
+
+def test_a_folder_without_an_artifact(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "network.safetensors").unlink()
+    done = call(capsys, "report", run)
+    assert (done.status, "not exported yet: run mintaka export" in " ".join(done.err.split())) == (1, True)
+    with pytest.raises(ReportError, match="there is no such run folder"):
+        build_report(tmp_path / "missing")
+    with pytest.raises(ReportError, match="this is no folder"):
+        build_report(run / "history.json")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ReportError, match="this is no run folder"):
+        build_report(tmp_path / "other")
+
+
 def test_what_is_verified_names_its_file() -> None:
     """Two verdicts share a file only where everything about them is the same."""
     x = DIRECT.inputs(3)

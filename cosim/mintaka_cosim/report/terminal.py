@@ -40,6 +40,8 @@ def print_report(report: Report, console: Console) -> None:
         note = f"{figure.kind}; {figure.note}" if figure.note else figure.kind
         figures.add_row(figure.label, Text(figure.text, "bold"), note)
     print_whole(console, figures, NOTE)
+    if report.simulated:
+        console.print(Text(report.simulated), style="dim")
     console.print()
     whole = _layers(report, (*MEMORY, *WORK))
     narrow = natural_width(console, whole) > console.width
