@@ -57,6 +57,11 @@ def quoted(value: object) -> str:
     return f"{value:,}" if isinstance(value, Integral) else f"{value!r:.60}"
 
 
+def counted(number: int, what: str) -> str:
+    """1 lane, 2 lanes, 1,024 lanes."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def problem_of(details: Mapping[str, Any]) -> str:
     """What is wrong with a value that pydantic refuses, for a sentence that begins with the value's name.
 

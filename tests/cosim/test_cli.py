@@ -312,6 +312,16 @@ def test_labels_that_the_network_does_not_have(capsys: Capture, artifact: Path, 
         assert "more.npz: y holds the class 6, but the network has the classes 0 to 5" in done.err
 
 
+def test_a_file_without_samples(capsys: Capture, artifact: Path, samples: Path, tmp_path: Path) -> None:
+    with np.load(samples) as arrays:
+        none = arrays["x"][:0]
+    for labels in ({}, {"y": np.zeros(0, np.int64)}):
+        np.savez(tmp_path / "none.npz", x=none, **labels)
+        done = call(capsys, "run", artifact, "--out", tmp_path / "y.npz", "--input", tmp_path / "none.npz")
+        assert (done.status, done.out) == (1, "")
+        assert "none.npz: x holds no sample" in done.err
+
+
 def test_lanes_that_no_layer_can_use_are_said(capsys: Capture, artifact: Path) -> None:
     done = call(capsys, "show", artifact, "--plan", "--json", "--lanes", "1024")
     most = max(node.channels for node in DIRECT.network.nodes)

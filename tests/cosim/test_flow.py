@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from mintaka_cosim.bench import Counts
 from mintaka_cosim.flow.hardware import Synthesis
 from mintaka_cosim.flow.kept import keep, kept, kept_for
 from mintaka_cosim.flow.verification import AS_SHIPPED, Check
+from mintaka_hw.plan import PlanError
 
 RECIPE = {
     "name": "tiny",
@@ -64,10 +67,36 @@ def test_an_evaluation_is_what_the_reference_does() -> None:
     assert found.sops_per_sample == expected.total_sops.mean()
     assert sum(each.right for each in found.classes) == 15
     assert [each.name for each in found.classes] == [f"c{n}" for n in range(6)]
-    with pytest.raises(
-        DataError, match="the labels do not fit to the network: y holds the class 6, but the network has"
-    ):
-        flow.evaluate(DIRECT.network, x, np.full(20, 6))
+
+
+@pytest.mark.parametrize(
+    ("samples", "y", "names", "said"),
+    [
+        (20, np.full(20, 6), None, "the labels do not fit to the network: y holds the class 6, but the network has"),
+        (20, np.full(20, -1), None, "y holds the class -1"),
+        (20, np.zeros(19, int), None, "y must be a class for each of 20 samples, got the shape (19,)"),
+        (20, np.zeros((20, 1), int), None, "y must be a class for each of 20 samples, got the shape (20, 1)"),
+        (0, np.zeros(0, int), None, "x holds no sample, but has the shape (0, "),
+        (20, np.zeros(20, int), ["a"], "the network has 6 classes, but class_names holds 1"),
+    ],
+)
+def test_labels_that_do_not_fit(samples: int, y: np.ndarray, names: list[str] | None, said: str) -> None:
+    with pytest.raises(DataError, match=re.escape(said)):
+        flow.evaluate(DIRECT.network, DIRECT.inputs(20)[:samples], y, class_names=names)
+
+
+def test_other_things_than_the_flow_returns() -> None:
+    with pytest.raises(flow.FlowError, match="verify needs a check at least"):
+        flow.verify(flow.plan(DIRECT.network), DIRECT.inputs(1), ())
+    assert not flow.Verification(()).verified
+    with pytest.raises(flow.FlowError, match="export takes what fit returns, got 3"):
+        flow.export(3)  # type: ignore[arg-type]
+    with pytest.raises(flow.FlowError, match="the network must be a Network"):
+        flow.design_point("x")  # type: ignore[arg-type]
+    wrong: list[Any] = [True, {"hidden1": True}]
+    for lanes in wrong:
+        with pytest.raises(PlanError, match=r"lanes must be an integer, 1 to .* got True"):
+            flow.plan(DIRECT.network, lanes)
 
 
 @pytest.mark.parametrize(("threshold", "clipped"), [(100, 3 / 4), (11, 1 / 4)])
@@ -91,10 +120,10 @@ def test_a_point_gathers_what_is_known() -> None:
     found = flow.verify(plan, inputs, (streams,), processes=2)
     ((_, result),) = found.results
     expected = run(network, inputs, trace=True)
-    assert found.verified
+    assert found.verified  # the cycles of 7 samples, and every value of 12
     assert result.chunks == (0, 5, 10)
     assert result.predicted is not None
-    assert len(result.predicted) == 7
+    assert (len(result.predicted), result.counts.samples) == (7, 12)
     assert result.counts.membranes == sum(t.u.size for t in expected.trace.values() if t.u is not None) > 0
     assert {name: counts.tolist() for name, counts in result.spikes.items()} == {
         name: counts.tolist() for name, counts in expected.spikes.items()

@@ -81,6 +81,9 @@ def conv(geometry: ConvGeometry = GEOMETRY, channels: int = 3, kernel: tuple[int
     ("make", "sentence"),
     [
         (lambda: SNN("input", 3, conv()), "the source of a network must be an Input of mintaka.artifact, got 'input'"),
+        (lambda: SNN(SPIKES, 4, [nn.Linear(2, 3)]), "a layer must be a DenseSpec, ConvSpec, PoolSpec or JoinSpec"),
+        (lambda: SNN(SPIKES, 4, None), "the layers of a network must be a list of specs, got None"),
+        (lambda: network()(np.zeros((3, 12))), "the batch must be a torch tensor, got ndarray"),
         (lambda: SNN(PICTURE, 0, conv()), "time_steps must be 1 to 1,024, got 0"),
         (lambda: SNN(PICTURE, 10**9, conv()), "time_steps must be 1 to 1,024, got 1,000,000,000"),
         (lambda: SNN(PICTURE, 2.0, conv()), "time_steps must be an integer, 1 to 1,024, got 2.0"),

@@ -127,7 +127,7 @@ def test_classes_that_a_network_does_not_have(y: list[Any], message: str, tmp_pa
             {"group": np.zeros(60)},
             "'group' has the dtype float64; groups are integers or texts: write group.astype(int), or group.ast",
         ),
-        ({"group": np.zeros(60, int)}, "no test can be split off: 1 groups cannot be split"),
+        ({"group": np.zeros(60, int)}, "no test can be split off: 1 group cannot be split"),
     ],
 )
 def test_arrays_of_other_shapes_are_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_validation_is_of_whole_groups() -> None:
     ):
         parts_of(recipe(validation=0.01), grouped)
     one = Dataset("own", data.train_x, data.train_y, data.test_x, data.test_y, 4, train_groups=np.zeros(20, int))
-    with pytest.raises(RecipeError, match=r"'train.validation': 1 groups cannot be split"):
+    with pytest.raises(RecipeError, match=r"'train.validation': 1 group cannot be split"):
         parts_of(recipe(validation=0.2), one)
 
 
@@ -326,7 +326,7 @@ def test_early_exit_calibrates_with_whole_groups() -> None:
         assert len(groups) == count
         assert sorted(np.concatenate(groups)) == list(range(5))
     one = replace(data, train_groups=np.zeros(20, int))
-    with pytest.raises(RecipeError, match=r"'compress.holdout': 1 groups cannot be split"):
+    with pytest.raises(RecipeError, match=r"'compress.holdout': 1 group cannot be split"):
         parts_of(recipe().model_copy(update={"compress": [Exit(method="exit")]}), one)
 
 

@@ -281,6 +281,8 @@ def test_missing_keys_are_named() -> None:
 def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml: there is no such file"):
         load_recipe(tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match="the path of a recipe must be a text or a Path, got 3"):
+        load_recipe(3)  # type: ignore[arg-type]
     (tmp_path / "bad.toml").write_text("name = ")
     with pytest.raises(RecipeError, match=r"bad\.toml is no TOML file"):
         load_recipe(tmp_path / "bad.toml")

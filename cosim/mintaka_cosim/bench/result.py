@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,6 @@ class CosimResult:
     chunks: tuple[int, ...]
     recording: Recording | None
     predicted: np.ndarray | None
-    reference_sops: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: float = 0.0
     build_seconds: float = 0.0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mintaka.errors import counted
 from mintaka_cosim.cli.support import JsonOption, emit_json, encoded_samples, progress_bar
 from mintaka_cosim.program import console, say, warn
 
@@ -39,7 +40,7 @@ def demo(
     plan = flow.plan(flow.export(fitted), "auto")
     dataset = fitted.dataset
     inputs, _ = encoded_samples(plan.network, dataset.test_x, None, dataset.name)
-    lanes = ", ".join(f"{name} on {number} lanes" for name, number in plan.lanes.items())
+    lanes = ", ".join(f"{name} on {counted(number, 'lane')}" for name, number in plan.lanes.items())
     _say(f"2/4  generating Verilog: {lanes}", quiet=json)
     shipped = generate(plan, run / "verilog")
     titles = dict(zip(flow.CANONICAL, ("3/4  co-simulating", "    ", "4/4  co-simulating"), strict=True))

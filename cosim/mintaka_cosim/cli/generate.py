@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mintaka.errors import counted
 from mintaka_cosim.cli.support import (
     ArtifactArgument,
     JsonOption,
@@ -90,8 +91,8 @@ def generate(
         rows, weights = "", layer.weights
         if weights.sparse is not None:
             rows = f", {len(weights.sparse.rows):,} of {weights.fan_in * weights.groups:,} rows"
-        neurons = f"{layer.node.size_out} neurons on {layer.folding.lanes} lanes"
-        say.print(f"  {layer.name}: {layer.node.size_in} inputs, {neurons}{rows}")
+        neurons = f"{counted(layer.node.size_out, 'neuron')} on {counted(layer.folding.lanes, 'lane')}"
+        say.print(f"  {layer.name}: {counted(layer.node.size_in, 'input')}, {neurons}{rows}")
     if design.testbench is not None:
         say.print(f"  {shown(design.testbench)}: a test bench of {vectors} samples", soft_wrap=True)
     if cycles is not None:

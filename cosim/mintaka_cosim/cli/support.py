@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mintaka.errors import counted
 from mintaka_cosim.program import RequestError, console, say, warn
 
 if TYPE_CHECKING:
@@ -190,9 +191,13 @@ def load_inputs(path: Path, network: Network, levels: int | None) -> tuple[np.nd
     arrays = read_npz(path, ("x",), ("y",))
     check_entries(path, arrays)
     x, y = arrays["x"], arrays.get("y")
+    if x.ndim and not len(x):
+        raise RequestError(f"{path}: x holds no sample, but has the shape {x.shape}")
     if y is not None:
-        if y.shape != x.shape[:1] or not y.size:
-            raise RequestError(f"{path}: y must be a class for each of {len(x)} samples, got the shape {y.shape}")
+        if y.shape != x.shape[:1]:
+            raise RequestError(
+                f"{path}: y must be a class for each of {counted(len(x), 'sample')}, got the shape {y.shape}"
+            )
         (y,), _ = read_labels(str(path), (y,), class_labels(network))
     inputs, beyond = encoded_samples(network, x, levels, str(path))
     return inputs, y, beyond

@@ -5,6 +5,7 @@ these.
 Nothing here prints, and nothing needs torch before it trains or evaluates.
 """
 
+from mintaka_cosim.flow.errors import FlowError
 from mintaka_cosim.flow.evaluation import Evaluation, evaluate
 from mintaka_cosim.flow.hardware import Prediction, Synthesis, predict, synthesize
 from mintaka_cosim.flow.point import DesignPoint, design_point
@@ -18,6 +19,7 @@ __all__ = [
     "DesignPoint",
     "Evaluation",
     "Fitted",
+    "FlowError",
     "Prediction",
     "Synthesis",
     "Verification",

@@ -10,10 +10,12 @@ from itertools import pairwise
 import numpy as np
 
 from mintaka.artifact import Network, Result, encode
+from mintaka.artifact.checks import require_network
 from mintaka.artifact.reference import leaked, per_channel
 from mintaka.data import DataError
 from mintaka.data.labels import class_problem
 from mintaka.data.recall import ClassResult, accuracy, class_results, confusion
+from mintaka.errors import counted
 
 BATCH = 500
 
@@ -65,14 +67,22 @@ def evaluate(
 
     x : samples as the network was trained with, (N, ...), N at least 1. y : int64 (N,), their classes.
     class_names : of the data; None: their numbers. membranes : also count how many are clipped, which takes longer.
-    batch : samples at a time. Raises ArtifactError where `x` does not fit to the network, DataError where `y` holds
-        what is none of its classes.
+    batch : samples at a time. Raises ArtifactError where `x` does not fit to the network, DataError where there is
+        no sample, `y` is not a class of its for each of them, or `class_names` not a name for each class.
     """
     from mintaka.snn import run_fast  # needs torch
 
+    require_network(network)
+    x, y = np.asarray(x), np.asarray(y)
+    if not (x.ndim and len(x)):
+        raise DataError(f"x holds no sample, but has the shape {x.shape}")
+    if y.shape != x.shape[:1]:
+        raise DataError(f"y must be a class for each of {counted(len(x), 'sample')}, got the shape {y.shape}")
     problem = class_problem(y, network.classes)
     if problem is not None:
         raise DataError(f"the labels do not fit to the network: {problem}")
+    if class_names is not None and len(class_names) != network.classes:
+        raise DataError(f"the network has {network.classes:,} classes, but class_names holds {len(class_names):,}")
     answers, steps = [], 0
     spikes, sops = Counter[str](), Counter[str]()
     clipped, stored = 0, 0

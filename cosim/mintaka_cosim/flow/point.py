@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mintaka.artifact import Network
+from mintaka.artifact.checks import require_network
 from mintaka.data.recall import ClassResult
+from mintaka_cosim.flow.errors import FlowError
 from mintaka_cosim.flow.evaluation import Evaluation
 from mintaka_cosim.flow.hardware import Prediction, Synthesis
 from mintaka_cosim.flow.verification import Verification
@@ -34,7 +36,8 @@ class DesignPoint:
 
     cycles : per sample, back to back. latency_cycles : of the first sample. hardware_sops : per sample, by the
         hardware's counters. simulated_samples : how many. verified : every value compared equals the reference, and
-        every cycle the model.
+        the cycles the model's, of those samples that have a prediction: the first `predict` of a check, all of them
+        where it says nothing, none under stalls.
 
     *Synthesized* by Yosys: resources, by unit, of `family`. *Placed and routed* by nextpnr: fmax_mhz.
     """
@@ -76,7 +79,8 @@ def design_point(
     verification: Verification | None = None,
     synthesis: Synthesis | None = None,
 ) -> DesignPoint:
-    """The figures of a network, as far as there are any."""
+    """The figures of a network, as far as there are any. Raises FlowError where `network` is none."""
+    require_network(network, FlowError)
     summary = summarize(network)
     measured = verification.figures if verification is not None else None
     placed = synthesis.timed if synthesis is not None else None

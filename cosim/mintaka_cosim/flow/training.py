@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mintaka.artifact import Network, save
+from mintaka.errors import quoted
+from mintaka_cosim.flow.errors import FlowError
 
 if TYPE_CHECKING:
     from mintaka.data import Dataset, Look
@@ -76,8 +78,11 @@ def fit(
 def export(fitted: Fitted) -> Network:
     """The artifact, also written into the run's folder where there is one.
 
-    Raises LayerError where the network cannot be exported, and TrainError where another process uses the folder.
+    Raises FlowError where `fitted` is not what `fit` returns, LayerError where the network cannot be exported, and
+    TrainError where another process uses the folder.
     """
+    if not isinstance(fitted, Fitted):
+        raise FlowError(f"export takes what fit returns, got {quoted(fitted)}; mintaka.train.export takes a run folder")
     from mintaka.train.export import exported
     from mintaka.train.lock import locked
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from mintaka_cosim.bench import NO_STALLS, RANDOM_STALLS, CosimResult, Stalls, cosim_design
 from mintaka_cosim.bench.processes import Progress
+from mintaka_cosim.flow.errors import FlowError
 from mintaka_hw.plan import Plan
 from mintaka_hw.verilog import Design, generate
 
@@ -51,8 +52,9 @@ class Verification:
 
     @property
     def verified(self) -> bool:
-        """Everything was compared, nothing differs, and all cycles are as predicted."""
-        return all(result.verified for _, result in self.results)
+        """Everything was compared, nothing differs, and all cycles that were predicted are so. Of no check it is
+        False."""
+        return bool(self.results) and all(result.verified for _, result in self.results)
 
     @property
     def problem(self) -> str | None:
@@ -89,8 +91,11 @@ def verify(
     far as it exists; what is missing is generated. seed : of the pauses. processes : simulations at a time.
     work_dir : keeps jobs and logs. watch : gives for each check the function that is told how far it is.
     done : is given each result, and the samples that it is of.
-    Raises as `mintaka_cosim.bench.cosim` does; a difference is no exception.
+    Raises FlowError where there is no check, and otherwise as `mintaka_cosim.bench.cosim` does; a difference is no
+        exception.
     """
+    if not checks:
+        raise FlowError("verify needs a check at least: without one nothing is compared")
     built = {bool(design.info["taps"]): design for design in designs}
     results = []
     with contextlib.ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mintaka.data.errors import DataError
+from mintaka.errors import counted
 
 
 def split(y: np.ndarray, count: int, seed: int = 0, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +51,7 @@ def _group_split(y: np.ndarray, groups: np.ndarray, count: int, seed: int) -> tu
             taken[group], found = True, now
     if not taken.any():
         if not possible:
-            raise DataError(f"{len(names)} groups cannot be split: each of them has all samples of some class")
+            raise DataError(f"{counted(len(names), 'group')} cannot be split: each has all samples of some class")
         taken[min(possible, key=lambda group: np.abs(wanted - having[group]).sum())] = True
     out = taken[of_sample]
     return np.flatnonzero(~out), np.flatnonzero(out)

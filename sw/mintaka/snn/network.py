@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mintaka.artifact import Input, Integrator, Signal
 from mintaka.artifact.limits import TIME_STEPS
 from mintaka.artifact.numbers import batch_shape
+from mintaka.errors import quoted
 from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
@@ -68,6 +69,11 @@ class SNN(nn.Module):
             raise LayerError(f"the source of a network must be an Input of mintaka.artifact, got {source!r:.60}")
         if not is_integer(time_steps) or time_steps not in TIME_STEPS:
             raise LayerError(f"time_steps {TIME_STEPS.problem(time_steps)}")
+        if not isinstance(specs, list | tuple):
+            raise LayerError(f"the layers of a network must be a list of specs, got {quoted(specs)}")
+        for spec in specs:
+            if not isinstance(spec, Spec):
+                raise LayerError(f"a layer must be a DenseSpec, ConvSpec, PoolSpec or JoinSpec, got {quoted(spec)}")
         self.source, self.time_steps, self.specs = source, time_steps, list(specs)
         emitted = flow(source, self.specs)
         self.signals = dict(zip([source.name, *(spec.name for spec in self.specs)], emitted, strict=True))
@@ -150,6 +156,8 @@ class SNN(nn.Module):
         return (x.sum(0) if self.read == "count" else x).flatten(1)
 
     def _check_batch(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            raise LayerError(f"the batch must be a torch tensor, got {type(x).__name__}")
         shape = (*(() if self.source.static else (self.time_steps,)), *self.source.shape)
         if tuple(x.shape[1:]) != shape or x.ndim != len(shape) + 1:
             raise LayerError(f"the batch must have the shape {batch_shape(shape)}, got {tuple(x.shape)}")

@@ -36,7 +36,7 @@ from mintaka.artifact.bounded import MISSING, no_file
 from mintaka.artifact.toml import read_toml
 from mintaka.compress import CompressError
 from mintaka.data import DataError, Dataset, data_file
-from mintaka.errors import problem_of
+from mintaka.errors import problem_of, quoted
 from mintaka.snn.graph import flow
 from mintaka.snn.specs import ConvSpec, DenseSpec, EdgeSpec, JoinSpec, NeuronSpec, PoolSpec, Spec, parse_leak
 from mintaka.train.early_exit import check_place
@@ -87,6 +87,8 @@ def load_recipe(path: Path | str) -> Recipe:
     Raises RecipeError naming the file, the key and what would be right. A relative .npz path is looked for from the
     recipe's folder, for the recipe.toml of a run where that run found its data, then from the current folder.
     """
+    if not isinstance(path, str | Path):
+        raise RecipeError(f"the path of a recipe must be a text or a Path, got {quoted(path)}")
     path = Path(path)
     problem = no_file(path)
     if problem == MISSING:
