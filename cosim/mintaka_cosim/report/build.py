@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from mintaka.artifact import Network, load
 from mintaka.artifact.compare import Counts
 from mintaka.data.recall import ClassResult, never_predicted
+from mintaka.errors import counted
 from mintaka_cosim.flow.training import ARTIFACT
 from mintaka_cosim.report.files import check_exported, read_design, read_json
 from mintaka_cosim.report.model import Comparison, Figure, LayerRow, Report, ReportError
@@ -86,9 +87,9 @@ def _source(best: Simulated | None, panel: Simulated | None) -> str:
     if best is None or panel is None:
         return ""
     stalled = ", with random stalls and so without cycles" if best.is_stalled else ""
-    text = f"simulated figures: {best.samples:,} samples, {best.plan}{stalled} ({best.file})"
+    text = f"simulated figures: {counted(best.samples, 'sample')}, {best.plan}{stalled} ({best.file})"
     if (best.plan, best.samples) != (panel.plan, panel.samples):
-        text += f"; the verdict above is of {panel.samples:,} samples, {panel.plan} ({panel.file})"
+        text += f"; the verdict above is of {counted(panel.samples, 'sample')}, {panel.plan} ({panel.file})"
     elif best is not panel:
         text += f"; the verdict above is of as many samples and the same lanes ({panel.file})"
     return text

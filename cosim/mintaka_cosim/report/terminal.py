@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mintaka.data.recall import ClassResult
-from mintaka.errors import printable
+from mintaka.errors import counted, printable
 from mintaka_cosim.report.model import Report
 from mintaka_cosim.terminal import natural_width, print_whole
 
@@ -62,7 +62,7 @@ def print_report(report: Report, console: Console) -> None:
             None: "",
         }
         data = f" of {comparison.data}" if comparison.data else ""
-        title = f" {comparison.samples:,} samples{data}, {comparison.title}"
+        title = f" {counted(comparison.samples, 'sample')}{data}, {comparison.title}"
         more = "; of another artifact" if comparison.is_stale else "; the strongest" if comparison.is_strongest else ""
         console.print(Text.assemble(mark, title, cycles[comparison.cycles], f"; {comparison.plan}{more}"))
     for what, path in report.paths.items():
