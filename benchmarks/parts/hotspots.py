@@ -19,8 +19,8 @@ REST = "everything else"
 # Of each part the profiler's events, each with all that it calls. Products are counted where they happen.
 TRAINING = {
     "matrix products": ("aten::mm", "aten::addmm"),
-    "LIF steps, forward": ("_Spikes",),
-    "LIF steps, backward": ("_SpikesBackward",),
+    "LIF steps, forward": ("_NeuronSpikes",),
+    "LIF steps, backward": ("_NeuronSpikesBackward",),
     "weights onto the grid, both ways": ("_Grid", "_GridBackward", "_ScaledGradient", "_ScaledGradientBackward"),
     "BatchNorm statistics and folding, both ways": ("_Statistics", "_StatisticsBackward", "_Fold", "_FoldBackward"),
     "optimizer": ("Optimizer.step#Adam.step", "Optimizer.zero_grad#Adam.zero_grad"),

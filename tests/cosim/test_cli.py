@@ -456,7 +456,7 @@ MISTAKES = {
     "unknown recipe": ("train {t}/none.toml", "none.toml"),
     "no recipe": ("train {t}/network.safetensors", "network.safetensors"),
     "nothing trained": ("export {t}", "no checkpoint"),
-    "no run": ("report {t}/none", "no such file"),
+    "no run": ("report {t}/none", "there is no such run folder"),
     "demo elsewhere": ("demo --recipe {t}/none.toml", "no such file"),
     "unknown arrays": ("data check {t}/none.npz", "no such file"),
 }
