@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeGuard
 
 from mintaka.extras import missing_sentence
 
@@ -52,9 +52,14 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def is_integer(value: object) -> TypeGuard[int]:
+    """An int, or one of numpy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def quoted(value: object) -> str:
     """A value that is quoted in a message: 65,536, 'text' or the beginning of what is longer."""
-    return f"{value:,}" if isinstance(value, Integral) else f"{value!r:.60}"
+    return f"{value:,}" if is_integer(value) else f"{value!r:.60}"
 
 
 def counted(number: int, what: str) -> str:

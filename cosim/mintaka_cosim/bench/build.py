@@ -99,7 +99,7 @@ def build_cocotb(verilog: Path, top: str, *, parts: Sequence[Path] = (), optimiz
         ports.write_text(public)
         copies = _copied(sources, folder)
         runner = BenchRunner(Processes(), before_make, options)
-        with _quiet_environment():
+        with only_runtime_errors():
             runner.build(
                 sources=[ports, *copies],
                 hdl_toplevel=top,
@@ -248,7 +248,7 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_environment() -> Iterator[None]:
+def only_runtime_errors() -> Iterator[None]:
     """cocotb's runner turns a failed command into SystemExit in some places; here it is always a RuntimeError."""
     try:
         yield

@@ -86,7 +86,7 @@ def cosim_design(
 ) -> CosimResult:
     """The same for Verilog that exists; it is the design's taps that decide how much is compared.
 
-    fast : taps are compared behind the C++ bench, too, without the cocotb bench's resets in mid-sample.
+    fast : taps are recorded by the C++ bench and compared, without the cocotb bench's resets in mid-sample.
     stream : most samples of a simulation from one reset (taps of many take much memory); None: as few simulations as
         there are processes.
     predict : the cycles of the first so many samples are compared with the cycle model; None: of all.

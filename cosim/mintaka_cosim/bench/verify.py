@@ -14,13 +14,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mintaka.artifact.compare import Counts, Difference
-from mintaka_cosim.bench.build import BenchRunner, Build, build_cocotb
+from mintaka_cosim.bench.build import BenchRunner, Build, build_cocotb, only_runtime_errors
 from mintaka_cosim.bench.errors import CosimError
 from mintaka_cosim.bench.job import VARIABLE, Job
 from mintaka_cosim.bench.layout import Layout
 from mintaka_cosim.bench.processes import Processes
 from mintaka_cosim.bench.recording import Recording, per_sample
-from mintaka_cosim.program import Ended
 
 MODULE = "mintaka_cosim.bench.tb_stream"
 RESET_TEST, STREAM_TEST = "reset_in_mid_sample", "stream"
@@ -77,20 +76,19 @@ def run_cocotb(
         for path in folder.glob("*.hex"):  # `$readmemh` looks where the simulation runs
             shutil.copy(path, place)
         try:
-            runner.test(
-                module,
-                built.program.name,
-                hdl_toplevel_lang="verilog",
-                build_dir=built.folder,
-                test_dir=place,
-                results_xml=str(results),
-                test_filter=rf"\.({'|'.join(tests)})$",
-                extra_env=env,
-                log_file=str(log),
-            )
-        except Ended:
-            raise
-        except (RuntimeError, SystemExit) as error:
+            with only_runtime_errors():
+                runner.test(
+                    module,
+                    built.program.name,
+                    hdl_toplevel_lang="verilog",
+                    build_dir=built.folder,
+                    test_dir=place,
+                    results_xml=str(results),
+                    test_filter=rf"\.({'|'.join(tests)})$",
+                    extra_env=env,
+                    log_file=str(log),
+                )
+        except RuntimeError as error:
             failed = str(error)  # under pytest cocotb's runner exits where a test failed: the results say which
     if not results.is_file():
         raise CosimError(f"the simulator stopped without results ({failed or 'no message'}): see {log}")

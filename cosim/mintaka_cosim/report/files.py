@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,7 +109,7 @@ def check_exported(folder: Path) -> None:
         raise ReportError(f"{folder}: {what}; mintaka train makes one")
     if not any((folder / name).exists() for name in OF_A_TRAINING):
         raise ReportError(f"{folder}: this is no run folder: it holds neither a training nor {ARTIFACT}")
-    raise ReportError(f"{folder} is not exported yet: run mintaka export {folder} first")
+    raise ReportError(f"{folder} is not exported yet: run mintaka export {shlex.quote(str(folder))} first")
 
 
 def read_verdict(path: Path) -> dict[str, Any]:

@@ -223,12 +223,6 @@ def _delays(network: Network) -> dict[str, int]:
             return found
 
 
-def _require_lanes(number: object, what: str) -> None:
-    if isinstance(number, bool):
-        raise PlanError(f"{what} must be an integer, {LANES}, got {number}")
-    LANES.require(number, what, PlanError)
-
-
 def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
     nodes = [node for node in nodes if node.has_synapses]
     names = [node.name for node in nodes]
@@ -242,10 +236,10 @@ def _lanes(network: Network, nodes: list[Node], lanes: Lanes) -> dict[str, int]:
             raise PlanError(f"lanes must be a number, 'auto' or a number per layer, got '{lanes}'")
         chosen = auto_lanes(network, nodes)
     else:
-        _require_lanes(lanes, "lanes")
+        LANES.require(lanes, "lanes", PlanError)
         chosen = {node.name: min(lanes, node.channels) for node in nodes}
     for name, number in chosen.items():
-        _require_lanes(number, f"layer '{name}': lanes")
+        LANES.require(number, f"layer '{name}': lanes", PlanError)
         most = network.node(name).channels
         if number > most:
             what = "channels" if network.node(name).op == "conv2d" else "neurons"

@@ -407,17 +407,17 @@ class LayerCore(wiring.Component):
 
         They are never cleared but by reset: the reader takes differences, and the counters need no multiplexers.
         """
-        layer, behind = self.layer, self.timing.counters
+        layer, delay = self.layer, self.timing.counters
         occupied, ends = replay.occupied, replay.valid & replay.ends
-        for cycle in range(1, behind + 1):
+        for cycle in range(1, delay + 1):
             then = [Signal(name=f"slot_{name}_{cycle}") for name in ("occupied", "ends")]
             m.d.sync += [then[0].eq(occupied), then[1].eq(ends)]
             occupied, ends = then
         if not layer.schedule.exits:
             m.d.sync += self.done.eq(ends)
-        slot, before = slots[behind], slots[behind - 1]
-        event = valids[behind] & slot.event
-        operations = Mux(valids[behind - 1] & before.event, operations, 0)
+        slot, before = slots[delay], slots[delay - 1]
+        event = valids[delay] & slot.event
+        operations = Mux(valids[delay - 1] & before.event, operations, 0)
         if any(edge.counts_units for edge in layer.edges):
             operations = Array([operations << n for n in range(2 ** len(slot.units))])[before.units]
         counted = Signal(len(operations), name="operations_held")
@@ -426,7 +426,7 @@ class LayerCore(wiring.Component):
         for counter, step in ((self.busy, occupied), (self.events, event)):
             m.d[total] += counter.eq(counter + step)
         if layer.schedule.exits:
-            self._commit(m, counted, valids[behind] & slot.last & self._step_ends(slot))
+            self._commit(m, counted, valids[delay] & slot.last & self._step_ends(slot))
         else:
             m.d.sync += self.sops.eq(self.sops + counted)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
-from mintaka.errors import quoted
+from mintaka.errors import is_integer, quoted
 
 
 @dataclass(frozen=True)
@@ -16,14 +15,14 @@ class Range:
     most: int
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, Integral) and self.least <= int(value) <= self.most
+        return is_integer(value) and self.least <= int(value) <= self.most
 
     def __str__(self) -> str:
         return f"{self.least:,} {'or' if self.most == self.least + 1 else 'to'} {self.most:,}"
 
     def problem(self, value: object) -> str:
         """What is wrong with what is no integer or outside, for a sentence that begins with its name."""
-        kind = "" if isinstance(value, Integral) else "an integer, "
+        kind = "" if is_integer(value) else "an integer, "
         return f"must be {kind}{self}, got {quoted(value)}"
 
     def check(self, value: int) -> int:

@@ -9,6 +9,7 @@ from mintaka.artifact import ConvGeometry, Input, LeakTerm, Signal, limits
 from mintaka.artifact.file import MAX_FILE_BYTES
 from mintaka.artifact.schema import EDGE_OPS, JOIN_KINDS, POOL_KINDS
 from mintaka.artifact.signals import input_signal
+from mintaka.errors import is_integer
 from mintaka.snn.errors import LayerError
 from mintaka.snn.specs import (
     ConvSpec,
@@ -18,7 +19,6 @@ from mintaka.snn.specs import (
     NeuronSpec,
     PoolSpec,
     Spec,
-    is_integer,
 )
 
 RESETS = ("zero", "subtract")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mintaka.artifact import Input, Integrator, Signal
 from mintaka.artifact.limits import TIME_STEPS
 from mintaka.artifact.numbers import batch_shape
-from mintaka.errors import quoted
+from mintaka.errors import is_integer, quoted
 from mintaka.snn.errors import LayerError
 from mintaka.snn.exact import slope
 from mintaka.snn.graph import edges_of, flow, kernel_of
@@ -30,7 +30,6 @@ from mintaka.snn.specs import (
     NeuronSpec,
     PoolSpec,
     Spec,
-    is_integer,
     read_of,
 )
 from mintaka.snn.synapses import Summing, Synapses

@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 from mintaka.artifact import ConvGeometry, Integrator, LeakTerm, Pool, SynapticCurrent
 from mintaka.artifact.limits import LEAK_SHIFT, LEAK_TERMS
+from mintaka.errors import is_integer
 from mintaka.snn.errors import LayerError
 
 LEAK_TERM = re.compile(r"([+-]?)(?:\(V>>(\d{1,2})\)|V>>(\d{1,2})|V)")
-
-
-def is_integer(value: object) -> bool:
-    """An int, or one of numpy's; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_pair(value: object) -> bool:

@@ -46,7 +46,7 @@ def check_methods(recipe: Recipe, snn: SNN, task: Task) -> None:
     its steps."""
     with _named("'network.time_steps'"):
         check_steps(snn, snn.time_steps)
-    for index, method in enumerate(recipe.methods):  # early exit is behind them
+    for index, method in enumerate(recipe.methods):  # early exit comes after them
         with _named(f"compress[{index}] ({method.method})"):
             _check_method(recipe, method, snn, task)
             snn = method.predict_structure(snn)
